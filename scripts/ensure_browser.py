@@ -1,0 +1,120 @@
+"""Finds a Chromium for the browser tests, or installs one where that needs no password.
+
+Run by ``make test`` before the tests, which use ``find_chromium`` themselves. Looked for, in this order: the path in
+``HEADSCOPE_CHROMIUM``, the names in ``NAMES`` on the search path, the places in ``PLACES``, Playwright's own copy.
+Without one the browser tests are skipped, and with ``HEADSCOPE_REQUIRE_BROWSER=1`` they fail.
+"""
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+logger = logging.getLogger(__name__)
+
+CHROMIUM_VARIABLE = "HEADSCOPE_CHROMIUM"
+REQUIRE_VARIABLE = "HEADSCOPE_REQUIRE_BROWSER"
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
+
+PLACES = (
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "C:/Program Files/Google/Chrome/Application/chrome.exe",
+    "C:/Program Files (x86)/Microsoft/Edge/Application/msedge.exe",
+)
+
+# The font because a bare Debian has none, and Chromium stops at the first letter without one.
+DEBIAN_PACKAGES = ("chromium", "fonts-dejavu-core")
+
+INSTALL_SECONDS = 900
+
+REMEDY = (
+    "install one (Debian: sudo apt-get install chromium; elsewhere: .venv/bin/playwright install chromium)"
+    f" or name one in {CHROMIUM_VARIABLE}."
+)
+
+
+def browser_is_required() -> bool:
+    """Whether a missing browser is a failure rather than a skip."""
+    return os.environ.get(REQUIRE_VARIABLE, "") not in ("", "0")
+
+
+def find_chromium() -> str | None:
+    """The path of a Chromium (or Chrome, or Edge) on this machine, or None."""
+    named = os.environ.get(CHROMIUM_VARIABLE)
+    if named:
+        return shutil.which(named)
+    for candidate in (*NAMES, *PLACES):
+        path = shutil.which(candidate)
+        if path:
+            return path
+    return _find_playwright_chromium()
+
+
+def install_chromium() -> None:
+    """Try the ways of installing one that ask for no password; says on the log what went wrong."""
+    root = _root_prefix()
+    if _is_debian() and shutil.which("apt-get") and root is not None:
+        quiet = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
+        if _succeeds([*quiet, "update"]) and _succeeds(
+            [*quiet, "install", "-y", "--no-install-recommends", *DEBIAN_PACKAGES]
+        ):
+            return
+    # On Ubuntu the package is a snap, which a container cannot run: Playwright's own copy serves everywhere else.
+    with_libraries = ["--with-deps"] if root is not None and shutil.which("apt-get") else []
+    _succeeds([sys.executable, "-m", "playwright", "install", *with_libraries, "chromium"])
+
+
+def main() -> int:
+    """Find or install a browser; 1 where there is none although one is required."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    path = find_chromium()
+    if path is None and not os.environ.get(CHROMIUM_VARIABLE):
+        logger.info("No Chromium found: installing one for the browser tests.")
+        install_chromium()
+        path = find_chromium()
+    if path is not None:
+        logger.info("Browser tests use %s", path)
+        return 0
+    logger.warning("No Chromium: the tests in tests/browser will not run. To run them, %s", REMEDY)
+    return 1 if browser_is_required() else 0
+
+
+def _find_playwright_chromium() -> str | None:
+    with sync_playwright() as playwright:
+        path = Path(playwright.chromium.executable_path)
+    return str(path) if path.is_file() else None
+
+
+def _is_debian() -> bool:
+    release = Path("/etc/os-release")
+    return release.is_file() and "ID=debian" in release.read_text(encoding="utf-8").splitlines()
+
+
+def _root_prefix() -> list[str] | None:
+    """What to put before a command to run it as root: nothing, sudo, or None where it cannot be."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return []
+    if shutil.which("sudo") and _succeeds(["sudo", "-n", "true"], quiet=True):
+        return ["sudo", "-n"]
+    return None
+
+
+def _succeeds(command: list[str], quiet: bool = False) -> bool:
+    try:
+        done = subprocess.run(command, check=False, timeout=INSTALL_SECONDS, capture_output=quiet)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        logger.warning("%s: %s", command[0], error)
+        return False
+    if done.returncode and not quiet:
+        logger.warning("'%s' ended with status %d.", " ".join(command), done.returncode)
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
