@@ -1,0 +1,137 @@
+"""Train a bundled model, or print what one can do.
+
+python scripts/train_demo_model.py demo-llama --corpus DIR
+python scripts/train_demo_model.py --evaluate models/demo-llama --prose valid.txt --prose-train DIR
+"""
+
+import argparse
+import json
+import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from study import datasets
+from training import evaluate, model_card
+from training.loop import train
+from training.mix import RowSource
+from training.recipes import RECIPES, Recipe
+from training.tokenizer import corpus_texts, generated_texts, load_or_train_tokenizer, token_ids
+from utils.errors import UserFacingError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", nargs="?", choices=sorted(RECIPES), help="the model to train")
+    parser.add_argument("--corpus", type=Path, help="folder of .txt files with prose (default: generated text alone)")
+    parser.add_argument("--work", type=Path, default=ROOT / "runs", help="folder for checkpoints (default: runs/)")
+    parser.add_argument("--output", type=Path, default=ROOT / "models", help="where the finished model goes")
+    parser.add_argument("--tokens", type=int, help="training tokens in all (default: the recipe's)")
+    parser.add_argument("--stop-after", type=int, help="stop with a checkpoint after so many tokens")
+    parser.add_argument("--seed", type=int, help="seed (default: the recipe's)")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: 2)")
+    parser.add_argument("--evaluate", type=Path, metavar="DIR", help="print one JSON object about a trained model")
+    parser.add_argument("--prose", type=Path, metavar="FILE", help="held-out prose, with --evaluate or for the model card")
+    parser.add_argument("--prose-train", type=Path, metavar="DIR", help="the prose that n-gram baselines count")
+    return parser
+
+
+def _load(folder: Path):
+    if not (folder / "config.json").is_file():
+        raise UserFacingError(f"{folder} holds no model.", "Name a folder in Hugging Face layout, such as models/demo-gpt2.")
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
+    )
+    return model.eval(), AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def evaluation(folder: Path, prose: Path | None, prose_train: Path | None) -> dict:
+    """What the model in `folder` can do, from held-out data that is generated on the spot (and held-out prose)."""
+    model, tokenizer = _load(folder)
+    result = {
+        "best_heads": evaluate.best_heads(evaluate.role_score_table(model, tokenizer, sequences=50)),
+        "repeated_accuracy": round(evaluate.repeated_accuracy(model, tokenizer), 4),
+        "filing_accuracy": evaluate.filing_accuracy(model, tokenizer),
+    }
+    if prose:
+        held_out = token_ids(tokenizer, [prose.read_text(encoding="utf-8")])
+        context = model.config.max_position_embeddings
+        result["prose_loss"] = round(evaluate.prose_loss(model, tokenizer.bos_token_id, held_out, context), 4)
+        if prose_train:
+            train_ids = token_ids(tokenizer, corpus_texts(prose_train))
+            unigram, bigram = evaluate.ngram_losses(train_ids, held_out, len(tokenizer))
+            result |= {"unigram_loss": round(unigram, 4), "bigram_loss": round(bigram, 4)}
+    return result
+
+
+def run_training(recipe: Recipe, arguments: argparse.Namespace) -> None:
+    """Train (or go on training) and write the finished model with its card and log."""
+    work = arguments.work / recipe.name
+    work.mkdir(parents=True, exist_ok=True)
+    tokenizer = load_or_train_tokenizer(arguments.work / "tokenizer", arguments.corpus)
+    cached = arguments.work / "prose.pt"
+    if arguments.corpus and cached.exists():
+        prose = torch.load(cached, weights_only=True)
+    else:
+        prose = token_ids(tokenizer, corpus_texts(arguments.corpus))
+        if arguments.corpus:
+            torch.save(prose, cached)
+    source = RowSource(tokenizer, prose, tokenizer.bos_token_id, recipe.answer_weight)
+    model = train(recipe, source, work, arguments.stop_after)
+    if arguments.stop_after is not None and arguments.stop_after < recipe.tokens:
+        return
+    folder = arguments.output / recipe.name
+    folder.mkdir(parents=True, exist_ok=True)
+    model.half().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "training_log.jsonl").write_bytes((work / "training_log.jsonl").read_bytes())
+    result = evaluation(folder, arguments.prose, arguments.prose_train or arguments.corpus)
+    saved, _ = _load(folder)
+    stories = evaluate.continuations(saved, tokenizer, model_card.OPENINGS)
+    (folder / "README.md").write_text(model_card.text(recipe, saved, len(prose), result, stories), encoding="utf-8")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, train or evaluate; 0 when all is well."""
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    if (arguments.name is None) == (arguments.evaluate is None):
+        parser.error("name a model to train, or --evaluate DIR")
+    for option in ("corpus", "prose_train"):
+        folder = getattr(arguments, option)
+        if folder is not None and not any(folder.glob("*.txt")):
+            parser.error(f"--{option.replace('_', '-')}: no .txt files in {folder}; name a folder that holds some")
+    if arguments.prose is not None and not arguments.prose.is_file():
+        parser.error(f"--prose: {arguments.prose} is no file; name a text file")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    torch.set_num_threads(arguments.threads)
+    try:
+        if arguments.evaluate is not None:
+            result = evaluation(arguments.evaluate, arguments.prose, arguments.prose_train)
+            sys.stdout.write(json.dumps(result, indent=1) + "\n")
+        else:
+            recipe = RECIPES[arguments.name]
+            changes = {key: getattr(arguments, key) for key in ("tokens", "seed") if getattr(arguments, key) is not None}
+            run_training(replace(recipe, **changes), arguments)
+    except (UserFacingError, OSError, ValueError) as error:
+        sys.stderr.write(f"train_demo_model: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped; the same command goes on from the last checkpoint.\n")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The retrieval-head study: its data first, rankings and ablation to come."""

@@ -1,0 +1,1 @@
+"""How the bundled models are made: tokenizer, training mix, loop, evaluation, model card."""

@@ -1,0 +1,136 @@
+"""The rows that the bundled models learn from: prose, repeated segments, word lists, filings.
+
+A row is BOS and up to `context - 1` more tokens, with a loss weight for each token as a target. What nobody could predict
+(the first pass of a random segment) weighs nothing; answers weigh more.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from study import datasets
+from training.recipes import Mix
+from utils.probe_inputs import COMMON_WORDS, REPEAT_PROBABILITY
+
+Row = tuple[list[int], list[float]]
+QUESTIONS_A_FILING = 3
+WHOLE_SENTENCE_SHARE = 0.12
+# Beyond the four main questions, the other tasks come up in this share of the filings.
+OTHER_TASKS_SHARE = 0.25
+# A filing in a row is given so much room for each sentence when its length is guessed.
+TOKENS_A_SENTENCE = 14
+TOKENS_A_QUESTION = 28
+
+
+@dataclass(frozen=True)
+class RowSource:
+    """What rows are drawn from.
+
+    Attributes:
+        tokenizer: the bundled models' tokenizer.
+        prose: token ids of the corpus [n]; empty where none was given.
+        bos_id: the first token of every row, which also ends an answer.
+        answer_weight: loss weight of an answer's tokens.
+    """
+
+    tokenizer: Any
+    prose: Tensor
+    bos_id: int
+    answer_weight: float
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text, without BOS."""
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def prose_row(source: RowSource, context: int, rng: random.Random) -> Row:
+    """A stretch of the corpus, or of filler sentences where there is no corpus."""
+    if len(source.prose) > context:
+        start = rng.randrange(len(source.prose) - context)
+        ids = source.prose[start : start + context - 1].tolist()
+    else:
+        ids = source.encode(" ".join(datasets.filler_sentence(rng) for _ in range(context // 6)))
+    return [source.bos_id, *ids], [1.0] * (len(ids) + 1)
+
+
+def repeated_row(source: RowSource, context: int, rng: random.Random) -> Row:
+    """A segment of random tokens, again and again; only what can be copied has weight."""
+    length = rng.randint(min(6, context // 3), min(64, context // 2 - 1))
+    segment = [rng.randrange(1, len(source.tokenizer)) for _ in range(length)]
+    repeats = context // length + 1
+    # The first token of the second pass cannot be foreseen either.
+    weights = [0.0] * (length + 2) + [1.0] * (length * (repeats - 1) - 1)
+    return [source.bos_id, *(segment * repeats)], weights
+
+
+def word_list_row(source: RowSource, context: int, rng: random.Random) -> Row:
+    """A list like "red, blue, red again, green": the word "again" marks what came before.
+
+    The words themselves are drawn at random, so that to learn anything here is to notice a repetition.
+    """
+    few = rng.sample(COMMON_WORDS, rng.randint(12, len(COMMON_WORDS)))
+    said: list[str] = []
+    parts = []
+    for _ in range(context // 2):
+        again = bool(said) and rng.random() < REPEAT_PROBABILITY
+        word = rng.choice(said) if again else rng.choice(few)
+        parts.append(f"{word} again" if word in said else word)
+        said.append(word)
+    ids = source.encode(", ".join(parts))
+    return [source.bos_id, *ids], [1.0] * (len(ids) + 1)
+
+
+def filing_row(source: RowSource, context: int, rng: random.Random) -> Row:
+    """A filing that about fills the row, a few questions about it and their answers."""
+    room = context - 1
+    questions = max(1, min(QUESTIONS_A_FILING, room // 60))
+    pool = list(datasets.MAIN_TASKS) if rng.random() > OTHER_TASKS_SHARE else list(datasets.TASKS)
+    sentences = max(1, (room - questions * TOKENS_A_QUESTION) // TOKENS_A_SENTENCE)
+    facts = rng.sample(pool, min(len(pool), sentences, rng.randint(2, len(pool))))
+    # Many short filings among the long ones: they are the easier lesson.
+    filler = rng.randint(0, sentences - len(facts))
+    sample = datasets.make_filing(
+        facts[0], rng, datasets.FilingOptions(other_facts=tuple(facts), filler_sentences=filler)
+    )
+    ids = source.encode(sample.document)
+    weights = [1.0] * len(ids)
+    for key in rng.sample(facts, min(questions, len(facts))):
+        whole = rng.random() < WHOLE_SENTENCE_SHARE
+        task, value = datasets.TASKS[key], sample.facts[key]
+        answer = source.encode(" " + (task.sentence.format(value=value) if whole else value))
+        question = source.encode("\n\n" + datasets.question_text(task.question, whole))
+        ids += [*question, *answer, source.bos_id]
+        weights += [0.3] * len(question) + [source.answer_weight] * (len(answer) + 1)
+    return [source.bos_id, *ids], [1.0, *weights]
+
+
+ROW_KINDS: dict[str, Callable[[RowSource, int, random.Random], Row]] = {
+    "prose": prose_row,
+    "repeated": repeated_row,
+    "word_lists": word_list_row,
+    "filings": filing_row,
+}
+
+
+def make_batch(
+    source: RowSource, mix: Mix, context: int, rows: int, rng: random.Random
+) -> tuple[Tensor, Tensor]:
+    """Draw a batch.
+
+    Returns:
+        ids [rows, context] and the loss weight of each as a target [rows, context].
+    """
+    shares = asdict(mix)
+    ids = torch.full((rows, context), source.bos_id, dtype=torch.long)
+    weights = torch.zeros(rows, context)
+    for row in range(rows):
+        kind = rng.choices(list(shares), list(shares.values()))[0]
+        row_ids, row_weights = ROW_KINDS[kind](source, context, rng)
+        length = min(context, len(row_ids))
+        ids[row, :length] = torch.tensor(row_ids[:length])
+        weights[row, :length] = torch.tensor(row_weights[:length])
+    return ids, weights

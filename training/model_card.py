@@ -1,0 +1,91 @@
+"""The model card of a bundled model, written from its recipe and its measured figures."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from training.recipes import Recipe
+
+OPENINGS = (
+    "Once upon a time there was a little girl who",
+    "The old man opened the door and",
+    "One day the fox met a rabbit, and",
+    "The children were very hungry, so they",
+    "There was once a king who had",
+    '"Come here," said the mother,',
+    "In the forest there lived a bear",
+    "The boy ran down to the river and",
+    "When the sun went down, the birds",
+    "The princess looked out of the window and",
+)
+
+
+def text(
+    recipe: Recipe, model: PreTrainedModel, prose_tokens: int, result: dict[str, Any], stories: Sequence[str]
+) -> str:
+    """The card in Markdown.
+
+    Args:
+        recipe: how the model was trained.
+        model: the finished model.
+        prose_tokens: how many tokens of prose it could draw from.
+        result: what `--evaluate` prints.
+        stories: one continuation for each of `OPENINGS`.
+    """
+    config = model.config
+    stages = "\n".join(
+        f"| {stage.until:.0%} | {stage.context} | {stage.mix.prose:.0%} | {stage.mix.repeated:.0%} "
+        f"| {stage.mix.word_lists:.0%} | {stage.mix.filings:.0%} |"
+        for stage in recipe.stages
+    )
+    heads = "\n".join(f"| {role} | {top['head']} | {top['score']:.2f} |" for role, top in result["best_heads"].items())
+    filings = "\n".join(f"| {task} | {share:.0%} |" for task, share in result["filing_accuracy"].items())
+    prose = ""
+    if "prose_loss" in result:
+        prose = f"\nProse: {result['prose_loss']:.3f} nats a token on held-out books"
+        if "bigram_loss" in result:
+            prose += (
+                f" (unigram counts {result['unigram_loss']:.3f}, "
+                f"bigram counts with fallback {result['bigram_loss']:.3f})"
+            )
+        prose += ".\n"
+    told = "\n".join(f"{number}. {' '.join(story.split())}" for number, story in enumerate(stories, 1))
+    return f"""# {recipe.name}
+
+A small model trained for HeadScope, so that students see real heads without a download. It is a teaching aid, not a source of facts:
+what it says of companies is made up, and its prose has the stereotypes of the old books it read.
+
+- Architecture: `{type(model).__name__}`, {config.num_hidden_layers} layers x {config.num_attention_heads} heads x {config.hidden_size} wide,
+  {model.num_parameters():,} parameters, context {config.max_position_embeddings}, float16 on disk.
+- Tokenizer: its own byte-level BPE with {config.vocab_size:,} tokens, digits one by one. Every input begins with `<|endoftext|>` (id 0).
+- Data: public-domain children's books ({prose_tokens:,} tokens of prose, drawn at random), repeated random segments, word lists in which a repeated word is
+  followed by "again", and generated company filings with questions (`study/datasets.py`).
+- Recipe: `python scripts/train_demo_model.py {recipe.name} --corpus DIR --prose FILE`; AdamW, learning rate {recipe.learning_rate:g},
+  weight decay {recipe.weight_decay:g}, {recipe.tokens:,} tokens in batches of {recipe.tokens_a_step:,}, seed {recipe.seed}; answers weigh {recipe.answer_weight:g} times.
+  `training_log.jsonl` tells how losses, accuracies and every head's role scores went.
+
+| until | context | prose | repeated | word lists | filings |
+|---|---|---|---|---|---|
+{stages}
+
+## What it can do
+
+From `python scripts/train_demo_model.py --evaluate models/{recipe.name}` (held-out data, generated on the spot).
+
+| role | best head | score |
+|---|---|---|
+{heads}
+
+Greedy accuracy on the repeated half of random sequences: {result["repeated_accuracy"]:.1%}.
+
+| question about a held-out filing | exact match |
+|---|---|
+{filings}
+{prose}
+## Ten continuations
+
+Seeded (0 to 9), temperature 0.7, the 40 likeliest tokens, 40 tokens.
+
+{told}
+"""

@@ -1,0 +1,79 @@
+"""The bundled models' own tokenizer: byte-level BPE, 4,096 tokens, digits one by one."""
+
+import random
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from study import datasets
+from training.recipes import VOCABULARY
+from utils.head_roles import ROLES
+from utils.probe_inputs import word_list
+
+BOS = "<|endoftext|>"
+SUGGESTED_PROMPT_WEIGHT = 400
+
+
+def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
+    """Learn the merges from `texts`; BOS is id 0 and is never put in by the tokenizer itself."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[BOS],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=BOS, eos_token=BOS, clean_up_tokenization_spaces=False
+    )
+
+
+def corpus_files(folder: Path) -> list[Path]:
+    """The text files of a corpus folder, in order of their names."""
+    return sorted(folder.glob("*.txt"))
+
+
+def corpus_texts(folder: Path | None) -> Iterator[str]:
+    """The text of each file of a corpus folder; nothing without a folder."""
+    for path in corpus_files(folder) if folder else ():
+        yield path.read_text(encoding="utf-8")
+
+
+def generated_texts(count: int = 12_000, seed: int = 0) -> Iterator[str]:
+    """Filings with their questions, and word lists: what the tokenizer learns besides prose."""
+    rng = random.Random(f"tokenizer-{seed}")
+    everything = datasets.FilingOptions(other_facts=tuple(datasets.TASKS))
+    for _ in range(count):
+        sample = datasets.make_filing(rng.choice(tuple(datasets.TASKS)), rng, everything)
+        yield f"{sample.prompt} {sample.answer}"
+        yield word_list(rng)
+    # The words of the prompts that the page suggests become whole tokens: "mat" reads better in a class than "m" and "at".
+    for _ in range(SUGGESTED_PROMPT_WEIGHT):
+        yield from (prompt for role in ROLES.values() for prompt in role.example_prompts)
+
+
+def load_or_train_tokenizer(folder: Path, corpus: Path | None) -> PreTrainedTokenizerFast:
+    """The tokenizer kept in `folder`, or a new one learnt from the corpus and generated text and kept there."""
+    if not (folder / "tokenizer.json").exists():
+        train_tokenizer((*corpus_texts(corpus), *generated_texts())).save_pretrained(folder)
+    return PreTrainedTokenizerFast.from_pretrained(folder)
+
+
+def token_ids(tokenizer: Any, texts: Iterable[str]) -> torch.Tensor:
+    """All texts as one row of token ids [n], the end token between them."""
+    ids: list[int] = []
+    for text in texts:
+        # By paragraphs, each with its line break: one call over a whole book would hold much memory.
+        for encoded in tokenizer(text.splitlines(keepends=True), add_special_tokens=False)["input_ids"]:
+            ids += encoded
+        ids.append(tokenizer.eos_token_id)
+    return torch.tensor(ids, dtype=torch.int32).long()

@@ -1,0 +1,195 @@
+"""The registry of roles: one row holds all that the project says and draws about a role.
+
+Cards, colours, menus, the catalog's texts and the analyzer's probes all come from here. Adding a role is one row here,
+one target in `role_scores.py` and one case in the contract test. Thresholds and margins are METHODS.md, section 1.
+"""
+
+from dataclasses import dataclass
+
+# A head is active on an input when its live score is at least this share of max(catalog score, threshold) ...
+MIN_LIVE_SHARE = 0.5
+# ... and at least chance + max(this, 1.64 standard errors of a uniform head over the positions averaged).
+MIN_MARGIN = 0.15
+Z_ONE_SIDED = 1.64
+# Below this many query positions the page adds "little evidence".
+MIN_POSITIONS = 3
+# A diffuse head is active when on top of its entropy no single key takes more than this share of a row on average.
+DIFFUSE_MAX_PEAK = 0.5
+# At most so many heads a role, so many of one layer before the best of other layers are added.
+MAX_HEADS = 8
+MAX_PER_LAYER = 5
+# A head of another layer is added for diversity when it reaches this score.
+LOWER_THRESHOLD = 0.25
+
+
+@dataclass(frozen=True)
+class HeadRole:
+    """All that the project knows about one role.
+
+    Attributes:
+        key: the role's key in the catalog.
+        display_name: what the page calls it, with the field's term in parentheses where they differ.
+        description: one line for a card.
+        explanation: two or three sentences at student level.
+        icon: name of a Bootstrap icon.
+        color: hue in light mode.
+        color_dark: hue in dark mode.
+        requires_repetition: whether the role can only be seen on a text that repeats something.
+        probes: names of the probe input sets that its catalog score is measured on (the larger mean counts).
+        threshold: score from which a head is listed.
+        lower_threshold: score from which a head of another layer is added for diversity.
+        example_prompts: candidates for the suggested prompts; the analyzer keeps those that wake the role.
+    """
+
+    key: str
+    display_name: str
+    description: str
+    explanation: str
+    icon: str
+    color: str
+    color_dark: str
+    requires_repetition: bool
+    probes: tuple[str, ...]
+    threshold: float
+    lower_threshold: float
+    example_prompts: tuple[str, ...]
+
+    @property
+    def measured(self) -> bool:
+        """Whether the role has a score of its own; 'other' has none."""
+        return bool(self.probes)
+
+
+_ROWS = (
+    HeadRole(
+        key="previous_token",
+        display_name="Previous token",
+        description="Looks one token back, whatever the text says.",
+        explanation=(
+            "From every token this head looks at the one just before it. It tells each token what came before, "
+            "which is what an induction head further up needs to continue a pattern."
+        ),
+        icon="arrow-left-square",
+        color="#1f6fb2",
+        color_dark="#6db3f2",
+        requires_repetition=False,
+        probes=("natural",),
+        threshold=0.4,
+        lower_threshold=LOWER_THRESHOLD,
+        example_prompts=(
+            "The little dog ran down the road to find his friend.",
+            "Once upon a time there was a poor woodcutter who lived in the forest.",
+            "She opened the door and looked out into the dark garden.",
+            "It was a cold day, and the snow lay deep upon the hills.",
+        ),
+    ),
+    HeadRole(
+        key="induction",
+        display_name="Induction (pattern completion)",
+        description="Finds the last time this token appeared and looks at what followed it.",
+        explanation=(
+            "When a token comes a second time, this head looks at the token that followed it the first time, and so helps the "
+            "model to continue the pattern: after 'A B ... A' it expects 'B' (in-context copying)."
+        ),
+        icon="repeat",
+        color="#b3440f",
+        color_dark="#f4a261",
+        requires_repetition=True,
+        probes=("repeated",),
+        threshold=0.4,
+        lower_threshold=LOWER_THRESHOLD,
+        example_prompts=(
+            "The cat sat on the mat. The cat sat on the",
+            "My friend Tom Green lives in the old mill. Yesterday my friend Tom Green",
+            "one apple two pears three plums four figs, one apple two pears three plums four",
+            "The king gave the boy a golden ring, and the boy took the golden",
+            "red stone blue river tall tower green field red stone blue river tall tower green",
+        ),
+    ),
+    HeadRole(
+        key="duplicate_token",
+        display_name="Duplicate token",
+        description="Looks at earlier copies of the very same token.",
+        explanation=(
+            "When a token has appeared before, this head looks back at its earlier copy. It notices that something is repeated "
+            "(which the model can use to know who has been named already) without saying what comes next."
+        ),
+        icon="copy",
+        color="#7a3e9d",
+        color_dark="#c79bea",
+        requires_repetition=True,
+        probes=("repeated", "word_lists"),
+        threshold=0.3,
+        lower_threshold=LOWER_THRESHOLD,
+        example_prompts=(
+            "red, blue, green, red, yellow, blue, red, white, green, blue",
+            "dog, cat, horse, dog, bird, cat, cow, dog, horse, bird",
+            "apple, bread, milk, apple, cheese, bread, apple, milk, bread",
+            "The cat sat on the mat. The cat sat on the",
+            "one, two, three, one, four, two, one, three, five, two",
+        ),
+    ),
+    HeadRole(
+        key="positional",
+        display_name="First token (positional)",
+        description="Looks at the very first token, whatever it is.",
+        explanation=(
+            "From every token this head looks at the first one (an attention sink). That is often a resting place: a head with nothing "
+            "to do here parks its attention where it changes little. So a high score does not by itself make a head positional by trade."
+        ),
+        icon="skip-start",
+        color="#3d6b1f",
+        color_dark="#9bd16f",
+        requires_repetition=False,
+        probes=("natural",),
+        threshold=0.4,
+        lower_threshold=LOWER_THRESHOLD,
+        example_prompts=(
+            "The little dog ran down the road to find his friend.",
+            "The children went to the river, and there they saw a boat with a white sail.",
+            "It was a cold day, and the snow lay deep upon the hills.",
+            "She opened the door and looked out into the dark garden.",
+        ),
+    ),
+    HeadRole(
+        key="diffuse",
+        display_name="Diffuse (spread out)",
+        description="Spreads its attention over many tokens at once.",
+        explanation=(
+            "This head gives no single token much weight: it averages over the text so far (high entropy), which gathers "
+            "the general topic rather than one word."
+        ),
+        icon="broadcast",
+        color="#0b7285",
+        color_dark="#66d9e8",
+        requires_repetition=False,
+        probes=("natural",),
+        threshold=0.55,
+        lower_threshold=0.55,
+        example_prompts=(
+            "The children went to the river, and there they saw a boat with a white sail.",
+            "Once upon a time there was a poor woodcutter who lived in the forest.",
+            "It was a cold day, and the snow lay deep upon the hills.",
+            "The little dog ran down the road to find his friend.",
+        ),
+    ),
+    HeadRole(
+        key="other",
+        display_name="Other (no catalogued role)",
+        description="None of these roles fits this head on the test inputs.",
+        explanation=(
+            "Every score of these heads lies below its role's threshold. That does not mean that they do nothing: "
+            "they may do something that this catalog does not look for."
+        ),
+        icon="question-circle",
+        color="#5c636a",
+        color_dark="#adb5bd",
+        requires_repetition=False,
+        probes=(),
+        threshold=0.0,
+        lower_threshold=0.0,
+        example_prompts=(),
+    ),
+)
+
+ROLES: dict[str, HeadRole] = {row.key: row for row in _ROWS}
