@@ -11,7 +11,7 @@ CACHE_SECONDS = 86_400
 def register_vendor_route(server: flask.Flask, prefix: str = VENDOR_PREFIX) -> None:
     """Add the route for the vendored scripts to a server.
 
-    Only the files in the list are served: any other name below the prefix is a 404, whatever lies in the folder.
+    Only the files in the list are served; any other name below the prefix is a 404.
 
     Args:
         server: The Flask server under the Dash app (``app.server``).

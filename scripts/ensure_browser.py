@@ -1,8 +1,9 @@
 """Finds a Chromium for the browser tests, or installs one where that needs no password.
 
-Run by ``make test`` before the tests, which use ``find_chromium`` themselves. Looked for, in this order: the path in
-``HEADSCOPE_CHROMIUM``, the names in ``NAMES`` on the search path, the places in ``PLACES``, Playwright's own copy.
-Without one the browser tests are skipped, and with ``HEADSCOPE_REQUIRE_BROWSER=1`` they fail.
+Run by ``make test`` before the tests, which use ``find_chromium`` themselves. Looked for, in this order:
+the path in ``HEADSCOPE_CHROMIUM``, the names in ``NAMES`` on the search path, the places in ``PLACES``,
+Playwright's own copy. Without one the browser tests are skipped, and with ``HEADSCOPE_REQUIRE_BROWSER=1``
+they fail.
 """
 
 import logging
@@ -65,7 +66,7 @@ def install_chromium() -> None:
             [*quiet, "install", "-y", "--no-install-recommends", *DEBIAN_PACKAGES]
         ):
             return
-    # On Ubuntu the package is a snap, which a container cannot run: Playwright's own copy serves everywhere else.
+    # On Ubuntu the package is a snap, which a container cannot run: Playwright's copy serves everywhere else.
     with_libraries = ["--with-deps"] if root is not None and shutil.which("apt-get") else []
     _succeeds([sys.executable, "-m", "playwright", "install", *with_libraries, "chromium"])
 

@@ -1,4 +1,4 @@
-"""One head's BertViz view as a self-contained HTML page, for ``html.Iframe(srcDoc=..., sandbox="allow-scripts")``.
+"""One head's BertViz view as an HTML page, for ``html.Iframe(srcDoc=..., sandbox="allow-scripts")``.
 
 The view is BertViz's own (``bertviz.head_view``, 1.4.1). Four things are done to what it returns:
 
@@ -34,18 +34,19 @@ MAX_LABEL_CHARACTERS = 40
 _LINE_HEIGHT_PX = 22.5  # BertViz's BOXHEIGHT
 _TOP_PX = 30  # BertViz's TEXT_TOP
 _PADDING_PX = 8
+_UNUSED_TOP_PX = 24  # of _TOP_PX, where the check boxes would be
 
 # Text, background, line and hovered token, light then dark; the backgrounds are Bootstrap's page colours.
 _LIGHT = {"scheme": "light", "text": "#212529", "back": "#ffffff", "line": "#1f6fb2", "hover": "#d3d6d9"}
-_DARK = {"scheme": "dark", "text": "#dee2e6", "back": "#212529", "line": "#6ea8fe", "hover": "#495057"}
+_DARK = {"scheme": "dark", "text": "#dee2e6", "back": "#212529", "line": "#9ec5fe", "hover": "#495057"}
 
-# The layer menu and the head's check box have one entry each here, so they are not shown. Marks on the left of a
-# long label may reach into the padding. Style sheets win over the attributes that BertViz sets with .attr().
+# The layer menu and the head's check box have one entry each here, so they are not shown. The left end of a
+# wide label may reach into the padding. Style sheets win over the attributes that BertViz sets with .attr().
 _STYLE = """
 :root {{ color-scheme: {scheme}; }}
 body {{ margin: 0; padding: {padding}px {padding}px {padding}px 24px; background: {back}; color: {text}; }}
 #{view_id} > span, #vis > svg > g:not([id]) {{ display: none; }}
-#vis > svg {{ display: block; overflow: visible; min-width: 340px; }}
+#vis > svg {{ display: block; overflow: visible; min-width: 340px; margin-top: -{unused_top}px; }}
 #vis text {{ fill: currentColor; white-space: pre; unicode-bidi: isolate; }}
 #vis line {{ stroke: {line}; }}
 #vis .attentionBoxes rect {{ fill: {line}; }}
@@ -62,8 +63,8 @@ def head_view_html(
 ) -> str:
     """Build the page with BertViz's view of one head.
 
-    A root-relative ``vendor_prefix`` is right inside a ``srcDoc`` frame too: such a frame takes its base address
-    from the page around it, even when its sandbox gives it an origin of its own.
+    A root-relative ``vendor_prefix`` is right inside a ``srcDoc`` frame too: such a frame takes its base
+    address from the page around it, even when its sandbox gives it an origin of its own.
 
     Args:
         attention: The head's pattern, ``[query, key]``; not modified.
@@ -99,8 +100,8 @@ def head_view_html(
         include_layers=[head.layer],
         html_action="return",
     )
-    if page is None:
-        raise RuntimeError("BertViz returned no page.")
+    if page is None or not isinstance(page.data, str):
+        raise RuntimeError("BertViz's head_view must return its page: another release?")
 
     body = _without_second_copy(page.data)
     body = _replaced(body, 'console.log("d3 version", d3.version)', "", 1)
@@ -110,23 +111,27 @@ def head_view_html(
     # Last, so that nothing above can match in a prompt.
     body = _replaced(body, json.dumps(placeholders), _script_json([_shortened(label) for label in labels]), 2)
 
-    style = _STYLE.format(view_id=view_id, padding=_PADDING_PX, **(_DARK if dark else _LIGHT))
+    theme = _DARK if dark else _LIGHT
+    style = _STYLE.format(view_id=view_id, padding=_PADDING_PX, unused_top=_UNUSED_TOP_PX, **theme)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f"<title>BertViz view of {head}</title>\n<style>{style}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
+        f"<title>BertViz view of {head}</title>\n<style>{style}</style>\n</head>\n"
+        f"<body>\n{body}</body>\n</html>\n"
     )
 
 
 def head_view_height(length: int) -> int:
     """Pixels that the view of ``length`` tokens is high, for the frame around it."""
-    return int(length * _LINE_HEIGHT_PX) + _TOP_PX + 2 * _PADDING_PX + 1
+    return int(length * _LINE_HEIGHT_PX) + _TOP_PX - _UNUSED_TOP_PX + 2 * _PADDING_PX + 1
 
 
 def _replaced(text: str, old: str, new: str, count: int) -> str:
     """Replace ``old``, which must stand in ``text`` exactly ``count`` times."""
     found = text.count(old)
     if found != count:
-        raise RuntimeError(f"BertViz's page must have {old[:90]!r} {count} times. Got {found}: another release?")
+        raise RuntimeError(
+            f"BertViz's page must have {old[:90]!r} {count} times. Got {found}: another release?"
+        )
     return text.replace(old, new)
 
 
@@ -142,7 +147,9 @@ def _with_stable_id(text: str, head: Head) -> tuple[str, str]:
     """Put the head's name where BertViz draws a random id; returns the text and the id."""
     match = re.search(r'id="(bertviz-[0-9a-f]{32})"', text)
     if match is None:
-        raise RuntimeError("BertViz's page must have an element whose id begins with bertviz-: another release?")
+        raise RuntimeError(
+            "BertViz's page must have an element whose id begins with bertviz-: another release?"
+        )
     view_id = f"bertviz-{head}"
     return text.replace(match[1], view_id), view_id
 

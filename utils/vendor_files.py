@@ -1,7 +1,7 @@
 """The scripts that BertViz wants from a CDN and that HeadScope serves itself: one row each.
 
-The route (``callbacks/vendor_route.py``) and the view (``utils/head_view.py``) both read this list, so that the
-address written into the page is always one that is served.
+The route (``callbacks/vendor_route.py``) and the view (``utils/head_view.py``) both read this list, so that
+the address written into the page is always one that is served.
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,201 @@
+"""A real Chromium and a real app for the journeys.
+
+Fixtures:
+    app_url: address of the app, started once a session as a user starts it (``python app.py``).
+    serve: ``serve(flask_app) -> address``, for a small app of the test's own.
+    new_page: ``new_page(**context_options) -> Page``, for a second user or a phone.
+    page: one such page.
+    watch: what those pages said on the console and asked of other hosts; a test that provokes an entry
+        clears it. Anything left in it at the end fails the test.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import flask
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from werkzeug.serving import make_server
+
+from scripts.ensure_browser import REMEDY, browser_is_required, find_chromium
+
+ROOT = Path(__file__).resolve().parents[2]
+
+HOST = "127.0.0.1"
+
+BROWSER_FLAGS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+START_SECONDS = 180
+"""How long the app may take to load its models and analyze its example on a busy machine."""
+
+WAIT_MS = 60_000
+"""How long Playwright waits for something to appear; generous, because a wait that succeeds costs nothing."""
+
+
+@dataclass
+class PageWatch:
+    """What the pages of one test did that a good page does not do."""
+
+    console: list[str] = field(default_factory=list)
+    outside_requests: list[str] = field(default_factory=list)
+    failed_requests: list[str] = field(default_factory=list)
+
+    def follow(self, context: BrowserContext) -> None:
+        """Listen to every page of a browser context, frames included."""
+        context.on("console", self._on_console)
+        context.on("weberror", lambda error: self.console.append(f"uncaught: {error.error}"))
+        context.on("request", self._on_request)
+        context.on("response", self._on_response)
+
+    def clear(self) -> None:
+        """Forget what was seen, in a test that provoked it."""
+        self.console.clear()
+        self.outside_requests.clear()
+        self.failed_requests.clear()
+
+    def problems(self) -> list[str]:
+        """One line each, empty when all went well."""
+        return [
+            *(f"on the console: {text}" for text in self.console),
+            *(f"asked another host: {url}" for url in self.outside_requests),
+            *(f"answered with an error: {text}" for text in self.failed_requests),
+        ]
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        self.console.append(f"{message.type}: {message.text}")
+
+    def _on_request(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme not in ("data", "blob", "about") and parts.hostname not in (HOST, "localhost"):
+            self.outside_requests.append(request.url)
+
+    def _on_response(self, response) -> None:
+        if response.status >= 400:
+            self.failed_requests.append(f"{response.status} {response.url}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One headless browser for the session."""
+    path = find_chromium()
+    if path is None:
+        reason = f"No Chromium found; {REMEDY}"
+        if browser_is_required():
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, headless=True, args=BROWSER_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def watch() -> Iterator[PageWatch]:
+    """Collects, and fails the test at its end on whatever is left."""
+    watch = PageWatch()
+    yield watch
+    problems = watch.problems()
+    if problems:
+        pytest.fail("\n".join(problems), pytrace=False)
+
+
+@pytest.fixture
+def new_page(browser: Browser, watch: PageWatch) -> Iterator[Callable[..., Page]]:
+    """Opens a page with a context (cookies, storage) of its own: one user each."""
+    contexts: list[BrowserContext] = []
+
+    def open_page(**options) -> Page:
+        context = browser.new_context(**options)
+        context.set_default_timeout(WAIT_MS)
+        contexts.append(context)
+        watch.follow(context)
+        return context.new_page()
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(new_page: Callable[..., Page]) -> Page:
+    """A page at the size of a small laptop."""
+    return new_page(viewport={"width": 1280, "height": 900})
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[flask.Flask], str]]:
+    """Serves a Flask app on a free port for the length of the test."""
+    servers = []
+
+    def start(app: flask.Flask) -> str:
+        server = make_server(HOST, 0, app, threaded=True)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://{HOST}:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def app_url(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app as a user starts it; after the browser, so that a machine without one does not wait for it."""
+    port = _free_port()
+    log_path = tmp_path_factory.mktemp("app") / "app.log"
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "app.py", "--host", HOST, "--port", str(port)],
+            cwd=ROOT,
+            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        url = f"http://{HOST}:{port}"
+        _wait_until_up(url, process, log_path)
+        yield url
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]
+
+
+def _wait_until_up(url: str, process: subprocess.Popen, log_path: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    tail = log_path.read_text(encoding="utf-8", errors="replace")[-4000:]
+    state = "did not answer" if process.poll() is None else f"ended with status {process.returncode}"
+    pytest.fail(f"python app.py {state}. Its last words:\n{tail}", pytrace=False)
