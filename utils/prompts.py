@@ -1,0 +1,165 @@
+"""From typed text to the tokens that the model reads, and to the labels that people read."""
+
+import codecs
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+
+from utils.errors import UserFacingError
+from utils.model_loading import LoadedModel
+
+MAX_TOKENS = 64
+MOST_TOKENS = 256  # the largest cap that the live page may be given
+
+BOS_LABEL = "<BOS>"
+_EXCERPT = 24  # characters of the prompt quoted in an error
+_SHOWN = {" ": "·", "\n": "⏎", "\t": "⇥"}
+# Control, format (among them the marks that reverse a line) and separators other than the space: invisible,
+# or able to disturb what stands beside them.
+_INVISIBLE = {"Cc", "Cf", "Zs", "Zl", "Zp"}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class TokenizedPrompt:
+    """A prompt as the model reads it; the three tuples have one entry a token, BOS included.
+
+    Attributes:
+        text: what was typed, unchanged.
+        ids: token ids.
+        labels: what the token strip shows (`token_label`).
+        special: whether the token is a special one, which no typed text can make.
+    """
+
+    text: str
+    ids: tuple[int, ...]
+    labels: tuple[str, ...]
+    special: tuple[bool, ...]
+
+
+def tokenize_prompt(loaded: LoadedModel, text: str, limit: int = MAX_TOKENS) -> TokenizedPrompt:
+    """Tokenize `text`, with BOS in front where the model is given one.
+
+    The text of a special token ("<|endoftext|>") is text like any other.
+
+    Args:
+        loaded: the model.
+        text: what was typed.
+        limit: most tokens, BOS included; the model's context is the limit where it is smaller.
+
+    Raises:
+        UserFacingError: nothing but white space, half a character (a lone surrogate), or over the limit.
+    """
+    if not text.strip():
+        empty = "The prompt is empty." if not text else "The prompt has only spaces in it."
+        raise UserFacingError(empty, "Type a sentence, or choose an example.")
+    if half := _SURROGATE.search(text):
+        raise UserFacingError(
+            f"Character {half.start() + 1} of the prompt is half of a character (a lone surrogate).",
+            "Delete it, or type it again.",
+        )
+    encoding = loaded.text_tokenizer.encode(text, add_special_tokens=False)
+    prefix = () if loaded.bos_id is None else (loaded.bos_id,)
+    ids = (*prefix, *encoding.ids)
+    limit = min(limit, loaded.context_length)
+    if len(ids) > limit:
+        # The first character of the first token that is too much.
+        start = encoding.offsets[max(limit - len(prefix), 0)][0]
+        raise UserFacingError(
+            f"The prompt has {len(ids)} tokens and the limit is {limit}"
+            f"{', the start token included' if prefix else ''}.",
+            f"Cut the last {len(ids) - limit} tokens, from “{_excerpt(text[start:])}” on.",
+        )
+    return TokenizedPrompt(
+        text=text,
+        ids=ids,
+        labels=tuple(token_label(loaded, token) for token in ids),
+        special=tuple(token in loaded.special_ids for token in ids),
+    )
+
+
+def count_tokens(loaded: LoadedModel, text: str | None) -> int:
+    """How many tokens `tokenize_prompt` would make of `text`, BOS included; 0 for nothing. Never raises."""
+    if not text:
+        return 0
+    # A lone surrogate, which the tokenizer cannot take, is counted as the replacement character.
+    clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    count = len(loaded.text_tokenizer.encode(clean, add_special_tokens=False).ids)
+    return count + (loaded.bos_id is not None)
+
+
+def token_label(loaded: LoadedModel, token: int) -> str:
+    """How one token is shown: its own text, with what cannot be seen made visible.
+
+    A space is "·", a newline "⏎", a tab "⇥", BOS "<BOS>", bytes that are no whole character "⟨E2⟩", another
+    invisible character "⟨U+200D⟩"; a combining mark at the start stands on a dotted circle. Never empty. It
+    may hold any other character, "<" among them: escape it for HTML.
+    """
+    if token == loaded.bos_id:
+        return BOS_LABEL
+    written = loaded.text_tokenizer.id_to_token(token)
+    if written is None:  # embedding matrices are often padded beyond the vocabulary
+        return f"⟨{token}⟩"
+    if token in loaded.tokenizer.added_tokens_decoder:
+        text = written
+    elif _is_byte_level(loaded):
+        text = _from_byte_level(written).decode("utf-8", _SHOW_BYTES)
+    else:
+        text = written.replace("▁", " ")
+        if len(written) == 6 and written.startswith("<0x"):  # SentencePiece's single bytes
+            text = bytes([int(written[3:5], 16)]).decode("utf-8", _SHOW_BYTES)
+    label = "".join(_visible(character) for character in text)
+    if label and unicodedata.category(label[0]).startswith("M"):
+        label = "◌" + label
+    return label or f"⟨{token}⟩"
+
+
+def _visible(character: str) -> str:
+    if character in _SHOWN:
+        return _SHOWN[character]
+    if unicodedata.category(character) in _INVISIBLE:
+        return f"⟨U+{ord(character):04X}⟩"
+    return character
+
+
+def _excerpt(text: str) -> str:
+    """The first characters of `text` on one line, what is invisible in them made visible."""
+    start = text[:_EXCERPT].strip() or text[:_EXCERPT]
+    shown = "".join(character if character == " " else _visible(character) for character in start)
+    return shown + ("…" if len(text) > _EXCERPT else "")
+
+
+def _is_byte_level(loaded: LoadedModel) -> bool:
+    decoder = loaded.text_tokenizer.decoder
+    return decoder is not None and b"ByteLevel" in decoder.__getstate__()
+
+
+@cache
+def _byte_of_character() -> dict[str, int]:
+    """The alphabet in which byte-level BPE (GPT-2) writes the 256 byte values as printable characters.
+
+    The printable characters of Latin-1 stand for their own code; the other bytes, in order, are the
+    characters from U+0100 on.
+    """
+    own = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = [byte for byte in range(256) if byte not in own]
+    return {chr(byte): byte for byte in own} | {chr(0x100 + n): byte for n, byte in enumerate(others)}
+
+
+def _from_byte_level(written: str) -> bytes:
+    table = _byte_of_character()
+    return b"".join(bytes([table[c]]) if c in table else c.encode() for c in written)
+
+
+_SHOW_BYTES = "headscope.show-bytes"
+
+
+def _show_bytes(error: UnicodeError) -> tuple[str, int]:
+    """A decoding error handler: the bytes that are no whole character, as ⟨E2⟩⟨82⟩."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "".join(f"⟨{byte:02X}⟩" for byte in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(_SHOW_BYTES, _show_bytes)
