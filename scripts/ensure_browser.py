@@ -29,14 +29,15 @@ PLACES = (
     "C:/Program Files (x86)/Microsoft/Edge/Application/msedge.exe",
 )
 
-# The font because a bare Debian has none, and Chromium stops at the first letter without one.
-DEBIAN_PACKAGES = ("chromium", "fonts-dejavu-core")
+# A bare Debian has no font, and Chromium stops at the first letter without one; libatomic1 is for Playwright.
+DEBIAN_PACKAGES = ("chromium", "fonts-dejavu-core", "libatomic1")
 
 INSTALL_SECONDS = 900
 
 REMEDY = (
-    "install one (Debian: sudo apt-get install chromium; elsewhere: .venv/bin/playwright install chromium)"
-    f" or name one in {CHROMIUM_VARIABLE}."
+    f"install it (Debian: sudo apt-get install {' '.join(DEBIAN_PACKAGES)};"
+    " elsewhere: .venv/bin/python -m playwright install --with-deps chromium)"
+    f" or name a Chromium in {CHROMIUM_VARIABLE}."
 )
 
 
@@ -57,6 +58,20 @@ def find_chromium() -> str | None:
     return _find_playwright_chromium()
 
 
+def driver_runs() -> bool:
+    """Whether Playwright's own program starts; on a bare Debian it misses a library."""
+    return _succeeds([sys.executable, "-m", "playwright", "--version"], quiet=True)
+
+
+def what_is_missing() -> str | None:
+    """What keeps the browser tests from running, in one sentence with its remedy, or None."""
+    if not driver_runs():
+        return f"Playwright does not start here: {REMEDY}"
+    if find_chromium() is None:
+        return f"There is no Chromium here: {REMEDY}"
+    return None
+
+
 def install_chromium() -> None:
     """Try the ways of installing one that ask for no password; says on the log what went wrong."""
     root = _root_prefix()
@@ -74,19 +89,21 @@ def install_chromium() -> None:
 def main() -> int:
     """Find or install a browser; 1 where there is none although one is required."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    path = find_chromium()
-    if path is None and not os.environ.get(CHROMIUM_VARIABLE):
-        logger.info("No Chromium found: installing one for the browser tests.")
+    missing = what_is_missing()
+    if missing and not os.environ.get(CHROMIUM_VARIABLE):
+        logger.info("Installing a Chromium for the browser tests.")
         install_chromium()
-        path = find_chromium()
-    if path is not None:
-        logger.info("Browser tests use %s", path)
+        missing = what_is_missing()
+    if missing is None:
+        logger.info("Browser tests use %s", find_chromium())
         return 0
-    logger.warning("No Chromium: the tests in tests/browser will not run. To run them, %s", REMEDY)
+    logger.warning("The tests in tests/browser will not run. %s", missing)
     return 1 if browser_is_required() else 0
 
 
 def _find_playwright_chromium() -> str | None:
+    if not driver_runs():
+        return None
     with sync_playwright() as playwright:
         path = Path(playwright.chromium.executable_path)
     return str(path) if path.is_file() else None

@@ -27,7 +27,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 from werkzeug.serving import make_server
 
-from scripts.ensure_browser import REMEDY, browser_is_required, find_chromium
+from scripts.ensure_browser import browser_is_required, find_chromium, what_is_missing
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -93,14 +93,15 @@ class PageWatch:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One headless browser for the session."""
-    path = find_chromium()
-    if path is None:
-        reason = f"No Chromium found; {REMEDY}"
+    missing = what_is_missing()
+    if missing:
         if browser_is_required():
-            pytest.fail(reason)
-        pytest.skip(reason)
+            pytest.fail(missing, pytrace=False)
+        pytest.skip(missing)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, headless=True, args=BROWSER_FLAGS)
+        browser = playwright.chromium.launch(
+            executable_path=find_chromium(), headless=True, args=BROWSER_FLAGS
+        )
         yield browser
         browser.close()
 

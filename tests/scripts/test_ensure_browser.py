@@ -2,7 +2,7 @@ import stat
 
 import pytest
 
-from scripts.ensure_browser import browser_is_required, find_chromium, main
+from scripts.ensure_browser import browser_is_required, find_chromium, main, what_is_missing
 
 
 @pytest.fixture
@@ -16,6 +16,7 @@ def program(tmp_path):
 def test_the_named_one_wins(program, monkeypatch):
     monkeypatch.setenv("HEADSCOPE_CHROMIUM", str(program))
     assert find_chromium() == str(program)
+    assert what_is_missing() is None
     assert main() == 0
 
 
