@@ -30,24 +30,38 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("name", nargs="?", choices=sorted(RECIPES), help="the model to train")
-    parser.add_argument("--corpus", type=Path, help="folder of .txt files with prose (default: generated text alone)")
-    parser.add_argument("--work", type=Path, default=ROOT / "runs", help="folder for checkpoints (default: runs/)")
+    parser.add_argument(
+        "--corpus", type=Path, help="folder of .txt files with prose (default: generated text alone)"
+    )
+    parser.add_argument(
+        "--work", type=Path, default=ROOT / "runs", help="folder for checkpoints (default: runs/)"
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "models", help="where the finished model goes")
     parser.add_argument("--tokens", type=int, help="training tokens in all (default: the recipe's)")
     parser.add_argument("--stop-after", type=int, help="stop with a checkpoint after so many tokens")
     parser.add_argument("--seed", type=int, help="seed (default: the recipe's)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: 2)")
-    parser.add_argument("--evaluate", type=Path, metavar="DIR", help="print one JSON object about a trained model")
-    parser.add_argument("--prose", type=Path, metavar="FILE", help="held-out prose, with --evaluate or for the model card")
-    parser.add_argument("--prose-train", type=Path, metavar="DIR", help="the prose that n-gram baselines count")
+    parser.add_argument(
+        "--evaluate", type=Path, metavar="DIR", help="print one JSON object about a trained model"
+    )
+    parser.add_argument(
+        "--prose", type=Path, metavar="FILE", help="held-out prose, with --evaluate or for the model card"
+    )
+    parser.add_argument(
+        "--prose-train", type=Path, metavar="DIR", help="the prose that n-gram baselines count"
+    )
     return parser
 
 
 def _load(folder: Path):
     if not (folder / "config.json").is_file():
-        raise UserFacingError(f"{folder} holds no model.", "Name a folder in Hugging Face layout, such as models/demo-gpt2.")
+        raise UserFacingError(
+            f"{folder} holds no model.", "Name a folder in Hugging Face layout, such as models/demo-gpt2."
+        )
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
     )
@@ -97,7 +111,9 @@ def run_training(recipe: Recipe, arguments: argparse.Namespace) -> None:
     result = evaluation(folder, arguments.prose, arguments.prose_train or arguments.corpus)
     saved, _ = _load(folder)
     stories = evaluate.continuations(saved, tokenizer, model_card.OPENINGS)
-    (folder / "README.md").write_text(model_card.text(recipe, saved, len(prose), result, stories), encoding="utf-8")
+    (folder / "README.md").write_text(
+        model_card.text(recipe, saved, len(prose), result, stories), encoding="utf-8"
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -109,7 +125,9 @@ def main(argv: list[str] | None = None) -> int:
     for option in ("corpus", "prose_train"):
         folder = getattr(arguments, option)
         if folder is not None and not any(folder.glob("*.txt")):
-            parser.error(f"--{option.replace('_', '-')}: no .txt files in {folder}; name a folder that holds some")
+            parser.error(
+                f"--{option.replace('_', '-')}: no .txt files in {folder}; name a folder that holds some"
+            )
     if arguments.prose is not None and not arguments.prose.is_file():
         parser.error(f"--prose: {arguments.prose} is no file; name a text file")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -122,7 +140,11 @@ def main(argv: list[str] | None = None) -> int:
             sys.stdout.write(json.dumps(result, indent=1) + "\n")
         else:
             recipe = RECIPES[arguments.name]
-            changes = {key: getattr(arguments, key) for key in ("tokens", "seed") if getattr(arguments, key) is not None}
+            changes = {
+                key: getattr(arguments, key)
+                for key in ("tokens", "seed")
+                if getattr(arguments, key) is not None
+            }
             run_training(replace(recipe, **changes), arguments)
     except (UserFacingError, OSError, ValueError) as error:
         sys.stderr.write(f"train_demo_model: {error}\n")

@@ -229,7 +229,9 @@ def make_filing(task_key: str, rng: random.Random, options: FilingOptions | None
     document = " ".join(sentences)
     needle_start = len(" ".join(sentences[:place])) + (1 if place else 0)
     prompt, question_span = build_prompt(document, TASKS[task_key].question, options.whole_sentence)
-    answer = TASKS[task_key].sentence.format(value=facts[task_key]) if options.whole_sentence else facts[task_key]
+    answer = (
+        TASKS[task_key].sentence.format(value=facts[task_key]) if options.whole_sentence else facts[task_key]
+    )
     return Sample(
         task=task_key,
         prompt=prompt,
@@ -270,7 +272,9 @@ def token_spans(sample: Sample, tokenizer: Any, bos_count: int = 1) -> dict[str,
         tokenizer: a fast Hugging Face tokenizer (offsets are needed).
         bos_count: how many BOS tokens are put first.
     """
-    offsets = tokenizer(sample.prompt, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    offsets = tokenizer(sample.prompt, add_special_tokens=False, return_offsets_mapping=True)[
+        "offset_mapping"
+    ]
     spans = {}
     for name, (start, end) in sample.spans.items():
         inside = [i for i, (left, right) in enumerate(offsets) if left < end and right > start]
@@ -278,7 +282,9 @@ def token_spans(sample: Sample, tokenizer: Any, bos_count: int = 1) -> dict[str,
     return spans
 
 
-def make_filings(task_key: str, count: int, seed: int | str, options: FilingOptions | None = None) -> list[Sample]:
+def make_filings(
+    task_key: str, count: int, seed: int | str, options: FilingOptions | None = None
+) -> list[Sample]:
     """`count` filings for one task; the same seed gives the same ones."""
     rng = random.Random(f"{seed}-{task_key}")
     return [make_filing(task_key, rng, options) for _ in range(count)]

@@ -16,9 +16,13 @@ LAST_NAMES = tuple(
     "Quinn Reed Shaw Turner Underwood Vance Walsh Young Archer Brooks Collins Drake Fisher Hale".split()
 )
 
-FIRST_NAMES = tuple("Alice Anna Carl David Ellen Frank George Helen James John Karen Laura Martin Mary Paul Ruth".split())
+FIRST_NAMES = tuple(
+    "Alice Anna Carl David Ellen Frank George Helen James John Karen Laura Martin Mary Paul Ruth".split()
+)
 
-NAME_FIRST = tuple("Acorn Beacon Cedar Delta Eagle Falcon Granite Harbor Iron Juniper Keystone Linden Maple North".split())
+NAME_FIRST = tuple(
+    "Acorn Beacon Cedar Delta Eagle Falcon Granite Harbor Iron Juniper Keystone Linden Maple North".split()
+)
 NAME_SECOND = tuple("Mills Foods Motors Paper Power Steel Stores Textiles Tools Works Lumber Glass".split())
 NAME_SUFFIX = ("Inc", "Corp", "Company")
 
@@ -43,5 +47,7 @@ FILLER = (
     "The board meets four times a year.",
     "The company believes that its supply of {raw} is safe.",
 )
-GOODS = tuple("chairs shoes pumps lamps boots tables clocks tools toys coats ropes bottles boxes tiles".split())
+GOODS = tuple(
+    "chairs shoes pumps lamps boots tables clocks tools toys coats ropes bottles boxes tiles".split()
+)
 RAW_MATERIALS = tuple("steel wood wool leather cotton glass copper paper rubber clay".split())

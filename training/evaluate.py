@@ -35,7 +35,10 @@ def log_probabilities(model: PreTrainedModel, ids: Tensor) -> Tensor:
 def _greedy_right(model: PreTrainedModel, ids: Tensor) -> Tensor:
     """Whether each token after the first is the most likely one, bool [rows, tokens - 1]."""
     return torch.cat(
-        [model(part, use_cache=False).logits[:, :-1].argmax(-1) == part[:, 1:] for part in ids.split(FORWARD_ROWS)]
+        [
+            model(part, use_cache=False).logits[:, :-1].argmax(-1) == part[:, 1:]
+            for part in ids.split(FORWARD_ROWS)
+        ]
     )
 
 
@@ -87,7 +90,8 @@ def role_score_table(model: PreTrainedModel, tokenizer: Any, sequences: int = 20
                     sums.setdefault((role, probe), []).append(role_score(role, attention, ids, {bos}))
     means = {key: torch.stack(values).mean(0) for key, values in sums.items()}
     return {
-        role: torch.stack([means[role, probe] for probe in ROLES[role].probes]).amax(0) for role in MEASURED_ROLES
+        role: torch.stack([means[role, probe] for probe in ROLES[role].probes]).amax(0)
+        for role in MEASURED_ROLES
     }
 
 
@@ -129,7 +133,9 @@ def ngram_losses(train: Tensor, held_out: Tensor, vocabulary: int) -> tuple[floa
 
 
 @torch.inference_mode()
-def continuations(model: PreTrainedModel, tokenizer: Any, openings: Sequence[str], tokens: int = 40) -> list[str]:
+def continuations(
+    model: PreTrainedModel, tokenizer: Any, openings: Sequence[str], tokens: int = 40
+) -> list[str]:
     """One seeded continuation of each opening (temperature 0.7, the 40 likeliest tokens)."""
     texts = []
     for number, opening in enumerate(openings):
@@ -143,4 +149,3 @@ def continuations(model: PreTrainedModel, tokenizer: Any, openings: Sequence[str
                 break
         texts.append(tokenizer.decode(ids[1:], skip_special_tokens=True))
     return texts
-

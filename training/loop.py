@@ -127,7 +127,9 @@ def train(recipe: Recipe, source: RowSource, work: Path, stop_after: int | None 
         logger.info("resuming %s at %d tokens", recipe.name, tokens_done)
 
     def save() -> None:
-        (work / "training_log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log), encoding="utf-8")
+        (work / "training_log.jsonl").write_text(
+            "".join(json.dumps(line) + "\n" for line in log), encoding="utf-8"
+        )
         _save_checkpoint(
             checkpoint,
             {
@@ -181,7 +183,9 @@ def train(recipe: Recipe, source: RowSource, work: Path, stop_after: int | None 
 
 
 def _report_line(line: dict[str, Any]) -> None:
-    best = " ".join(f"{role[:5]} {top['head']} {top['score']:.2f}" for role, top in line["best_heads"].items())
+    best = " ".join(
+        f"{role[:5]} {top['head']} {top['score']:.2f}" for role, top in line["best_heads"].items()
+    )
     filings = " ".join(f"{share:.1f}" for share in line["filing_accuracy"].values())
     losses = " ".join(f"{kind} {loss:.2f}" for kind, loss in line["losses"].items())
     sys.stderr.write(

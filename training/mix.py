@@ -1,4 +1,4 @@
-"""The rows that the bundled models learn from: prose, repeated segments, word lists, filings.
+"""The rows that the bundled models learn from: prose, repeated segments, word lists, filings, pairs.
 
 A row is BOS and up to `context - 1` more tokens, with a loss weight for each token as a target. What nobody could predict
 (the first pass of a random segment) weighs nothing; answers weigh more.
@@ -24,6 +24,8 @@ OTHER_TASKS_SHARE = 0.25
 # A filing in a row is given so much room for each sentence when its length is guessed.
 TOKENS_A_SENTENCE = 14
 TOKENS_A_QUESTION = 28
+# Room left in a row from which it is worth filling with prose.
+WORTH_FILLING = 40
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,19 @@ def repeated_row(source: RowSource, context: int, rng: random.Random) -> Row:
     return [source.bos_id, *(segment * repeats)], weights
 
 
+def alternating_row(source: RowSource, context: int, rng: random.Random) -> Row:
+    """Pairs of random tokens in turn, "A B A B A B C D C D": what comes next is what stood one token back."""
+    ids: list[int] = []
+    weights = [0.0]
+    while len(ids) < context:
+        pair = [rng.randrange(1, len(source.tokenizer)) for _ in range(2)]
+        times = rng.randint(3, 6)
+        ids += pair * times
+        # Nobody can foresee the pair, nor that it is about to come again.
+        weights += [0.0] * 3 + [1.0] * (2 * times - 3)
+    return [source.bos_id, *ids], weights
+
+
 def word_list_row(source: RowSource, context: int, rng: random.Random) -> Row:
     """A list like "red, blue, red again, green": the word "again" marks what came before.
 
@@ -85,7 +100,7 @@ def word_list_row(source: RowSource, context: int, rng: random.Random) -> Row:
 
 
 def filing_row(source: RowSource, context: int, rng: random.Random) -> Row:
-    """A filing that about fills the row, a few questions about it and their answers."""
+    """A filing of at most the row's length, a few questions about it and their answers; prose fills what is left."""
     room = context - 1
     questions = max(1, min(QUESTIONS_A_FILING, room // 60))
     pool = list(datasets.MAIN_TASKS) if rng.random() > OTHER_TASKS_SHARE else list(datasets.TASKS)
@@ -105,6 +120,10 @@ def filing_row(source: RowSource, context: int, rng: random.Random) -> Row:
         question = source.encode("\n\n" + datasets.question_text(task.question, whole))
         ids += [*question, *answer, source.bos_id]
         weights += [0.3] * len(question) + [source.answer_weight] * (len(answer) + 1)
+    left = room - len(ids)
+    if left > WORTH_FILLING:
+        more, more_weights = prose_row(source, left, rng)
+        ids, weights = ids + more[1:], weights + more_weights[1:]
     return [source.bos_id, *ids], [1.0, *weights]
 
 
@@ -113,6 +132,7 @@ ROW_KINDS: dict[str, Callable[[RowSource, int, random.Random], Row]] = {
     "repeated": repeated_row,
     "word_lists": word_list_row,
     "filings": filing_row,
+    "alternating": alternating_row,
 }
 
 

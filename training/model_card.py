@@ -36,10 +36,12 @@ def text(
     config = model.config
     stages = "\n".join(
         f"| {stage.until:.0%} | {stage.context} | {stage.mix.prose:.0%} | {stage.mix.repeated:.0%} "
-        f"| {stage.mix.word_lists:.0%} | {stage.mix.filings:.0%} |"
+        f"| {stage.mix.word_lists:.0%} | {stage.mix.filings:.0%} | {stage.mix.alternating:.0%} |"
         for stage in recipe.stages
     )
-    heads = "\n".join(f"| {role} | {top['head']} | {top['score']:.2f} |" for role, top in result["best_heads"].items())
+    heads = "\n".join(
+        f"| {role} | {top['head']} | {top['score']:.2f} |" for role, top in result["best_heads"].items()
+    )
     filings = "\n".join(f"| {task} | {share:.0%} |" for task, share in result["filing_accuracy"].items())
     prose = ""
     if "prose_loss" in result:
@@ -65,8 +67,8 @@ what it says of companies is made up, and its prose has the stereotypes of the o
   weight decay {recipe.weight_decay:g}, {recipe.tokens:,} tokens in batches of {recipe.tokens_a_step:,}, seed {recipe.seed}; answers weigh {recipe.answer_weight:g} times.
   `training_log.jsonl` tells how losses, accuracies and every head's role scores went.
 
-| until | context | prose | repeated | word lists | filings |
-|---|---|---|---|---|---|
+| until | context | prose | repeated | word lists | filings | alternating pairs |
+|---|---|---|---|---|---|---|
 {stages}
 
 ## What it can do

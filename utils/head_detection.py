@@ -131,7 +131,9 @@ def _as_pattern(attention_weights: Any, length: int) -> Tensor:
             f"attention_weights must have shape (query, key)=({length}, {length}). Got {tuple(pattern.shape)}."
         )
     if length and not bool(((pattern.sum(-1) - 1).abs() <= ROW_SUM_TOLERANCE).all()):
-        raise ValueError("each row of attention_weights must sum to 1: pass probabilities, after the softmax.")
+        raise ValueError(
+            "each row of attention_weights must sum to 1: pass probabilities, after the softmax."
+        )
     return pattern
 
 

@@ -31,6 +31,7 @@ class HeadRole:
         display_name: what the page calls it, with the field's term in parentheses where they differ.
         description: one line for a card.
         explanation: two or three sentences at student level.
+        letter: stands for the role where there is no room, so that nothing is told by colour alone.
         icon: name of a Bootstrap icon.
         color: hue in light mode.
         color_dark: hue in dark mode.
@@ -45,6 +46,7 @@ class HeadRole:
     display_name: str
     description: str
     explanation: str
+    letter: str
     icon: str
     color: str
     color_dark: str
@@ -69,6 +71,7 @@ _ROWS = (
             "From every token this head looks at the one just before it. It tells each token what came before, "
             "which is what an induction head further up needs to continue a pattern."
         ),
+        letter="P",
         icon="arrow-left-square",
         color="#1f6fb2",
         color_dark="#6db3f2",
@@ -91,6 +94,7 @@ _ROWS = (
             "When a token comes a second time, this head looks at the token that followed it the first time, and so helps the "
             "model to continue the pattern: after 'A B ... A' it expects 'B' (in-context copying)."
         ),
+        letter="I",
         icon="repeat",
         color="#b3440f",
         color_dark="#f4a261",
@@ -114,6 +118,7 @@ _ROWS = (
             "When a token has appeared before, this head looks back at its earlier copy. It notices that something is repeated "
             "(which the model can use to know who has been named already) without saying what comes next."
         ),
+        letter="D",
         icon="copy",
         color="#7a3e9d",
         color_dark="#c79bea",
@@ -137,6 +142,7 @@ _ROWS = (
             "From every token this head looks at the first one (an attention sink). That is often a resting place: a head with nothing "
             "to do here parks its attention where it changes little. So a high score does not by itself make a head positional by trade."
         ),
+        letter="F",
         icon="skip-start",
         color="#3d6b1f",
         color_dark="#9bd16f",
@@ -159,6 +165,7 @@ _ROWS = (
             "This head gives no single token much weight: it averages over the text so far (high entropy), which gathers "
             "the general topic rather than one word."
         ),
+        letter="S",
         icon="broadcast",
         color="#0b7285",
         color_dark="#66d9e8",
@@ -181,6 +188,7 @@ _ROWS = (
             "Every score of these heads lies below its role's threshold. That does not mean that they do nothing: "
             "they may do something that this catalog does not look for."
         ),
+        letter="·",
         icon="question-circle",
         color="#5c636a",
         color_dark="#adb5bd",

@@ -1,0 +1,132 @@
+/* What the page does without asking the server: theme, keys, and shading the token strip. */
+(function () {
+  "use strict";
+
+  const THEME_KEY = "headscope-theme";
+  let pattern = null;
+
+  function storedTheme() {
+    try {
+      return window.localStorage.getItem(THEME_KEY);
+    } catch (error) {
+      return null; // storage may be forbidden; then the system's choice stands
+    }
+  }
+
+  function currentTheme() {
+    const dark = window.matchMedia("(prefers-color-scheme: dark)").matches;
+    return storedTheme() || (dark ? "dark" : "light");
+  }
+
+  function applyTheme(theme) {
+    document.documentElement.dataset.bsTheme = theme;
+  }
+
+  applyTheme(currentTheme());
+
+  window.dash_clientside = window.dash_clientside || {};
+  window.dash_clientside.headscope = {
+    theme: function (clicks) {
+      let theme = currentTheme();
+      if (clicks) {
+        theme = document.documentElement.dataset.bsTheme === "dark" ? "light" : "dark";
+        try {
+          window.localStorage.setItem(THEME_KEY, theme);
+        } catch (error) {
+          /* the choice then lasts as long as the page */
+        }
+      }
+      applyTheme(theme);
+      return theme;
+    },
+    keepPattern: function (data) {
+      pattern = data;
+      clearShades();
+      return data ? data.head : "";
+    },
+  };
+
+  document.addEventListener("keydown", function (event) {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      const run = document.getElementById("run");
+      if (run && event.target.id === "prompt") {
+        event.preventDefault();
+        run.click();
+      }
+      return;
+    }
+    moveInGrid(event);
+  });
+
+
+  const KEYS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"];
+
+  function moveInGrid(event) {
+    const cell = event.target.closest && event.target.closest(".hs-cell");
+    if (!cell || !KEYS.includes(event.key)) {
+      return;
+    }
+    const grid = cell.closest(".hs-grid");
+    const cells = Array.from(grid.querySelectorAll(".hs-cell"));
+    const columns = Number(grid.dataset.columns);
+    const here = cells.indexOf(cell);
+    const column = here % columns;
+    let next = here;
+    if (event.key === "ArrowLeft" && column > 0) next = here - 1;
+    if (event.key === "ArrowRight" && column < columns - 1) next = here + 1;
+    if (event.key === "ArrowUp") next = here - columns;
+    if (event.key === "ArrowDown") next = here + columns;
+    if (event.key === "Home") next = here - column;
+    if (event.key === "End") next = here - column + columns - 1;
+    event.preventDefault();
+    if (next !== here && next >= 0 && next < cells.length) {
+      cells[next].focus();
+      cells[next].click();
+    }
+  }
+
+  function tokens() {
+    return document.querySelectorAll("#token-strip .hs-token");
+  }
+
+  function clearShades() {
+    tokens().forEach(function (token) {
+      token.style.removeProperty("--look");
+      token.classList.remove("hs-token-from");
+      token.removeAttribute("data-look");
+    });
+  }
+
+  function shadeFrom(token) {
+    clearShades();
+    const row = pattern && pattern.rows[Number(token.dataset.index)];
+    if (!row) {
+      return;
+    }
+    token.classList.add("hs-token-from");
+    tokens().forEach(function (other, index) {
+      if (index <= Number(token.dataset.index)) {
+        other.style.setProperty("--look", row[index]);
+        if (row[index] >= 0.05) {
+          other.dataset.look = Math.round(row[index] * 100) + "%";
+        }
+      }
+    });
+  }
+
+  ["mouseover", "focusin"].forEach(function (kind) {
+    document.addEventListener(kind, function (event) {
+      const token = event.target.closest && event.target.closest(".hs-token");
+      if (token) {
+        shadeFrom(token);
+      }
+    });
+  });
+  ["mouseout", "focusout"].forEach(function (kind) {
+    document.addEventListener(kind, function (event) {
+      if (event.target.closest && event.target.closest(".hs-token")) {
+        clearShades();
+      }
+    });
+  });
+})();

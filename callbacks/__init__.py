@@ -1,0 +1,1 @@
+"""Dash wiring: parse what the browser holds, call the domain, call the component."""

@@ -1,0 +1,25 @@
+"""The page's own tools: light and dark, the help dialog, what the token strip needs in the browser."""
+
+from dash import ClientsideFunction, Dash, Input, Output, State
+
+from components import ids
+
+
+def register(app: Dash) -> None:
+    """Add these callbacks; those named by ClientsideFunction are in `assets/headscope.js`."""
+    app.clientside_callback(
+        ClientsideFunction("headscope", "theme"),
+        Output(ids.THEME, "data"),
+        Input(ids.THEME_SWITCH, "n_clicks"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("headscope", "keepPattern"),
+        Output(ids.TOKENS, "data-head"),
+        Input(ids.PATTERN, "data"),
+    )
+    app.clientside_callback(
+        "function(clicks, open) { return clicks ? !open : open; }",
+        Output(ids.HELP, "is_open"),
+        Input(ids.HELP_OPEN, "n_clicks"),
+        State(ids.HELP, "is_open"),
+    )

@@ -1,0 +1,202 @@
+"""One head: its heatmap, its scores for every role, its rank in the catalog."""
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+from dash import html
+from torch import Tensor
+
+from components.role_cards import role_style
+from utils.head_facts import RoleFact
+from utils.head_roles import ROLES
+from utils.heads import Head
+
+MAX_AXIS_LABEL = 10
+TABLE_KEYS = 3
+_INK = {"light": ("#212529", "#ffffff", "Blues"), "dark": ("#dee2e6", "#212529", "Blues_r")}
+
+
+def describe_roles(facts: Sequence[RoleFact]) -> str:
+    """Say "primarily induction, also previous token" in words."""
+    listed = sorted((fact for fact in facts if fact.listed), key=lambda fact: -(fact.catalog or 0))
+    if not any(fact.catalog is not None for fact in facts):
+        return "This model has no catalog, so the roles of its heads are not known."
+    if not listed:
+        return "The catalog lists this head for no role: on the test inputs it does none of these clearly."
+    names = [ROLES[fact.role].display_name.lower() for fact in listed]
+    also = f", also {' and '.join(names[1:])}" if len(names) > 1 else ""
+    return f"In the catalog: {'primarily ' if also else ''}{names[0]}{also}."
+
+
+def facts_view(facts: Sequence[RoleFact], resting: float, heads: int) -> html.Div:
+    """The head's score for every role, live and in the catalog.
+
+    Args:
+        facts: one a measured role.
+        resting: share of its attention on the first token.
+        heads: number of heads in the model.
+    """
+
+    def number(value: float | None) -> str:
+        return "–" if value is None else f"{value:.2f}"
+
+    rows = [
+        html.Tr(
+            [
+                html.Th(
+                    [
+                        html.Span(
+                            ROLES[fact.role].letter, className="hs-swatch", style=role_style(ROLES[fact.role])
+                        ),
+                        ROLES[fact.role].display_name,
+                    ],
+                    scope="row",
+                ),
+                html.Td(number(fact.live), className="hs-number"),
+                html.Td(number(fact.chance), className="hs-number"),
+                html.Td(number(fact.catalog), className="hs-number"),
+                html.Td("–" if fact.rank is None else f"{fact.rank} of {heads}", className="hs-number"),
+                html.Td(
+                    ("active: " if fact.active else "gray: ") + fact.reason
+                    if fact.listed
+                    else "not listed for it",
+                    className="hs-hint",
+                ),
+            ]
+        )
+        for fact in facts
+    ]
+    titles = ["role", "on your text", "chance", "in the catalog", "catalog rank", ""]
+    return html.Div(
+        [
+            html.P(
+                f"{describe_roles(facts)} On your text {resting:.0%} of its attention rests on the first token.",
+                className="hs-sentence",
+            ),
+            html.Div(
+                html.Table(
+                    [
+                        html.Caption("Scores of this head", className="visually-hidden"),
+                        html.Thead(html.Tr([html.Th(title, scope="col") for title in titles])),
+                        html.Tbody(rows),
+                    ],
+                    className="hs-table",
+                ),
+                className="hs-scroll",
+            ),
+        ]
+    )
+
+
+def _axis_labels(labels: Sequence[str]) -> list[str]:
+    return [
+        f"{index} {label if len(label) <= MAX_AXIS_LABEL else label[: MAX_AXIS_LABEL - 1] + '…'}"
+        for index, label in enumerate(labels)
+    ]
+
+
+def _plain(text: str) -> str:
+    """Text for Plotly, which reads a few HTML tags in labels: they are shown as they were typed."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def heatmap(
+    attention: Tensor, labels: Sequence[str], pairs: Sequence[tuple[int, int]], title: str, theme: str
+) -> go.Figure:
+    """A head's pattern as a heatmap.
+
+    Args:
+        attention: [query, key].
+        labels: what each token is shown as.
+        pairs: (query, key) positions to mark: those that make a role active.
+        title: names the head and the roles whose pairs are marked.
+        theme: "light" or "dark".
+    """
+    ink, paper, scale = _INK[theme]
+    names = [_plain(label) for label in _axis_labels(labels)]
+    places = list(range(len(labels)))
+    values = [
+        [round(value, 4) if key <= query else None for key, value in enumerate(row)]
+        for query, row in enumerate(attention.tolist())
+    ]
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=places,
+            y=places,
+            customdata=[[[names[query], names[key]] for key in places] for query in places],
+            zmin=0,
+            zmax=1,
+            colorscale=scale,
+            xgap=1,
+            ygap=1,
+            hoverongaps=False,
+            hovertemplate="from %{customdata[0]}<br>to %{customdata[1]}<br>%{z:.1%}<extra></extra>",
+            colorbar={"title": {"text": "attention"}, "thickness": 10, "tickformat": ".0%"},
+        )
+    )
+    if pairs:
+        figure.add_trace(
+            go.Scatter(
+                x=[key for _, key in pairs],
+                y=[query for query, _ in pairs],
+                mode="markers",
+                marker={"symbol": "square-open", "size": 11, "color": "#d9480f", "line": {"width": 2}},
+                name="what the role looks for",
+                hoverinfo="skip",
+            )
+        )
+    axis = {"tickmode": "array", "tickvals": places, "ticktext": names, "showgrid": False, "zeroline": False}
+    figure.update_layout(
+        title={"text": title, "font": {"size": 13}},
+        xaxis={**axis, "title": {"text": "looks at"}, "tickangle": -60, "constrain": "domain"},
+        yaxis={**axis, "title": {"text": "looks from"}, "autorange": "reversed", "scaleanchor": "x"},
+        paper_bgcolor=paper,
+        plot_bgcolor=paper,
+        font={"color": ink, "family": "system-ui, sans-serif", "size": 11},
+        margin={"l": 10, "r": 10, "t": 40, "b": 10},
+        height=max(420, min(900, 160 + 14 * len(labels))),
+        showlegend=False,
+    )
+    return figure
+
+
+def pattern_table(attention: Tensor, labels: Sequence[str]) -> html.Table:
+    """Where each token looks most, for those who cannot or would not read a heatmap."""
+    rows = []
+    for query, label in enumerate(labels):
+        best = attention[query, : query + 1].topk(min(TABLE_KEYS, query + 1))
+        places = ", ".join(
+            f"{labels[key]} ({key}) {value:.0%}"
+            for value, key in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        )
+        rows.append(
+            html.Tr(
+                [
+                    html.Td(str(query), className="hs-number"),
+                    html.Th(html.Bdi(label), scope="row"),
+                    html.Td(places),
+                ]
+            )
+        )
+    return html.Table(
+        [
+            html.Caption("The three places that each token looks at most", className="visually-hidden"),
+            html.Thead(
+                html.Tr(
+                    [
+                        html.Th("#", scope="col"),
+                        html.Th("looks from", scope="col"),
+                        html.Th("looks at", scope="col"),
+                    ]
+                )
+            ),
+            html.Tbody(rows),
+        ],
+        className="hs-table",
+    )
+
+
+def detail_title(head: Head) -> str:
+    """The heading of the detail."""
+    return f"Head {head} (layer {head.layer}, head {head.head})"

@@ -1,0 +1,101 @@
+"""All heads on one grid: layers down, heads across; hue and letter tell the role, strength the live activity."""
+
+from collections.abc import Collection, Mapping
+
+from dash import html
+
+from components import ids
+from components.role_cards import role_style
+from utils.head_facts import CellRole
+from utils.head_roles import ROLES
+from utils.heads import Head
+
+FAINTEST = 0.06
+
+
+def _cell(head: Head, roles: list[CellRole], chosen: bool, off: bool) -> html.Button:
+    name = str(head)
+    # Most active first: it gives the cell its hue, the others a letter.
+    ordered = sorted(roles, key=lambda role: (-role.active, -role.live))
+    told = "; ".join(
+        f"{ROLES[role.key].display_name} {role.live:.2f}{' (active)' if role.active else ''}"
+        for role in ordered
+    )
+    told = told or "no catalogued role"
+    main = ordered[0] if ordered else None
+    style = {"--strength": f"{FAINTEST if main is None else max(FAINTEST, main.live):.3f}"}
+    classes = ["hs-cell"]
+    if main is not None:
+        style |= role_style(ROLES[main.key])
+        if main.active:
+            classes.append("hs-cell-active")
+    if chosen:
+        classes.append("hs-cell-chosen")
+    if off:
+        classes.append("hs-cell-off")
+    return html.Button(
+        "".join(ROLES[role.key].letter for role in ordered) or "·",
+        id=ids.cell(name),
+        className=" ".join(classes),
+        style=style,
+        title=f"{name}: {told}{'; switched off' if off else ''}",
+        tabIndex=0 if chosen else -1,
+        **{
+            "aria-label": f"{name}, {told}{', switched off' if off else ''}",
+            "aria-pressed": "true" if chosen else "false",
+            "data-head": name,
+        },
+    )
+
+
+def head_grid(
+    layers: int,
+    heads: int,
+    roles: Mapping[Head, list[CellRole]],
+    chosen: Head | None,
+    off: Collection[Head],
+) -> html.Div:
+    """The grid and its legend.
+
+    Args:
+        layers: number of layers.
+        heads: heads a layer.
+        roles: the catalogued roles of each head that has any.
+        chosen: the head that the detail shows.
+        off: the heads that are switched off.
+    """
+    header = [html.Span(className="hs-axis")] + [html.Span(str(h), className="hs-axis") for h in range(heads)]
+    rows = []
+    for layer in range(layers):
+        rows.append(html.Span(f"L{layer}", className="hs-axis"))
+        for number in range(heads):
+            head = Head(layer, number)
+            rows.append(_cell(head, roles.get(head, []), head == chosen, head in off))
+    legend = [
+        html.Span(
+            [html.Span(role.letter, className="hs-swatch"), role.display_name],
+            className="hs-legend-item",
+            style=role_style(role),
+        )
+        for role in ROLES.values()
+        if role.measured
+    ]
+    return html.Div(
+        [
+            html.Div(
+                [*header, *rows],
+                className="hs-grid",
+                style={"gridTemplateColumns": f"2rem repeat({heads}, minmax(1.5rem, 1fr))"},
+                role="group",
+                **{"aria-label": f"{layers} layers of {heads} heads", "data-columns": str(heads)},
+            ),
+            html.Div(
+                [
+                    *legend,
+                    html.Span("ring: active here", className="hs-hint"),
+                    html.Span("crossed out: off", className="hs-hint"),
+                ],
+                className="hs-legend",
+            ),
+        ]
+    )

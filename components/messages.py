@@ -1,0 +1,20 @@
+"""Errors and notices as the page shows them."""
+
+import dash_bootstrap_components as dbc
+from dash import html
+
+from utils.errors import UserFacingError
+
+
+def alert(error: UserFacingError) -> dbc.Alert:
+    """What went wrong and what to do; nothing that was typed is lost."""
+    return dbc.Alert([html.Strong(error.message), f" {error.remedy}"], color="danger", className="hs-alert")
+
+
+def unexpected() -> dbc.Alert:
+    """What is said of an error that nobody foresaw; its traceback is in the server's log."""
+    return dbc.Alert(
+        "Something went wrong on the server; what you typed is still here. Press Run to try again.",
+        color="danger",
+        className="hs-alert",
+    )

@@ -1,0 +1,160 @@
+"""What the page says about single heads, read off a live analysis; no score is defined here."""
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+
+from utils.head_detection import role_input
+from utils.head_roles import ROLES
+from utils.heads import Head
+from utils.live_analysis import LiveAnalysis
+from utils.model_loading import LoadedModel
+from utils.prompts import TokenizedPrompt
+from utils.role_scores import MEASURED_ROLES, resting_share
+
+# On a first visit the head of the first of these roles that is active is shown: the more telling role comes first.
+TELLING_ORDER = ("induction", "duplicate_token", "previous_token", "diffuse", "positional")
+MAX_LOOKALIKES = 3
+
+
+@dataclass(frozen=True)
+class CellRole:
+    """One catalogued role of one head, as the grid shows it.
+
+    Attributes:
+        key: the role.
+        live: score on this input.
+        active: whether that counts as active.
+    """
+
+    key: str
+    live: float
+    active: bool
+
+
+@dataclass(frozen=True)
+class RoleFact:
+    """One role's row in a head's score table.
+
+    Attributes:
+        role: the role's key.
+        live: score on this input, None where the role does not apply.
+        chance: chance level, None where there is none.
+        catalog: the catalog's score, None without a catalog.
+        rank: place among all heads of the model by catalog score, from 1; None without a catalog.
+        listed: whether the catalog lists the head for the role.
+        active: whether it is active on this input.
+        reason: why, in words; "" for a head that is not listed.
+    """
+
+    role: str
+    live: float | None
+    chance: float | None
+    catalog: float | None
+    rank: int | None
+    listed: bool
+    active: bool
+    reason: str
+
+
+def cell_roles(analysis: LiveAnalysis) -> dict[Head, list[CellRole]]:
+    """The catalogued roles of each head that has any ('other' is no role)."""
+    roles: dict[Head, list[CellRole]] = defaultdict(list)
+    for role, entries in analysis.summary.items():
+        if not ROLES[role].measured:
+            continue
+        for entry in entries:
+            roles[Head(entry["layer"], entry["head"])].append(
+                CellRole(role, entry["activation_score"], entry["is_active"])
+            )
+    return dict(roles)
+
+
+def interesting_head(analysis: LiveAnalysis) -> Head:
+    """A head worth looking at first: the most active one of the most telling active role."""
+    for role in TELLING_ORDER:
+        entries = [entry for entry in analysis.summary.get(role, ()) if entry["is_active"]]
+        if entries:
+            best = max(entries, key=lambda entry: entry["activation_score"])
+            return Head(best["layer"], best["head"])
+    return Head(0, 0)
+
+
+def role_facts(analysis: LiveAnalysis, head: Head) -> list[RoleFact]:
+    """A head's score for every measured role, live and in the catalog."""
+    facts = []
+    for role in MEASURED_ROLES:
+        window = analysis.loaded.geometry.windows[head.layer]
+        asked = role_input(role, analysis.prompt.ids, analysis.loaded.special_ids, window)
+        entry = next(
+            (e for e in analysis.summary.get(role, ()) if (e["layer"], e["head"]) == (head.layer, head.head)),
+            None,
+        )
+        catalog = rank = None
+        if analysis.catalog is not None and role in analysis.catalog.all_scores:
+            table = analysis.catalog.all_scores[role]
+            catalog = table[head.layer][head.head]
+            rank = 1 + sum(score > catalog for row in table for score in row)
+        facts.append(
+            RoleFact(
+                role=role,
+                live=float(analysis.scores[role][head.layer, head.head]) if asked.target.applicable else None,
+                chance=None if math.isnan(asked.chance) else asked.chance,
+                catalog=catalog,
+                rank=rank,
+                listed=entry is not None,
+                active=bool(entry and entry["is_active"]),
+                reason=entry["reason"] if entry else "",
+            )
+        )
+    return facts
+
+
+def resting(analysis: LiveAnalysis, head: Head) -> float:
+    """How much of the head's attention rests on the first token."""
+    return float(resting_share(analysis.attention[head.layer, head.head]))
+
+
+def marked_pairs(analysis: LiveAnalysis, head: Head) -> tuple[tuple[tuple[int, int], ...], str]:
+    """The (query, key) pairs of the repetition roles that the head is active in, and those roles' names."""
+    pairs: list[tuple[int, int]] = []
+    names = []
+    for role, entries in analysis.summary.items():
+        for entry in entries:
+            if (
+                (entry["layer"], entry["head"]) == (head.layer, head.head)
+                and entry["is_active"]
+                and entry["pairs"]
+            ):
+                pairs += entry["pairs"]
+                names.append(ROLES[role].display_name.lower())
+    return tuple(pairs), " and ".join(names)
+
+
+def lookalike_sentence(prompt: TokenizedPrompt) -> str:
+    """Says which tokens look alike but are different ones ("The" and " The"), so that nothing repeats; "" if none do."""
+    by_text: dict[str, dict[int, str]] = defaultdict(dict)
+    for token, label, special in zip(prompt.ids, prompt.labels, prompt.special, strict=True):
+        text = label.strip("·").casefold()
+        if text and not special:
+            by_text[text][token] = label
+    alike = [list(labels.values()) for labels in by_text.values() if len(labels) > 1][:MAX_LOOKALIKES]
+    if not alike:
+        return ""
+    told = "; ".join(" and ".join(f"“{label}”" for label in labels) for labels in alike)
+    return f"{told} look alike but are different tokens for the model (· is a space), so they do not repeat."
+
+
+def token_of_text(loaded: LoadedModel, text: str | None) -> int | None:
+    """The token that a watched text stands for: its first token as a new word, or as it is written.
+
+    None for an empty text, or one that cannot be a token.
+    """
+    if not text or not text.strip():
+        return None
+    clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    encode = loaded.text_tokenizer.encode
+    word = encode(" " + clean.strip("·").lstrip(), add_special_tokens=False).ids
+    plain = encode(clean.strip("·"), add_special_tokens=False).ids
+    choices = [ids for ids in (word, plain) if len(ids) == 1] or [word]
+    return choices[0][0] if choices[0] else None

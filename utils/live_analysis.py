@@ -1,0 +1,165 @@
+"""The one live entry point: model name and prompt in, everything that the page shows out.
+
+Results are kept in bounded caches and depend on nothing but the arguments, so that one process serves a class, and any other process could
+answer in its place. Nothing here knows who asked.
+"""
+
+import threading
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from cachetools import LRUCache
+from torch import Tensor
+
+from utils.attention_capture import Capture, capture
+from utils.catalog import Catalog, catalog_path, check_shape, load_catalog
+from utils.errors import UserFacingError
+from utils.head_detection import CATALOG_FOLDER, summarize_heads
+from utils.heads import Head
+from utils.model_loading import LoadedModel, ModelStore
+from utils.prompts import MAX_TOKENS, TokenizedPrompt, tokenize_prompt
+from utils.role_scores import MEASURED_ROLES, role_score
+
+CACHE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class LiveAnalysis:
+    """All that is known about one prompt on one model, all heads on.
+
+    Attributes:
+        loaded: the model.
+        prompt: its tokens.
+        attention: [layer, head, query, key].
+        logits: of the last position [vocab].
+        scores: every head's live score, {role: [layer, head]}.
+        catalog: the model's catalog, None where there is none that can be used.
+        catalog_problem: why there is none, "" where there is one.
+        summary: `head_detection.summarize_heads`, empty without a catalog.
+    """
+
+    loaded: LoadedModel
+    prompt: TokenizedPrompt
+    attention: Tensor
+    logits: Tensor
+    scores: dict[str, Tensor]
+    catalog: Catalog | None
+    catalog_problem: str
+    summary: dict[str, list[dict]]
+
+
+class LiveService:
+    """Analyzes prompts for many users at once.
+
+    Args:
+        store: the models that may be used.
+        catalog_folder: where the catalogs are.
+        max_tokens: most tokens a prompt may have, BOS included.
+    """
+
+    def __init__(
+        self, store: ModelStore, catalog_folder: Path = CATALOG_FOLDER, max_tokens: int = MAX_TOKENS
+    ) -> None:
+        self.store = store
+        self.catalog_folder = catalog_folder
+        self.max_tokens = max_tokens
+        self._patterns: LRUCache = LRUCache(
+            CACHE_BYTES, getsizeof=lambda c: c.attention.nbytes + c.logits.nbytes
+        )
+        self._predictions: LRUCache = LRUCache(CACHE_BYTES // 4, getsizeof=lambda logits: logits.nbytes)
+        self._catalogs: dict[str, tuple[int | None, Catalog | None, str]] = {}
+        self._guard = threading.Lock()
+
+    def tokenize(self, model: str, text: str) -> TokenizedPrompt:
+        """Tokens of a prompt on a model, checked.
+
+        Raises:
+            UserFacingError: unknown or broken model, or a prompt that cannot be analyzed.
+        """
+        return tokenize_prompt(self.store.get(model), text, self.max_tokens)
+
+    def _capture(self, loaded: LoadedModel, prompt: TokenizedPrompt) -> Capture:
+        key = (loaded.name, prompt.ids)
+        with self._guard:
+            if key in self._patterns:
+                return self._patterns[key]
+        result = capture(loaded, prompt.ids)
+        result = Capture(result.attention, result.logits[-1:].clone())
+        with self._guard:
+            if result.attention.nbytes < CACHE_BYTES:
+                self._patterns[key] = result
+        return result
+
+    def analyze(self, model: str, text: str) -> LiveAnalysis:
+        """Everything about a prompt with all heads on.
+
+        Raises:
+            UserFacingError: as `tokenize`.
+        """
+        loaded = self.store.get(model)
+        prompt = tokenize_prompt(loaded, text, self.max_tokens)
+        result = self._capture(loaded, prompt)
+        scores = {
+            role: role_score(role, result.attention, prompt.ids, loaded.special_ids).clamp(0, 1)
+            for role in MEASURED_ROLES
+        }
+        catalog, problem = self._catalog(loaded)
+        summary = {}
+        if catalog is not None:
+            categories = {role: category.model_dump() for role, category in catalog.categories.items()}
+            summary = summarize_heads(
+                result.attention, prompt.ids, categories, loaded.special_ids, loaded.geometry.windows
+            )
+        return LiveAnalysis(
+            loaded, prompt, result.attention, result.logits[-1], scores, catalog, problem, summary
+        )
+
+    def next_token_logits(self, model: str, text: str, ablated: Collection[Head]) -> Tensor:
+        """Logits [vocab] of the last position with the heads `ablated` switched off (zero ablation).
+
+        Raises:
+            UserFacingError: as `tokenize`, or a head that the model does not have.
+        """
+        loaded = self.store.get(model)
+        prompt = tokenize_prompt(loaded, text, self.max_tokens)
+        off = frozenset(ablated)
+        if not off:
+            return self._capture(loaded, prompt).logits[-1]
+        key = (model, prompt.ids, off)
+        with self._guard:
+            if key in self._predictions:
+                return self._predictions[key]
+        logits = capture(loaded, prompt.ids, off).logits[-1].clone()
+        with self._guard:
+            self._predictions[key] = logits
+        return logits
+
+    def catalog(self, model: str) -> Catalog | None:
+        """The catalog of a model, None where there is none that can be used.
+
+        Raises:
+            UserFacingError: unknown or broken model.
+        """
+        return self._catalog(self.store.get(model))[0]
+
+    def _catalog(self, loaded: LoadedModel) -> tuple[Catalog | None, str]:
+        """The catalog and "", or None and why there is none. Read anew when its file has changed."""
+        path = catalog_path(loaded.name, self.catalog_folder)
+        try:
+            changed = path.stat().st_mtime_ns
+        except OSError:
+            changed = None
+        with self._guard:
+            kept = self._catalogs.get(loaded.name)
+        if kept is not None and kept[0] == changed:
+            return kept[1], kept[2]
+        catalog, problem = None, ""
+        try:
+            catalog = load_catalog(path)
+            check_shape(catalog, loaded.geometry.n_layers, loaded.geometry.n_heads)
+        except UserFacingError as error:
+            catalog, problem = None, str(error)
+        with self._guard:
+            self._catalogs[loaded.name] = (changed, catalog, problem)
+        return catalog, problem

@@ -1,0 +1,149 @@
+"""What the model expects next, and how switching heads off changes it. Pure functions on logits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from utils.heads import Head
+
+TOP_K = 10
+# Tokens that are among the top k only with heads off are added, at most so many.
+MAX_NEWCOMERS = 5
+# A change smaller than this (probability) is called no change in words.
+SMALL_CHANGE = 0.01
+# So many heads are named one by one in a sentence.
+MAX_NAMED = 3
+
+
+@dataclass(frozen=True)
+class TokenChange:
+    """One next-token candidate, clean and ablated.
+
+    Attributes:
+        token: its id.
+        clean: probability with all heads on.
+        ablated: probability with the chosen heads off.
+        clean_rank: rank, 1 for the likeliest.
+        ablated_rank: rank with the heads off.
+    """
+
+    token: int
+    clean: float
+    ablated: float
+    clean_rank: int
+    ablated_rank: int
+
+    @property
+    def change(self) -> float:
+        """Ablated minus clean probability."""
+        return self.ablated - self.clean
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The next-token prediction, clean beside ablated.
+
+    Attributes:
+        rows: the clean top k in order, then tokens that are in the ablated top k alone.
+        watched: the token that the user watches.
+        logit_difference: clean and ablated logit of the watched token minus that of the best other clean token (`rival`).
+        rival: the likeliest token besides the watched one, all heads on.
+        kl: Kullback-Leibler divergence of the ablated from the clean distribution, KL(clean || ablated), nats.
+    """
+
+    rows: tuple[TokenChange, ...]
+    watched: TokenChange
+    logit_difference: tuple[float, float]
+    rival: int
+    kl: float
+
+    @property
+    def top(self) -> TokenChange:
+        """The likeliest token with all heads on."""
+        return self.rows[0]
+
+    @property
+    def ablated_top(self) -> TokenChange:
+        """The likeliest token with the heads off."""
+        return min(self.rows, key=lambda row: row.ablated_rank)
+
+
+def compare(clean: Tensor, ablated: Tensor, watched: int | None = None) -> Comparison:
+    """Compare two next-token distributions.
+
+    Args:
+        clean: logits [vocab].
+        ablated: logits [vocab]; the same as `clean` when nothing is off.
+        watched: token id to watch, default the likeliest one.
+
+    Raises:
+        ValueError: shapes that differ, or a watched token outside the vocabulary.
+    """
+    if clean.shape != ablated.shape or clean.dim() != 1:
+        raise ValueError(
+            f"both logits must have shape (vocab,). Got {tuple(clean.shape)} and {tuple(ablated.shape)}."
+        )
+    if watched is not None and not 0 <= watched < len(clean):
+        raise ValueError(f"watched must be in [0, {len(clean)}). Got {watched}.")
+    clean_log, ablated_log = clean.double().log_softmax(-1), ablated.double().log_softmax(-1)
+    order, ablated_order = (
+        logits.argsort(descending=True, stable=True) for logits in (clean_log, ablated_log)
+    )
+    ranks, ablated_ranks = torch.empty_like(order), torch.empty_like(order)
+    counting = torch.arange(1, len(order) + 1)
+    ranks[order], ablated_ranks[ablated_order] = counting, counting
+
+    def change(token: int) -> TokenChange:
+        return TokenChange(
+            token,
+            float(clean_log[token].exp()),
+            float(ablated_log[token].exp()),
+            int(ranks[token]),
+            int(ablated_ranks[token]),
+        )
+
+    top = order[:TOP_K].tolist()
+    newcomers = [token for token in ablated_order[:TOP_K].tolist() if token not in top][:MAX_NEWCOMERS]
+    chosen = top[0] if watched is None else watched
+    rival = next(token for token in order[:2].tolist() if token != chosen)
+    return Comparison(
+        rows=tuple(change(token) for token in top + newcomers),
+        watched=change(chosen),
+        logit_difference=(
+            float(clean[chosen] - clean[rival]),
+            float(ablated[chosen] - ablated[rival]),
+        ),
+        rival=rival,
+        kl=max(0.0, float((clean_log.exp() * (clean_log - ablated_log)).sum())),
+    )
+
+
+def name_heads(heads: Sequence[Head]) -> str:
+    """The heads in words: "L2H3", "L2H3 and L4H1", or "7 heads"."""
+    names = [str(head) for head in sorted(heads)]
+    if len(names) > MAX_NAMED:
+        return f"these {len(names)} heads"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def plain_sentence(comparison: Comparison, heads: Sequence[Head], label: str, ablated_label: str) -> str:
+    """What the change comes to, in one sentence.
+
+    Args:
+        comparison: the two predictions.
+        heads: the heads that are off, none for the clean prediction alone.
+        label: how the clean favourite is shown.
+        ablated_label: how the ablated favourite is shown.
+    """
+    top, now = comparison.top, comparison.ablated_top
+    if not heads:
+        return f"The model expects “{label}” next ({top.clean:.0%})."
+    without = f"Without {name_heads(heads)} the model"
+    course = f"{top.clean:.0%} to {top.ablated:.0%}"
+    if now.token != top.token:
+        return f"{without} no longer expects “{label}” ({course}): now it is “{ablated_label}” ({now.ablated:.0%})."
+    if abs(top.change) < SMALL_CHANGE:
+        return f"{without} still expects “{label}”, as before ({course})."
+    return f"{without} expects “{label}” {'more' if top.change > 0 else 'less'} than before: {course}."
