@@ -168,6 +168,8 @@ def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
             raise PermissionError(None, "not allowed to write there")
     except OSError as error:
         return _fail(f"The catalogs cannot go to {arguments.output}: {error.strerror}.")
+    import torch
+
     code = 0
     written: dict[str, str] = {}
     for name_or_dir in arguments.model:
@@ -183,6 +185,10 @@ def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         except UserFacingError as error:
             # One bad model does not keep the others from their catalogs.
             code = _fail(str(error))
+        except torch.OutOfMemoryError:
+            code = _fail(
+                f"{name_or_dir} does not fit into the memory of {arguments.device}. Use --device cpu."
+            )
         except OSError as error:
             code = _fail(f"The catalog of {name_or_dir} was not written: {error.strerror or error}.")
     return code

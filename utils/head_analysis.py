@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from utils.catalog import DECIMALS
+from utils.errors import UserFacingError
 from utils.head_roles import MAX_HEADS, MAX_PER_LAYER, ROLES
 from utils.heads import Head
 from utils.role_scores import role_score, role_target
@@ -51,16 +52,23 @@ def score_sequences(
         {role: [sequence, layer, head]}; a sequence to which a role does not apply is left out of its rows.
 
     Raises:
-        ValueError: a role applies to none of the sequences.
+        UserFacingError: a role applies to none of the sequences, or the model computes no numbers.
     """
     rows: dict[str, list[Tensor]] = {role: [] for role in roles}
     for tokens, attention in patterns:
+        if not bool(attention.isfinite().all()):
+            raise UserFacingError(
+                "The model's attention is not a number on some test input.",
+                "Use an earlier state of the model.",
+            )
         for role in roles:
             if role_target(role, tokens, special_ids).applicable:
                 rows[role].append(role_score(role, attention, tokens, special_ids).double().clamp(0, 1))
     for role, scores in rows.items():
         if not scores:
-            raise ValueError(f"no sequence of the probe set suits the role {role}.")
+            raise UserFacingError(
+                f"None of the test inputs can show the role {role}.", "Use a tokenizer with more tokens."
+            )
     return {role: torch.stack(scores) for role, scores in rows.items()}
 
 
