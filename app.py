@@ -59,7 +59,7 @@ def _report_error(error: Exception) -> None:
 def create_app(settings: Settings | None = None) -> Dash:
     """Build the app; `create_app(settings).server` is its WSGI application.
 
-    What is wrong with the operator's folders is shown on the page and logged; the app goes on with what it has.
+    What is wrong with the operator's folders is logged and shown; the app goes on with what it has.
     """
     settings = settings or Settings()
     store = ModelStore((BUNDLED, *settings.model_dirs), settings.models)
@@ -145,7 +145,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     except OSError as error:
         sys.stderr.write(
-            f"app: cannot serve on {settings.host}:{settings.port} ({error.strerror}); choose another with --port.\n"
+            f"app: cannot serve on {settings.host}:{settings.port} ({error.strerror}); choose another "
+            f"with --port.\n"
         )
         return 1
     return 0

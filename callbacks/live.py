@@ -1,7 +1,7 @@
 """The live page: run a prompt, choose a head, switch heads off.
 
-What a user has chosen lives in stores in that user's browser; the server keeps nothing but bounded caches of results. Each callback
-parses the stores, asks the one live entry point, and hands the answer to a component.
+What a user has chosen lives in stores in that user's browser; the server keeps nothing but bounded caches of
+results. Each callback parses the stores, asks the one live entry point, and hands the answer to a component.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 from dash import ALL, Dash, Input, Output, State, ctx, html, no_update
 
 from components import ids
-from components.head_detail import detail_title, facts_view, heatmap, pattern_table
+from components.head_detail import detail_title, facts_view, heatmap, heatmap_height, pattern_table
 from components.head_grid import head_grid
 from components.messages import alert
 from components.prediction_panel import chips, no_prediction, prediction_panel
@@ -76,7 +76,7 @@ class LivePage:
 
     def request_prompt(
         self, trigger: Any, model: str, prompt: str | None, example: str | None, shown: Request | None
-    ) -> tuple[Any, Any, Any, Any, Any]:
+    ) -> tuple[Any, ...]:
         """Decide what to analyze.
 
         Args:
@@ -87,8 +87,8 @@ class LivePage:
             shown: the request on show.
 
         Returns:
-            request, text for the box, error to show, heads that are off, chosen example. A prompt that cannot be analyzed changes
-            nothing but the error: what was typed and what was shown stay.
+            request, text for the box, error to show, heads that are off, chosen example. A prompt that cannot
+            be analyzed changes nothing but the error: what was typed and what was shown stay.
         """
         text, off, example_value = prompt or "", no_update, no_update
         if trigger == ids.EXAMPLES:
@@ -191,7 +191,7 @@ class LivePage:
     def show_prediction(
         self, request: Request | None, off_names: list[str], watched_text: str | None
     ) -> tuple[Any, Any, Any, bool]:
-        """The chips, the prediction panel, the tokens that the watch box offers, whether there is nothing to clear."""
+        """Chips, prediction panel, tokens that the watch box offers, whether there is nothing to clear."""
         analysis = self._analysis(request)
         if analysis is None or request is None:
             return chips([]), no_prediction(NOTHING_YET), [], True
@@ -216,18 +216,28 @@ class LivePage:
     def show_detail(
         self, request: Request | None, chosen: str | None, off_names: list[str], theme: str | None
     ) -> tuple[Any, ...]:
-        """Title, switch text, facts, BertViz page, its height, heatmap, table, pattern store of the chosen head."""
+        """Title, switch, facts, BertViz page and style, heatmap and style, table, pattern of a head."""
         analysis = self._analysis(request)
         heads = _parse_heads([chosen], analysis) if analysis else []
         if analysis is None or not heads:
-            return ("Choose a head", "Switch off", None, "", {"height": "0"}, no_update, None, None)
+            return (
+                "Choose a head",
+                "Switch off",
+                None,
+                "",
+                {"height": "0"},
+                no_update,
+                no_update,
+                None,
+                None,
+            )
         head = heads[0]
         pattern = analysis.attention[head.layer, head.head]
         labels = analysis.prompt.labels
         facts = head_facts.role_facts(analysis, head)
         pairs, pair_roles = head_facts.marked_pairs(analysis, head)
         colours = "dark" if theme == "dark" else "light"
-        title = f"{head}" + (f", marked: what {pair_roles} looks for" if pairs else "")
+        title = f"Marked: where {pair_roles} would look" if pairs else ""
         is_off = head in _parse_heads(off_names, analysis)
         return (
             detail_title(head),
@@ -240,6 +250,7 @@ class LivePage:
             head_view_html(pattern, labels, head, dark=colours == "dark"),
             {"height": f"{head_view_height(len(labels))}px"},
             heatmap(pattern, labels, pairs, title, colours),
+            {"height": heatmap_height(len(labels))},
             pattern_table(pattern, labels),
             {"rows": [[round(value, 3) for value in row] for row in pattern.tolist()], "head": str(head)},
         )
@@ -332,6 +343,7 @@ def register(app: Dash, page: LivePage) -> None:
         Output(ids.BERTVIZ, "srcDoc"),
         Output(ids.BERTVIZ, "style"),
         Output(ids.HEATMAP, "figure"),
+        Output(ids.HEATMAP, "style"),
         Output(ids.HEATMAP_TABLE, "children"),
         Output(ids.PATTERN, "data"),
         Input(ids.REQUEST, "data"),

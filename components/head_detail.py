@@ -70,7 +70,8 @@ def facts_view(facts: Sequence[RoleFact], resting: float, heads: int) -> html.Di
     return html.Div(
         [
             html.P(
-                f"{describe_roles(facts)} On your text {resting:.0%} of its attention rests on the first token.",
+                f"{describe_roles(facts)} On your text {resting:.0%} of its attention rests on the "
+                f"first token.",
                 className="hs-sentence",
             ),
             html.Div(
@@ -95,6 +96,11 @@ def _axis_labels(labels: Sequence[str]) -> list[str]:
     ]
 
 
+def heatmap_height(length: int) -> str:
+    """CSS height of the heatmap of so many tokens."""
+    return f"{max(380, min(900, 160 + 14 * length))}px"
+
+
 def _plain(text: str) -> str:
     """Text for Plotly, which reads a few HTML tags in labels: they are shown as they were typed."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -109,7 +115,7 @@ def heatmap(
         attention: [query, key].
         labels: what each token is shown as.
         pairs: (query, key) positions to mark: those that make a role active.
-        title: names the head and the roles whose pairs are marked.
+        title: says what the marks are; empty without marks.
         theme: "light" or "dark".
     """
     ink, paper, scale = _INK[theme]
@@ -148,14 +154,13 @@ def heatmap(
         )
     axis = {"tickmode": "array", "tickvals": places, "ticktext": names, "showgrid": False, "zeroline": False}
     figure.update_layout(
-        title={"text": title, "font": {"size": 13}},
+        title={"text": title, "font": {"size": 13}} if title else None,
         xaxis={**axis, "title": {"text": "looks at"}, "tickangle": -60, "constrain": "domain"},
         yaxis={**axis, "title": {"text": "looks from"}, "autorange": "reversed", "scaleanchor": "x"},
         paper_bgcolor=paper,
         plot_bgcolor=paper,
         font={"color": ink, "family": "system-ui, sans-serif", "size": 11},
-        margin={"l": 10, "r": 10, "t": 40, "b": 10},
-        height=max(420, min(900, 160 + 14 * len(labels))),
+        margin={"l": 10, "r": 10, "t": 40 if title else 10, "b": 10},
         showlegend=False,
     )
     return figure

@@ -1,10 +1,12 @@
-"""All heads on one grid: layers down, heads across; hue and letter tell the role, strength the live activity."""
+"""All heads on one grid: layers down, heads across; hue and letter tell the role, strength the activity."""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from dash import html
 
 from components import ids
+from components.attributes import aria, data
 from components.role_cards import role_style
 from utils.head_facts import CellRole
 from utils.head_roles import ROLES
@@ -23,7 +25,7 @@ def _cell(head: Head, roles: list[CellRole], chosen: bool, off: bool) -> html.Bu
     )
     told = told or "no catalogued role"
     main = ordered[0] if ordered else None
-    style = {"--strength": f"{FAINTEST if main is None else max(FAINTEST, main.live):.3f}"}
+    style: dict[str, Any] = {"--strength": f"{FAINTEST if main is None else max(FAINTEST, main.live):.3f}"}
     classes = ["hs-cell"]
     if main is not None:
         style |= role_style(ROLES[main.key])
@@ -40,11 +42,10 @@ def _cell(head: Head, roles: list[CellRole], chosen: bool, off: bool) -> html.Bu
         style=style,
         title=f"{name}: {told}{'; switched off' if off else ''}",
         tabIndex=0 if chosen else -1,
-        **{
-            "aria-label": f"{name}, {told}{', switched off' if off else ''}",
-            "aria-pressed": "true" if chosen else "false",
-            "data-head": name,
-        },
+        **aria(
+            label=f"{name}, {told}{', switched off' if off else ''}", pressed="true" if chosen else "false"
+        ),
+        **data(head=name),
     )
 
 
@@ -85,9 +86,10 @@ def head_grid(
             html.Div(
                 [*header, *rows],
                 className="hs-grid",
-                style={"gridTemplateColumns": f"2rem repeat({heads}, minmax(1.5rem, 1fr))"},
+                style={"gridTemplateColumns": f"2rem repeat({heads}, minmax(0, 1fr))"},
                 role="group",
-                **{"aria-label": f"{layers} layers of {heads} heads", "data-columns": str(heads)},
+                **aria(label=f"{layers} layers of {heads} heads"),
+                **data(columns=str(heads)),
             ),
             html.Div(
                 [

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dash import html
 
 from components import ids
+from components.attributes import aria, data
 from utils.heads import Head
 from utils.prediction import Comparison, TokenChange
 
@@ -21,11 +22,11 @@ def chips(off: Sequence[Head]) -> list:
         html.Span("Off:", className="hs-chip-label"),
         *(
             html.Button(
-                [str(head), " ", html.I(className="bi bi-x", **{"aria-hidden": "true"})],
+                [str(head), " ", html.I(className="bi bi-x", **aria(hidden="true"))],
                 id=ids.chip(str(head)),
                 className="btn btn-outline-danger btn-sm hs-chip",
                 title=f"Switch {head} on again",
-                **{"aria-label": f"Switch {head} on again"},
+                **aria(label=f"Switch {head} on again"),
             )
             for head in off
         ),
@@ -43,7 +44,7 @@ def _row(row: TokenChange, label: str, ablated: bool, watched: bool) -> html.Tr:
     cells = [
         html.Td(str(row.clean_rank), className="hs-number"),
         html.Th(html.Bdi(label), scope="row", className="hs-token-cell"),
-        html.Td(html.Div(bars, className="hs-probs"), className="hs-prob-cell", **{"aria-hidden": "true"}),
+        html.Td(html.Div(bars, className="hs-probs"), className="hs-prob-cell", **aria(hidden="true")),
         html.Td(f"{row.clean:.1%}", className="hs-number"),
     ]
     if ablated:
@@ -58,7 +59,7 @@ def _row(row: TokenChange, label: str, ablated: bool, watched: bool) -> html.Tr:
                 title=f"rank {row.clean_rank} with all heads on, {row.ablated_rank} ablated",
             ),
         ]
-    return html.Tr(cells, className="hs-watched" if watched else "", **{"data-token": label})
+    return html.Tr(cells, className="hs-watched" if watched else "", **data(token=label))
 
 
 def prediction_panel(
@@ -94,7 +95,14 @@ def prediction_panel(
                 html.Table(
                     [
                         html.Caption("Likeliest next tokens", className="visually-hidden"),
-                        html.Thead(html.Tr([html.Th(title, scope="col") for title in head])),
+                        html.Thead(
+                            html.Tr(
+                                [
+                                    html.Th(title, scope="col", className="hs-number" if number else "")
+                                    for number, title in enumerate(head)
+                                ]
+                            )
+                        ),
                         html.Tbody(
                             [_row(row, label(row.token), ablated, row.token == watched.token) for row in rows]
                         ),

@@ -1,4 +1,4 @@
-"""A card a role: filled or open circle, a bar a head with its chance mark, the reason when gray, suggested prompts."""
+"""A card a role: its state, a bar a head with its chance mark, the reason when gray, prompts that wake it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -7,6 +7,7 @@ import dash_bootstrap_components as dbc
 from dash import html
 
 from components import ids
+from components.attributes import aria, data
 from utils.head_roles import ROLES, HeadRole
 from utils.heads import Head
 
@@ -17,7 +18,7 @@ def role_style(role: HeadRole) -> dict[str, str]:
 
 
 def head_bar(role: str, entry: Mapping[str, Any], off: bool) -> html.Button:
-    """One head's live score as a bar with its number, its catalog score and its chance mark; a click chooses the head."""
+    """One head's live score as a bar with its number and its chance mark; a click chooses the head."""
     head = str(Head(entry["layer"], entry["head"]))
     live, chance = entry["activation_score"], entry["chance"]
     marks = [html.Span(className="hs-bar-fill", style={"width": f"{live:.1%}"})]
@@ -31,13 +32,13 @@ def head_bar(role: str, entry: Mapping[str, Any], off: bool) -> html.Button:
                 [html.S(head), html.Span(" off", className="hs-hint")] if off else head,
                 className="hs-bar-name",
             ),
-            html.Span(marks, className="hs-bar", **{"aria-hidden": "true"}),
+            html.Span(marks, className="hs-bar", **aria(hidden="true")),
             html.Span(f"{live:.2f}", className="hs-bar-number"),
         ],
         id=ids.link(role, head),
         className="hs-bar-row" + ("" if entry["is_active"] else " hs-gray"),
         title=f"{head}: {live:.2f} here{told_chance}; {entry['score']:.2f} in the catalog; {entry['reason']}",
-        **{"aria-label": f"{head}, {state}: {live:.2f} on your text{told_chance}. Show this head."},
+        **aria(label=f"{head}, {state}: {live:.2f} on your text{told_chance}. Show this head."),
     )
 
 
@@ -53,7 +54,7 @@ def _suggestions(role: HeadRole, prompts: Sequence[str]) -> list:
         return [html.P("No suggested prompt wakes this role on this model.", className="hs-hint")]
     return [
         dbc.Button(
-            [html.I(className="bi bi-lightning-charge", **{"aria-hidden": "true"}), f" {prompt}"],
+            [html.I(className="bi bi-lightning-charge", **aria(hidden="true")), f" {prompt}"],
             id=ids.suggestion(role.key, number),
             size="sm",
             color="link",
@@ -132,8 +133,8 @@ def role_card(
         [
             html.H3(
                 [
-                    html.I(className=f"bi {circle} hs-circle", **{"aria-hidden": "true"}),
-                    html.I(className=f"bi bi-{role.icon}", **{"aria-hidden": "true"}),
+                    html.I(className=f"bi {circle} hs-circle", **aria(hidden="true")),
+                    html.I(className=f"bi bi-{role.icon}", **aria(hidden="true")),
                     f" {role.display_name} ",
                     html.Span(state, className="hs-state"),
                 ],
@@ -143,7 +144,7 @@ def role_card(
         ],
         className="hs-role" + (" hs-role-active" if active else ""),
         style=role_style(role),
-        **{"data-role": role.key, "data-state": state},
+        **data(role=role.key, state=state),
     )
 
 

@@ -1,16 +1,18 @@
 """The page's frame: header, prompt bar, and the places that callbacks fill."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import dash_bootstrap_components as dbc
 from dash import dcc, html
 
 from components import ids
+from components.attributes import aria, data
 from components.help_text import help_dialog
 from utils.examples import Example
 
 
-def _section(title: str, hint: str, *children, name: str = "", extra: str = "") -> html.Section:
+def _section(title: str, hint: str, *children: Any, name: str) -> html.Section:
     heading = f"{name}-heading"
     return html.Section(
         [
@@ -20,8 +22,8 @@ def _section(title: str, hint: str, *children, name: str = "", extra: str = "") 
             ),
             *children,
         ],
-        className=f"hs-card {extra}".strip(),
-        **{"aria-labelledby": heading},
+        className="hs-card",
+        **aria(labelledby=heading),
     )
 
 
@@ -29,7 +31,7 @@ def _header() -> html.Header:
     return html.Header(
         [
             html.H1(
-                [html.I(className="bi bi-eye", **{"aria-hidden": "true"}), " HeadScope"],
+                [html.I(className="bi bi-eye", **aria(hidden="true")), " HeadScope"],
                 className="hs-brand",
             ),
             html.Span("what every attention head does on your sentence", className="hs-tagline"),
@@ -37,7 +39,7 @@ def _header() -> html.Header:
                 [
                     dbc.Button("How to read this page", id=ids.HELP_OPEN, size="sm", color="link"),
                     dbc.Button(
-                        [html.I(className="bi bi-circle-half", **{"aria-hidden": "true"}), " Light / dark"],
+                        [html.I(className="bi bi-circle-half", **aria(hidden="true")), " Light / dark"],
                         id=ids.THEME_SWITCH,
                         size="sm",
                         outline=True,
@@ -88,10 +90,10 @@ def _prompt_bar(
                     dbc.Textarea(id=ids.PROMPT, value=prompt, rows=2, spellCheck=False, debounce=False),
                     html.Div(
                         [
-                            html.Span(id=ids.TOKEN_COUNT, className="hs-hint", **{"data-cap": str(cap)}),
+                            html.Span(id=ids.TOKEN_COUNT, className="hs-hint", **data(cap=str(cap))),
                             dbc.Button(
                                 [
-                                    html.I(className="bi bi-play-fill", **{"aria-hidden": "true"}),
+                                    html.I(className="bi bi-play-fill", **aria(hidden="true")),
                                     " Run ",
                                     html.Kbd("Ctrl+Enter"),
                                 ],
@@ -108,7 +110,28 @@ def _prompt_bar(
             html.Div(id=ids.NOTICE, role="status"),
         ],
         className="hs-card hs-prompt-bar",
-        **{"aria-label": "Prompt"},
+        **aria(label="Prompt"),
+    )
+
+
+def _heads() -> html.Section:
+    return _section(
+        "All heads",
+        "A row is a layer, from the first at the top; a column is a head. Colour and letter tell the "
+        "role, the strength "
+        "how much the head does it on your text. Click one, or move with the arrow keys.",
+        html.Div(id=ids.GRID),
+        name="heads",
+    )
+
+
+def _roles() -> html.Section:
+    return _section(
+        "Roles",
+        "What the heads of this model are known to do. Filled circle: active on your text. Open circle: "
+        "not triggered.",
+        html.Div(id=ids.ROLES, className="hs-roles"),
+        name="roles",
     )
 
 
@@ -185,7 +208,7 @@ def _detail() -> html.Section:
                                 "A row is the token that it looks from, a column the token that it looks at.",
                                 className="hs-hint",
                             ),
-                            dcc.Graph(id=ids.HEATMAP, config={"displaylogo": False, "responsive": True}),
+                            dcc.Graph(id=ids.HEATMAP, responsive=True, config={"displaylogo": False}),
                             html.Details(
                                 [
                                     html.Summary("As a table: where each token looks most"),
@@ -199,7 +222,7 @@ def _detail() -> html.Section:
             ),
         ],
         className="hs-card",
-        **{"aria-label": "The chosen head"},
+        **aria(label="The chosen head"),
     )
 
 
@@ -232,33 +255,21 @@ def shell(
                     html.Section(
                         html.Ol(id=ids.TOKENS, className="hs-tokens"),
                         className="hs-card",
-                        **{"aria-label": "Tokens of your prompt"},
+                        **aria(label="Tokens of your prompt"),
                     ),
                     html.Div(
                         [
-                            _section(
-                                "All heads",
-                                "A row is a layer, from the first at the top; a column is a head. The colour and letter tell the "
-                                "role, the strength how much the head does it on your text. Click one, or use the arrow keys.",
-                                html.Div(id=ids.GRID),
-                                name="heads",
-                            ),
-                            _prediction(),
+                            html.Div([_heads(), _detail()], className="hs-column"),
+                            html.Div([_prediction(), _roles()], className="hs-column"),
                         ],
                         className="hs-columns",
                     ),
-                    _section(
-                        "Roles",
-                        "What the heads of this model are known to do. A filled circle: active on your text. An open one: not triggered.",
-                        html.Div(id=ids.ROLES, className="hs-roles"),
-                        name="roles",
-                    ),
-                    _detail(),
                 ],
                 className="hs-main",
             ),
             html.Footer(
-                "Scores on test inputs do not tell all that a head does. Everything here is computed on this server; "
+                "Scores on test inputs do not tell all that a head does. Everything here is computed on "
+                "this server; "
                 "your text is not stored.",
                 className="hs-footer hs-hint",
             ),

@@ -2,6 +2,7 @@
 
 from dash import html
 
+from components.attributes import data
 from utils.prompts import TokenizedPrompt
 
 
@@ -13,7 +14,7 @@ def token_strip(prompt: TokenizedPrompt) -> list[html.Li]:
             className="hs-token hs-token-special" if special else "hs-token",
             tabIndex=0,
             title=f"token {index}" + (" (special)" if special else ""),
-            **{"data-index": str(index)},
+            **data(index=str(index)),
         )
         for index, (label, special) in enumerate(zip(prompt.labels, prompt.special, strict=True))
     ]
