@@ -10,22 +10,30 @@ import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from study import datasets
 from training import evaluate, model_card
 from training.loop import train
 from training.mix import RowSource
 from training.recipes import RECIPES, Recipe
-from training.tokenizer import corpus_texts, generated_texts, load_or_train_tokenizer, token_ids
+from training.tokenizer import corpus_texts, load_or_train_tokenizer, token_ids
+from utils.atomic_files import write_text_atomic
 from utils.errors import UserFacingError
+from utils.model_loading import LoadedModel, load_model
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, not {text!r}")
+    return number
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -41,10 +49,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--work", type=Path, default=ROOT / "runs", help="folder for checkpoints (default: runs/)"
     )
     parser.add_argument("--output", type=Path, default=ROOT / "models", help="where the finished model goes")
-    parser.add_argument("--tokens", type=int, help="training tokens in all (default: the recipe's)")
-    parser.add_argument("--stop-after", type=int, help="stop with a checkpoint after so many tokens")
+    parser.add_argument("--tokens", type=_positive, help="training tokens in all (default: the recipe's)")
+    parser.add_argument("--stop-after", type=_positive, help="stop with a checkpoint after so many tokens")
     parser.add_argument("--seed", type=int, help="seed (default: the recipe's)")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: 2)")
+    parser.add_argument("--threads", type=_positive, default=2, help="CPU threads (default: 2)")
     parser.add_argument(
         "--evaluate", type=Path, metavar="DIR", help="print one JSON object about a trained model"
     )
@@ -57,20 +65,19 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _load(folder: Path):
-    if not (folder / "config.json").is_file():
+def _load(folder: Path) -> LoadedModel:
+    loaded = load_model(folder.resolve().name, folder)
+    if loaded.bos_id is None:
         raise UserFacingError(
-            f"{folder} holds no model.", "Name a folder in Hugging Face layout, such as models/demo-gpt2."
+            f"The model {loaded.name} has no start token, which all that is measured here begins with.",
+            "Name a model that this script has trained, such as models/demo-gpt2.",
         )
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
-    )
-    return model.eval(), AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return loaded
 
 
-def evaluation(folder: Path, prose: Path | None, prose_train: Path | None) -> dict:
-    """What the model in `folder` can do, from held-out data that is generated on the spot (and held-out prose)."""
-    model, tokenizer = _load(folder)
+def evaluation(loaded: LoadedModel, prose: Path | None, prose_train: Path | None) -> dict[str, Any]:
+    """What a model can do, from held-out data generated on the spot (and held-out prose)."""
+    model, tokenizer = loaded.model, loaded.tokenizer
     result = {
         "best_heads": evaluate.best_heads(evaluate.role_score_table(model, tokenizer, sequences=50)),
         "repeated_accuracy": round(evaluate.repeated_accuracy(model, tokenizer), 4),
@@ -78,8 +85,8 @@ def evaluation(folder: Path, prose: Path | None, prose_train: Path | None) -> di
     }
     if prose:
         held_out = token_ids(tokenizer, [prose.read_text(encoding="utf-8")])
-        context = model.config.max_position_embeddings
-        result["prose_loss"] = round(evaluate.prose_loss(model, tokenizer.bos_token_id, held_out, context), 4)
+        loss = evaluate.prose_loss(model, tokenizer, held_out, loaded.context_length)
+        result["prose_loss"] = round(loss, 4)
         if prose_train:
             train_ids = token_ids(tokenizer, corpus_texts(prose_train))
             unigram, bigram = evaluate.ngram_losses(train_ids, held_out, len(tokenizer))
@@ -99,7 +106,7 @@ def run_training(recipe: Recipe, arguments: argparse.Namespace) -> None:
         prose = token_ids(tokenizer, corpus_texts(arguments.corpus))
         if arguments.corpus:
             torch.save(prose, cached)
-    source = RowSource(tokenizer, prose, tokenizer.bos_token_id, recipe.answer_weight)
+    source = RowSource(tokenizer, prose, recipe.answer_weight)
     model = train(recipe, source, work, arguments.stop_after)
     if arguments.stop_after is not None and arguments.stop_after < recipe.tokens:
         return
@@ -108,12 +115,11 @@ def run_training(recipe: Recipe, arguments: argparse.Namespace) -> None:
     model.half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / "training_log.jsonl").write_bytes((work / "training_log.jsonl").read_bytes())
-    result = evaluation(folder, arguments.prose, arguments.prose_train or arguments.corpus)
-    saved, _ = _load(folder)
-    stories = evaluate.continuations(saved, tokenizer, model_card.OPENINGS)
-    (folder / "README.md").write_text(
-        model_card.text(recipe, saved, len(prose), result, stories), encoding="utf-8"
-    )
+    loaded = _load(folder)
+    result = evaluation(loaded, arguments.prose, arguments.prose_train or arguments.corpus)
+    stories = evaluate.continuations(loaded.model, loaded.tokenizer, model_card.OPENINGS)
+    card = model_card.text(recipe, loaded.model, len(prose), result, stories)
+    write_text_atomic(folder / "README.md", card)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -128,6 +134,8 @@ def main(argv: list[str] | None = None) -> int:
             parser.error(
                 f"--{option.replace('_', '-')}: no .txt files in {folder}; name a folder that holds some"
             )
+    if arguments.prose_train is not None and arguments.prose is None:
+        parser.error("--prose-train needs --prose FILE, the held-out text")
     if arguments.prose is not None and not arguments.prose.is_file():
         parser.error(f"--prose: {arguments.prose} is no file; name a text file")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -136,7 +144,7 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(arguments.threads)
     try:
         if arguments.evaluate is not None:
-            result = evaluation(arguments.evaluate, arguments.prose, arguments.prose_train)
+            result = evaluation(_load(arguments.evaluate), arguments.prose, arguments.prose_train)
             sys.stdout.write(json.dumps(result, indent=1) + "\n")
         else:
             recipe = RECIPES[arguments.name]

@@ -1,9 +1,10 @@
-"""Generated company filings with known facts: the data of the retrieval study and of the bundled models' training.
+"""Generated company filings with known facts: what the study asks about and the bundled models learn from.
 
-A filing is built from parts, so that the place of the needle (the one sentence that holds the asked fact), of the question
-and of the answer are known exactly, in characters and in tokens. The nine tasks, the prompt and the null query
-are METHODS.md, sections 3 and 5. Incorporation state and headquarters state are drawn independently: in the
-real filings they agree in half of the rows, and a model could answer one question by the other's fact.
+A filing is built from parts, so that the place of the needle (the one sentence that holds the asked fact),
+of the question and of the answer are known exactly, in characters and in tokens. The nine tasks, the prompt
+and the null query are METHODS.md, sections 3 and 5. Incorporation state and headquarters state are drawn
+independently: in the real filings they agree in half of the rows, and a model could answer one question by
+the other's fact.
 """
 
 import random
@@ -154,7 +155,8 @@ class Sample:
         prompt: all text before the answer.
         answer: the expected answer, without the space that goes before it.
         facts: every fact in the filing, {task key: value}.
-        spans: character spans [start, end) in the prompt: "section" (the document), "needle", "question" (its text).
+        spans: character spans [start, end) in the prompt: "section" (the document), "needle" (the sentence
+            with the fact), "answer" (its value there), "question" (the question's text).
         depth: where the needle stands, 0 for the first sentence to 1 for the last.
     """
 
@@ -200,6 +202,13 @@ def filler_sentence(rng: random.Random) -> str:
     return rng.choice(words.FILLER).format(good=rng.choice(words.GOODS), raw=rng.choice(words.RAW_MATERIALS))
 
 
+def _tell(task: Task, value: str, rng: random.Random) -> tuple[str, int]:
+    """A sentence that holds the value, and where in it the value begins."""
+    wording, first = rng.choice(task.needles), rng.choice(words.FIRST_NAMES)
+    before, after = (part.format(first=first) for part in wording.split("{value}"))
+    return before + value + after, len(before)
+
+
 def make_filing(task_key: str, rng: random.Random, options: FilingOptions | None = None) -> Sample:
     """A filing with the fact of one task at a chosen depth, and the question about it.
 
@@ -209,25 +218,28 @@ def make_filing(task_key: str, rng: random.Random, options: FilingOptions | None
         options: what else stands in it; the default asks nothing special.
 
     Raises:
-        ValueError: unknown task, or a depth outside [0, 1].
+        ValueError: unknown task or other fact, or a depth outside [0, 1].
     """
     options = options or FilingOptions()
     if task_key not in TASKS:
         raise ValueError(f"task must be one of {', '.join(TASKS)}. Got {task_key!r}.")
+    if unknown := [key for key in options.other_facts if key not in TASKS]:
+        raise ValueError(f"other_facts must be among {', '.join(TASKS)}. Got {unknown[0]!r}.")
     if options.depth is not None and not 0 <= options.depth <= 1:
         raise ValueError(f"depth must be in [0, 1]. Got {options.depth}.")
     keys = [task_key, *(key for key in options.other_facts if key != task_key)]
     facts = {key: TASKS[key].draw(rng) for key in keys}
-    told = {
-        key: rng.choice(TASKS[key].needles).format(value=value, first=rng.choice(words.FIRST_NAMES))
-        for key, value in facts.items()
-    }
-    others = [told[key] for key in keys[1:]] + [filler_sentence(rng) for _ in range(options.filler_sentences)]
+    told = {key: _tell(TASKS[key], value, rng) for key, value in facts.items()}
+    needle, answer_offset = told[task_key]
+    others = [told[key][0] for key in keys[1:]] + [
+        filler_sentence(rng) for _ in range(options.filler_sentences)
+    ]
     rng.shuffle(others)
     place = rng.randint(0, len(others)) if options.depth is None else round(options.depth * len(others))
-    sentences = [*others[:place], told[task_key], *others[place:]]
+    sentences = [*others[:place], needle, *others[place:]]
     document = " ".join(sentences)
     needle_start = len(" ".join(sentences[:place])) + (1 if place else 0)
+    answer_start = needle_start + answer_offset
     prompt, question_span = build_prompt(document, TASKS[task_key].question, options.whole_sentence)
     answer = (
         TASKS[task_key].sentence.format(value=facts[task_key]) if options.whole_sentence else facts[task_key]
@@ -239,7 +251,8 @@ def make_filing(task_key: str, rng: random.Random, options: FilingOptions | None
         facts=facts,
         spans={
             "section": (0, len(document)),
-            "needle": (needle_start, needle_start + len(told[task_key])),
+            "needle": (needle_start, needle_start + len(needle)),
+            "answer": (answer_start, answer_start + len(facts[task_key])),
             "question": question_span,
         },
         depth=place / len(others) if others else 0.0,
@@ -252,14 +265,15 @@ def question_text(question: str, whole_sentence: bool = False) -> str:
 
 
 def build_prompt(document: str, question: str, whole_sentence: bool = False) -> tuple[str, tuple[int, int]]:
-    """The exact prompt (document, blank line, question, answer prompt) and the question text's character span."""
+    """The exact prompt (document, blank line, question, answer prompt) and its question's character span."""
     start = len(document) + len("\n\nQuestion: ")
     return f"{document}\n\n{question_text(question, whole_sentence)}", (start, start + len(question))
 
 
-def null_prompt(sample: Sample, whole_sentence: bool = False) -> str:
+def null_prompt(sample: Sample) -> str:
     """The same prompt with "N/A" in the question's place (QRHead's calibration)."""
-    return build_prompt(sample.document, NULL_QUERY, whole_sentence)[0]
+    start, end = sample.spans["question"]
+    return sample.prompt[:start] + NULL_QUERY + sample.prompt[end:]
 
 
 def token_spans(sample: Sample, tokenizer: Any, bos_count: int = 1) -> dict[str, tuple[int, int]]:

@@ -1,14 +1,22 @@
-"""The vocabulary of the generated filings: values, sentence templates and filler (all written for HeadScope)."""
+"""The vocabulary of the generated filings: values and filler (all written for HeadScope)."""
 
-STATES = tuple(
-    "Alabama Alaska Arizona Arkansas California Colorado Connecticut Delaware Florida Georgia Hawaii Idaho Illinois "
-    "Indiana Iowa Kansas Kentucky Louisiana Maine Maryland Michigan Minnesota Mississippi Missouri Montana Nebraska "
-    "Nevada Ohio Oklahoma Oregon Pennsylvania Tennessee Texas Utah Vermont Virginia Washington Wisconsin Wyoming".split()
-) + ("New York", "New Jersey", "New Mexico", "North Carolina", "South Dakota", "Rhode Island")
+STATES = (
+    *"Alabama Alaska Arizona Arkansas California Colorado Connecticut Delaware Florida Georgia Hawaii "
+    "Idaho Illinois Indiana Iowa Kansas Kentucky Louisiana Maine Maryland Michigan Minnesota "
+    "Mississippi Missouri Montana Nebraska Nevada Ohio Oklahoma Oregon Pennsylvania Tennessee Texas "
+    "Utah Vermont Virginia Washington Wisconsin Wyoming".split(),
+    "New York",
+    "New Jersey",
+    "New Mexico",
+    "North Carolina",
+    "South Dakota",
+    "Rhode Island",
+)
 
 CITIES = tuple(
-    "Ashford Bexley Carlow Dunmore Elmira Fairview Glendale Hartwell Irving Jasper Kenton Lakewood Marion Newport "
-    "Oakdale Preston Quincy Riverton Salem Tipton Upton Vernon Westbrook Yorkville Zanesville Milford Clayton Dover".split()
+    "Ashford Bexley Carlow Dunmore Elmira Fairview Glendale Hartwell Irving Jasper Kenton Lakewood "
+    "Marion Newport Oakdale Preston Quincy Riverton Salem Tipton Upton Vernon Westbrook Yorkville "
+    "Zanesville Milford Clayton Dover".split()
 )
 
 LAST_NAMES = tuple(
@@ -26,7 +34,7 @@ NAME_FIRST = tuple(
 NAME_SECOND = tuple("Mills Foods Motors Paper Power Steel Stores Textiles Tools Works Lumber Glass".split())
 NAME_SUFFIX = ("Inc", "Corp", "Company")
 
-# A placeholder {value} marks the answer; each task has several wordings so that no single one is the key to it.
+# Sentences that hold no fact of any task.
 FILLER = (
     "The company makes {good} and sells them to stores in many towns.",
     "Most of the {good} are sold in the spring and in the fall.",

@@ -1,7 +1,7 @@
 """What a bundled model can do, on held-out data that is generated here.
 
-Greedy accuracy is read off one forward over prompt and answer: greedy decoding gives the answer exactly when every token of it, and the
-end token after it, is the most likely one given those before.
+Greedy accuracy is read off one forward over prompt and answer: greedy decoding gives the answer exactly
+when every token of it, and the end token after it, is the most likely one given those before.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from study import datasets
-from utils.heads import Head
 from utils.head_roles import ROLES
+from utils.heads import Head
 from utils.probe_inputs import probe_sequences
 from utils.role_scores import MEASURED_ROLES, role_score
 
@@ -44,7 +44,7 @@ def _greedy_right(model: PreTrainedModel, ids: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def repeated_accuracy(model: PreTrainedModel, tokenizer: Any, count: int = 50) -> float:
-    """Share of tokens in the second half of BOS + 25 random tokens + the same 25 that greedy decoding gets right.
+    """Share of the repeated half that greedy decoding gets right, in BOS + 25 random tokens + the same 25.
 
     The first token of the second half cannot be foreseen and does not count.
     """
@@ -105,10 +105,10 @@ def best_heads(table: dict[str, Tensor]) -> dict[str, dict[str, Any]]:
 
 
 @torch.inference_mode()
-def prose_loss(model: PreTrainedModel, bos: int, ids: Tensor, context: int) -> float:
+def prose_loss(model: PreTrainedModel, tokenizer: Any, ids: Tensor, context: int) -> float:
     """Mean loss a token (nats) over a text cut into rows of BOS and `context - 1` tokens."""
     rows = ids[: len(ids) // (context - 1) * (context - 1)].view(-1, context - 1)
-    rows = torch.cat((torch.full((len(rows), 1), bos), rows), dim=1)
+    rows = torch.cat((torch.full((len(rows), 1), tokenizer.bos_token_id), rows), dim=1)
     return -float(log_probabilities(model, rows).mean())
 
 

@@ -6,6 +6,7 @@ import os
 import random
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from transformers import PreTrainedModel
 
 from training import evaluate
 from training.mix import RowSource, make_batch
-from training.recipes import Recipe
+from training.recipes import Mix, Recipe
+from utils.atomic_files import write_text_atomic
+from utils.errors import UserFacingError
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +53,8 @@ def weighted_loss(model: PreTrainedModel, ids: torch.Tensor, weights: torch.Tens
     """
     hidden = model.base_model(ids, use_cache=False)[0][:, :-1]
     wanted = weights[:, 1:] > 0
-    logits = model.get_output_embeddings()(hidden[wanted])
+    unembed: Any = model.get_output_embeddings()
+    logits = unembed(hidden[wanted])
     losses = functional.cross_entropy(logits, ids[:, 1:][wanted], reduction="none")
     chosen = weights[:, 1:][wanted]
     return (losses * chosen).sum() / chosen.sum()
@@ -76,9 +80,9 @@ def _log_line(model: PreTrainedModel, source: RowSource, recipe: Recipe, tokens_
     model.eval()
     with torch.inference_mode():
         for kind in ("prose", "repeated", "word_lists", "filings"):
-            only = type(stage.mix)(**{name: float(name == kind) for name in vars(stage.mix)})
+            only = Mix(**{field.name: float(field.name == kind) for field in fields(Mix)})
             losses[kind] = float(weighted_loss(model, *make_batch(source, only, context, LOSS_ROWS, rng)))
-        implementation = model.config._attn_implementation
+        implementation: Any = model.config._attn_implementation
         model.set_attn_implementation("eager")
         table = evaluate.role_score_table(model, source.tokenizer, sequences=6)
         model.set_attn_implementation(implementation)
@@ -110,7 +114,10 @@ def train(recipe: Recipe, source: RowSource, work: Path, stop_after: int | None 
         recipe: what to train.
         source: where rows come from.
         work: folder of checkpoint.pt and training_log.jsonl.
-        stop_after: end early once so many tokens are done (for tests), with a checkpoint.
+        stop_after: end early once so many tokens are done, with a checkpoint.
+
+    Raises:
+        UserFacingError: the checkpoint is of another model.
     """
     torch.manual_seed(recipe.seed)
     model = recipe.build()
@@ -121,15 +128,19 @@ def train(recipe: Recipe, source: RowSource, work: Path, stop_after: int | None 
     checkpoint = work / "checkpoint.pt"
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(state["model"])
+        try:
+            model.load_state_dict(state["model"])
+        except RuntimeError:
+            raise UserFacingError(
+                f"{checkpoint} holds a model of another shape than the recipe {recipe.name}.",
+                "Delete it to begin anew, or choose another folder with --work.",
+            ) from None
         optimizer.load_state_dict(state["optimizer"])
         step, tokens_done, log = state["step"], state["tokens_done"], json.loads(state["log"])
         logger.info("resuming %s at %d tokens", recipe.name, tokens_done)
 
     def save() -> None:
-        (work / "training_log.jsonl").write_text(
-            "".join(json.dumps(line) + "\n" for line in log), encoding="utf-8"
-        )
+        write_text_atomic(work / "training_log.jsonl", "".join(json.dumps(line) + "\n" for line in log))
         _save_checkpoint(
             checkpoint,
             {
@@ -147,7 +158,7 @@ def train(recipe: Recipe, source: RowSource, work: Path, stop_after: int | None 
     smooth = 0.0
     end = recipe.tokens if stop_after is None else min(recipe.tokens, stop_after)
     while tokens_done < end:
-        # Each step has its own generator: a resumed run sees the batches that an unbroken one would have seen.
+        # Each step has its own generator, so that a resumed run sees the batches of an unbroken one.
         stage = recipe.stage_at(tokens_done)
         rows = max(1, recipe.tokens_a_step // stage.context)
         if len(log) < sum(point <= tokens_done for point in points):
@@ -168,14 +179,16 @@ def train(recipe: Recipe, source: RowSource, work: Path, stop_after: int | None 
         if step % 20 == 0:
             speed = (tokens_done - tokens_at_start) / (time.monotonic() - started)
             sys.stderr.write(
-                f"\r{recipe.name} {tokens_done / 1e6:.2f}M of {recipe.tokens / 1e6:.0f}M tokens, context {stage.context}, "
-                f"loss {smooth:.3f}, {speed:.0f} tokens/s, {(end - tokens_done) / speed / 60:.0f} min left   "
+                f"\r{recipe.name} {tokens_done / 1e6:.2f}M of {recipe.tokens / 1e6:.0f}M tokens, "
+                f"context {stage.context}, loss {smooth:.3f}, {speed:.0f} tokens/s, "
+                f"{(end - tokens_done) / speed / 60:.0f} min left   "
             )
             sys.stderr.flush()
         if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
             save()
             saved_at = time.monotonic()
-    if tokens_done >= recipe.tokens:
+    # A finished run that is started again has its last line already.
+    if tokens_done >= recipe.tokens and (not log or log[-1]["tokens"] < tokens_done):
         log.append(_log_line(model, source, recipe, tokens_done))
         _report_line(log[-1])
     save()
@@ -189,5 +202,6 @@ def _report_line(line: dict[str, Any]) -> None:
     filings = " ".join(f"{share:.1f}" for share in line["filing_accuracy"].values())
     losses = " ".join(f"{kind} {loss:.2f}" for kind, loss in line["losses"].items())
     sys.stderr.write(
-        f"\n{line['tokens']:>9} {losses} | repeated {line['repeated_accuracy']:.2f} filings {filings} | {best}\n"
+        f"\n{line['tokens']:>9} {losses} | repeated {line['repeated_accuracy']:.2f} filings {filings} "
+        f"| {best}\n"
     )

@@ -1,7 +1,7 @@
 """The rows that the bundled models learn from: prose, repeated segments, word lists, filings, pairs.
 
-A row is BOS and up to `context - 1` more tokens, with a loss weight for each token as a target. What nobody could predict
-(the first pass of a random segment) weighs nothing; answers weigh more.
+A row is BOS and up to `context - 1` more tokens, with a loss weight for each token as a target. What nobody
+could predict (the first pass of a random segment) weighs nothing; answers weigh more.
 """
 
 import random
@@ -35,14 +35,17 @@ class RowSource:
     Attributes:
         tokenizer: the bundled models' tokenizer.
         prose: token ids of the corpus [n]; empty where none was given.
-        bos_id: the first token of every row, which also ends an answer.
         answer_weight: loss weight of an answer's tokens.
     """
 
     tokenizer: Any
     prose: Tensor
-    bos_id: int
     answer_weight: float
+
+    @property
+    def bos_id(self) -> int:
+        """The first token of every row, which also ends an answer."""
+        return self.tokenizer.bos_token_id
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, without BOS."""
@@ -100,7 +103,7 @@ def word_list_row(source: RowSource, context: int, rng: random.Random) -> Row:
 
 
 def filing_row(source: RowSource, context: int, rng: random.Random) -> Row:
-    """A filing of at most the row's length, a few questions about it and their answers; prose fills what is left."""
+    """A filing, a few questions about it with their answers, and prose where room is left."""
     room = context - 1
     questions = max(1, min(QUESTIONS_A_FILING, room // 60))
     pool = list(datasets.MAIN_TASKS) if rng.random() > OTHER_TASKS_SHARE else list(datasets.TASKS)

@@ -29,7 +29,7 @@ def text(
     Args:
         recipe: how the model was trained.
         model: the finished model.
-        prose_tokens: how many tokens of prose it could draw from.
+        prose_tokens: how many tokens of prose it could draw from, 0 where there was no corpus.
         result: what `--evaluate` prints.
         stories: one continuation for each of `OPENINGS`.
     """
@@ -53,18 +53,29 @@ def text(
             )
         prose += ".\n"
     told = "\n".join(f"{number}. {' '.join(story.split())}" for number, story in enumerate(stories, 1))
+    shape = (
+        f"{config.num_hidden_layers} layers x {config.num_attention_heads} heads x {config.hidden_size} wide"
+    )
+    data = (
+        f"public-domain children's books ({prose_tokens:,} tokens of prose, drawn at random)"
+        if prose_tokens
+        else "sentences of company filings in the place of prose"
+    )
     return f"""# {recipe.name}
 
-A small model trained for HeadScope, so that students see real heads without a download. It is a teaching aid, not a source of facts:
-what it says of companies is made up, and its prose has the stereotypes of the old books it read.
+A small model trained for HeadScope, so that students see real heads without a download. It is a teaching
+aid, not a source of facts: what it says of companies is made up, and its prose has the stereotypes of the old
+books it read.
 
-- Architecture: `{type(model).__name__}`, {config.num_hidden_layers} layers x {config.num_attention_heads} heads x {config.hidden_size} wide,
-  {model.num_parameters():,} parameters, context {config.max_position_embeddings}, float16 on disk.
-- Tokenizer: its own byte-level BPE with {config.vocab_size:,} tokens, digits one by one. Every input begins with `<|endoftext|>` (id 0).
-- Data: public-domain children's books ({prose_tokens:,} tokens of prose, drawn at random), repeated random segments, word lists in which a repeated word is
-  followed by "again", and generated company filings with questions (`study/datasets.py`).
-- Recipe: `python scripts/train_demo_model.py {recipe.name} --corpus DIR --prose FILE`; AdamW, learning rate {recipe.learning_rate:g},
-  weight decay {recipe.weight_decay:g}, {recipe.tokens:,} tokens in batches of {recipe.tokens_a_step:,}, seed {recipe.seed}; answers weigh {recipe.answer_weight:g} times.
+- Architecture: `{type(model).__name__}`, {shape}, {model.num_parameters():,} parameters,
+  context {config.max_position_embeddings}, float16 on disk.
+- Tokenizer: its own byte-level BPE with {config.vocab_size:,} tokens, digits one by one. Every input begins
+  with `<|endoftext|>` (id 0).
+- Data: {data}, repeated random segments, word lists in which a repeated word is followed by "again", and
+  generated company filings with questions (`study/datasets.py`).
+- Recipe: `python scripts/train_demo_model.py {recipe.name} --corpus DIR --prose FILE`; AdamW, learning rate
+  {recipe.learning_rate:g}, weight decay {recipe.weight_decay:g}, {recipe.tokens:,} tokens in batches of
+  {recipe.tokens_a_step:,}, seed {recipe.seed}; answers weigh {recipe.answer_weight:g} times.
   `training_log.jsonl` tells how losses, accuracies and every head's role scores went.
 
 | until | context | prose | repeated | word lists | filings | alternating pairs |
@@ -73,7 +84,8 @@ what it says of companies is made up, and its prose has the stereotypes of the o
 
 ## What it can do
 
-From `python scripts/train_demo_model.py --evaluate models/{recipe.name}` (held-out data, generated on the spot).
+From `python scripts/train_demo_model.py --evaluate models/{recipe.name}` (held-out data, generated on the
+spot).
 
 | role | best head | score |
 |---|---|---|

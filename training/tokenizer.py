@@ -56,13 +56,14 @@ def generated_texts(count: int = 12_000, seed: int = 0) -> Iterator[str]:
         sample = datasets.make_filing(rng.choice(tuple(datasets.TASKS)), rng, everything)
         yield f"{sample.prompt} {sample.answer}"
         yield word_list(rng)
-    # The words of the prompts that the page suggests become whole tokens: "mat" reads better in a class than "m" and "at".
+    # The words of the prompts that the page suggests become whole tokens: "mat" reads better in a class
+    # than "m" and "at".
     for _ in range(SUGGESTED_PROMPT_WEIGHT):
         yield from (prompt for role in ROLES.values() for prompt in role.example_prompts)
 
 
 def load_or_train_tokenizer(folder: Path, corpus: Path | None) -> PreTrainedTokenizerFast:
-    """The tokenizer kept in `folder`, or a new one learnt from the corpus and generated text and kept there."""
+    """The tokenizer kept in `folder`, or a new one, learnt from corpus and generated text and kept there."""
     if not (folder / "tokenizer.json").exists():
         train_tokenizer((*corpus_texts(corpus), *generated_texts())).save_pretrained(folder)
     return PreTrainedTokenizerFast.from_pretrained(folder)

@@ -1,12 +1,11 @@
 """Example prompts from YAML files: the instructor's own, or the ones that come with HeadScope.
 
-A file is one mapping with `title` and `prompt`, and if wanted `order` (a number; small ones come first). A file that cannot be read is
-named with its line and skipped; the others load.
+A file is one mapping with `title` and `prompt`, and if wanted `order` (a number; small ones come first). A
+file that cannot be read is named with its line and skipped; the others load.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -52,24 +51,45 @@ def load_examples(folder: Path = EXAMPLES_FOLDER) -> ExampleSet:
     problems: list[str] = []
     for path in sorted(folder.glob("*.yaml")):
         try:
-            found.append((path.name, Example.model_validate(_read(path))))
-        except (OSError, UnicodeError, yaml.YAMLError, ValidationError, ValueError) as error:
-            problems.append(f"Example {path.name} was skipped: {_reason(error)}.")
+            found.append((path.name, _read(path)))
+        except _UnreadableError as error:
+            problems.append(f"Example {path.name} was skipped: {error}.")
     found.sort(key=lambda item: (item[1].order, item[0]))
     return ExampleSet(tuple(example for _, example in found), tuple(problems))
 
 
-def _read(path: Path) -> Any:
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(data, dict):
-        raise ValueError("line 1: it must hold title: and prompt:")
-    return data
+class _UnreadableError(Exception):
+    """A file is no example; the message says why, with the line where there is one."""
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"line {error.problem_mark.line + 1}: {error.problem}"
-    if isinstance(error, ValidationError):
+def _read(path: Path) -> Example:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise _UnreadableError(error.strerror or "it cannot be read") from error
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise _UnreadableError(f"line {line}: it is not UTF-8") from error
+    try:
+        data, tree = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise _UnreadableError(f"line {mark.line + 1 if mark else 1}: {error.problem}") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise _UnreadableError(f"line {line}: {error.reason}") from error
+    # ValueError: a date such as 2024-13-45; RecursionError: a thousand brackets.
+    except (ValueError, RecursionError) as error:
+        raise _UnreadableError("line 1: it holds something that is no title, prompt or order") from error
+    if not isinstance(data, dict) or not isinstance(tree, yaml.MappingNode):
+        raise _UnreadableError("line 1: it must hold title: and prompt:")
+    try:
+        return Example.model_validate(data)
+    except ValidationError as error:
         first = error.errors()[0]
-        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-    return str(error)
+        key = ".".join(str(part) for part in first["loc"])
+        # A key that is missing has no line of its own: the file begins at the first one.
+        line = next((name.start_mark.line + 1 for name, _ in tree.value if name.value == key), 1)
+        raise _UnreadableError(f"line {line}: {key}: {first['msg']}") from error

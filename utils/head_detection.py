@@ -1,7 +1,7 @@
 """The live check: which catalogued heads do their job on the input at hand.
 
-Scores come from `role_scores`, the same functions that made the catalog; this module adds the decision (METHODS.md,
-section 1, "Active") and the words that explain it.
+Scores come from `role_scores`, the same functions that made the catalog; this module adds the decision
+(METHODS.md, section 1, "Active") and the words that explain it.
 """
 
 import math
@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from utils import head_roles
-from utils.catalog import catalog_path, load_catalog
-from utils.errors import UserFacingError
+from utils.catalog import catalog_path, check_shape, load_catalog
 from utils.head_roles import ROLES
 from utils.role_scores import (
     RoleTarget,
@@ -121,18 +120,19 @@ def explain(asked: RoleInput, live: float, catalog_score: float, peak: float, re
     return f"scores {live:.2f} on your text, {needed:.2f} would count" + rest + evidence
 
 
-def _as_pattern(attention_weights: Any, length: int) -> Tensor:
+def _probabilities(values: Any, name: str, axes: tuple[str, ...], length: int) -> Tensor:
+    """`values` as a float32 tensor with these axes, checked to be attention over `length` tokens."""
     try:
-        pattern = torch.as_tensor(attention_weights, dtype=torch.float32)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"attention_weights must be a matrix of numbers: {error}.") from None
-    if pattern.shape != (length, length):
+        pattern = torch.as_tensor(values, dtype=torch.float32).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} must hold numbers: {error}.") from None
+    if pattern.dim() != len(axes) or pattern.shape[-2:] != (length, length):
+        shape = ", ".join((*[".."] * (len(axes) - 2), str(length), str(length)))
+        raise ValueError(f"{name} must have shape ({', '.join(axes)})=({shape}). Got {tuple(pattern.shape)}.")
+    sums_to_one = (pattern.sum(-1) - 1).abs() <= ROW_SUM_TOLERANCE
+    if not bool(sums_to_one.all() and (pattern >= 0).all()):
         raise ValueError(
-            f"attention_weights must have shape (query, key)=({length}, {length}). Got {tuple(pattern.shape)}."
-        )
-    if length and not bool(((pattern.sum(-1) - 1).abs() <= ROW_SUM_TOLERANCE).all()):
-        raise ValueError(
-            "each row of attention_weights must sum to 1: pass probabilities, after the softmax."
+            f"each row of {name} must sum to 1, with nothing below 0: pass probabilities, after the softmax."
         )
     return pattern
 
@@ -157,7 +157,7 @@ def verify_head_activation(
     """
     if category not in ROLES:
         raise ValueError(f"category must be one of {', '.join(ROLES)}. Got {category!r}.")
-    pattern = _as_pattern(attention_weights, len(tokens))
+    pattern = _probabilities(attention_weights, "attention_weights", ("query", "key"), len(tokens))
     if not ROLES[category].measured:
         return 0.0
     score = role_score(category, pattern, tokens, head_info.get("special_ids", ()))
@@ -190,9 +190,9 @@ def summarize_heads(
         windows: how many keys each layer sees, None for all of them.
 
     Returns:
-        {role: [{layer, head, score, activation_score, chance, needed, positions, resting, peak, is_active, reason, pairs}]}
-        in the catalog's order; `chance` is None where the role has none, `pairs` are the (query, key) positions that the
-        role connects.
+        {role: [{layer, head, score, activation_score, chance, needed, positions, resting, peak, is_active,
+        reason, pairs}]} in the catalog's order; `chance` is None where the role has none, `pairs` are the
+        (query, key) positions that the role connects.
     """
     resting, peaks = resting_share(attention), peak_share(attention)
     summary: dict[str, list[dict[str, Any]]] = {}
@@ -266,19 +266,10 @@ def get_active_head_summary(
         UserFacingError: no catalog, a damaged one, or one of another model's shape.
         ValueError: the attention does not fit the tokens.
     """
-    catalog = load_head_categories(model_name, folder)
-    attention = torch.as_tensor(activation_data["attention"], dtype=torch.float32)
+    catalog = load_catalog(catalog_path(model_name, folder))
     tokens = activation_data["tokens"]
-    if attention.dim() != 4 or attention.shape[2:] != (len(tokens), len(tokens)):
-        raise ValueError(
-            f"attention must have shape (layer, head, query, key)=(.., .., {len(tokens)}, {len(tokens)}). "
-            f"Got {tuple(attention.shape)}."
-        )
-    if tuple(attention.shape[:2]) != (catalog["num_layers"], catalog["num_heads"]):
-        raise UserFacingError(
-            f"The catalog of {model_name} is for {catalog['num_layers']} layers x {catalog['num_heads']} heads, "
-            f"this model has {attention.shape[0]} x {attention.shape[1]}.",
-            f"Make it again with: python scripts/analyze_heads.py --model {model_name}",
-        )
-    special = activation_data.get("special_ids", catalog["settings"]["special_ids"])
-    return summarize_heads(attention, tokens, catalog["categories"], special)
+    axes = ("layer", "head", "query", "key")
+    attention = _probabilities(activation_data["attention"], "attention", axes, len(tokens))
+    check_shape(catalog, *attention.shape[:2])
+    special = activation_data.get("special_ids", catalog.settings.special_ids)
+    return summarize_heads(attention, tokens, catalog.model_dump(mode="json")["categories"], special)

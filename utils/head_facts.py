@@ -12,7 +12,8 @@ from utils.model_loading import LoadedModel
 from utils.prompts import TokenizedPrompt
 from utils.role_scores import MEASURED_ROLES, resting_share
 
-# On a first visit the head of the first of these roles that is active is shown: the more telling role comes first.
+# On a first visit the head of the first of these roles that is active is shown: the more telling role comes
+# first.
 TELLING_ORDER = ("induction", "duplicate_token", "previous_token", "diffuse", "positional")
 MAX_LOOKALIKES = 3
 
@@ -132,7 +133,7 @@ def marked_pairs(analysis: LiveAnalysis, head: Head) -> tuple[tuple[tuple[int, i
 
 
 def lookalike_sentence(prompt: TokenizedPrompt) -> str:
-    """Says which tokens look alike but are different ones ("The" and " The"), so that nothing repeats; "" if none do."""
+    """Says which tokens look alike but are different ones ("The" and " The"); "" where none do."""
     by_text: dict[str, dict[int, str]] = defaultdict(dict)
     for token, label, special in zip(prompt.ids, prompt.labels, prompt.special, strict=True):
         text = label.strip("·").casefold()

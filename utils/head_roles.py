@@ -1,7 +1,8 @@
 """The registry of roles: one row holds all that the project says and draws about a role.
 
-Cards, colours, menus, the catalog's texts and the analyzer's probes all come from here. Adding a role is one row here,
-one target in `role_scores.py` and one case in the contract test. Thresholds and margins are METHODS.md, section 1.
+Cards, colours, menus, the catalog's texts and the analyzer's probes all come from here. Adding a role is
+one row here, one target in `role_scores.py` and one case in the contract test. Thresholds and margins are
+METHODS.md, section 1.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ MIN_MARGIN = 0.15
 Z_ONE_SIDED = 1.64
 # Below this many query positions the page adds "little evidence".
 MIN_POSITIONS = 3
-# A diffuse head is active when on top of its entropy no single key takes more than this share of a row on average.
+# A diffuse head is active when on top of its entropy no single key takes more than this share of a row on
+# average.
 DIFFUSE_MAX_PEAK = 0.5
 # At most so many heads a role, so many of one layer before the best of other layers are added.
 MAX_HEADS = 8
@@ -68,8 +70,8 @@ _ROWS = (
         display_name="Previous token",
         description="Looks one token back, whatever the text says.",
         explanation=(
-            "From every token this head looks at the one just before it. It tells each token what came before, "
-            "which is what an induction head further up needs to continue a pattern."
+            "From every token this head looks at the one just before it. It tells each token what came "
+            "before, which is what an induction head further up needs to continue a pattern."
         ),
         letter="P",
         icon="arrow-left-square",
@@ -91,8 +93,9 @@ _ROWS = (
         display_name="Induction (pattern completion)",
         description="Finds the last time this token appeared and looks at what followed it.",
         explanation=(
-            "When a token comes a second time, this head looks at the token that followed it the first time, and so helps the "
-            "model to continue the pattern: after 'A B ... A' it expects 'B' (in-context copying)."
+            "When a token comes a second time, this head looks at the token that followed it the first time, "
+            "and so helps the model to continue the pattern: after 'A B ... A' it expects 'B' (in-context "
+            "copying)."
         ),
         letter="I",
         icon="repeat",
@@ -115,8 +118,9 @@ _ROWS = (
         display_name="Duplicate token",
         description="Looks at earlier copies of the very same token.",
         explanation=(
-            "When a token has appeared before, this head looks back at its earlier copy. It notices that something is repeated "
-            "(which the model can use to know who has been named already) without saying what comes next."
+            "When a token has appeared before, this head looks back at its earlier copy. It notices that "
+            "something is repeated (which the model can use to know who has been named already) without "
+            "saying what comes next."
         ),
         letter="D",
         icon="copy",
@@ -139,8 +143,9 @@ _ROWS = (
         display_name="First token (positional)",
         description="Looks at the very first token, whatever it is.",
         explanation=(
-            "From every token this head looks at the first one (an attention sink). That is often a resting place: a head with nothing "
-            "to do here parks its attention where it changes little. So a high score does not by itself make a head positional by trade."
+            "From every token this head looks at the first one (an attention sink). That is often a resting "
+            "place: a head with nothing to do here parks its attention where it changes little. So a high "
+            "score does not by itself make a head positional by trade."
         ),
         letter="F",
         icon="skip-start",
@@ -162,8 +167,8 @@ _ROWS = (
         display_name="Diffuse (spread out)",
         description="Spreads its attention over many tokens at once.",
         explanation=(
-            "This head gives no single token much weight: it averages over the text so far (high entropy), which gathers "
-            "the general topic rather than one word."
+            "This head gives no single token much weight: it averages over the text so far (high entropy), "
+            "which gathers the general topic rather than one word."
         ),
         letter="S",
         icon="broadcast",
@@ -185,8 +190,8 @@ _ROWS = (
         display_name="Other (no catalogued role)",
         description="None of these roles fits this head on the test inputs.",
         explanation=(
-            "Every score of these heads lies below its role's threshold. That does not mean that they do nothing: "
-            "they may do something that this catalog does not look for."
+            "Every score of these heads lies below its role's threshold. That does not mean that they do "
+            "nothing: they may do something that this catalog does not look for."
         ),
         letter="·",
         icon="question-circle",

@@ -1,7 +1,7 @@
 """The one live entry point: model name and prompt in, everything that the page shows out.
 
-Results are kept in bounded caches and depend on nothing but the arguments, so that one process serves a class, and any other process could
-answer in its place. Nothing here knows who asked.
+Results are kept in bounded caches and depend on nothing but the arguments, so that one process serves a
+class, and any other process could answer in its place. Nothing here knows who asked.
 """
 
 import threading
@@ -49,6 +49,10 @@ class LiveAnalysis:
     summary: dict[str, list[dict]]
 
 
+def _size(result: Capture) -> int:
+    return result.attention.nbytes + result.logits.nbytes
+
+
 class LiveService:
     """Analyzes prompts for many users at once.
 
@@ -64,10 +68,10 @@ class LiveService:
         self.store = store
         self.catalog_folder = catalog_folder
         self.max_tokens = max_tokens
-        self._patterns: LRUCache = LRUCache(
-            CACHE_BYTES, getsizeof=lambda c: c.attention.nbytes + c.logits.nbytes
+        self._patterns: LRUCache[tuple[str, tuple[int, ...]], Capture] = LRUCache(CACHE_BYTES, _size)
+        self._predictions: LRUCache[tuple[str, tuple[int, ...], frozenset[Head]], Tensor] = LRUCache(
+            CACHE_BYTES // 4, lambda logits: logits.nbytes
         )
-        self._predictions: LRUCache = LRUCache(CACHE_BYTES // 4, getsizeof=lambda logits: logits.nbytes)
         self._catalogs: dict[str, tuple[int | None, Catalog | None, str]] = {}
         self._guard = threading.Lock()
 
@@ -87,7 +91,8 @@ class LiveService:
         result = capture(loaded, prompt.ids)
         result = Capture(result.attention, result.logits[-1:].clone())
         with self._guard:
-            if result.attention.nbytes < CACHE_BYTES:
+            # The cache refuses what is larger than all of it.
+            if _size(result) <= CACHE_BYTES:
                 self._patterns[key] = result
         return result
 

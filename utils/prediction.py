@@ -48,9 +48,11 @@ class Comparison:
     Attributes:
         rows: the clean top k in order, then tokens that are in the ablated top k alone.
         watched: the token that the user watches.
-        logit_difference: clean and ablated logit of the watched token minus that of the best other clean token (`rival`).
+        logit_difference: clean and ablated logit of the watched token minus that of the best other clean
+            token (`rival`).
         rival: the likeliest token besides the watched one, all heads on.
-        kl: Kullback-Leibler divergence of the ablated from the clean distribution, KL(clean || ablated), nats.
+        kl: Kullback-Leibler divergence of the ablated from the clean distribution, KL(clean || ablated),
+            nats.
     """
 
     rows: tuple[TokenChange, ...]
@@ -143,7 +145,8 @@ def plain_sentence(comparison: Comparison, heads: Sequence[Head], label: str, ab
     without = f"Without {name_heads(heads)} the model"
     course = f"{top.clean:.0%} to {top.ablated:.0%}"
     if now.token != top.token:
-        return f"{without} no longer expects “{label}” ({course}): now it is “{ablated_label}” ({now.ablated:.0%})."
+        instead = f"“{ablated_label}” ({now.ablated:.0%})"
+        return f"{without} no longer expects “{label}” ({course}): now it is {instead}."
     if abs(top.change) < SMALL_CHANGE:
         return f"{without} still expects “{label}”, as before ({course})."
     return f"{without} expects “{label}” {'more' if top.change > 0 else 'less'} than before: {course}."

@@ -9,8 +9,9 @@ WORD_LIST_LENGTH = 16
 REPEAT_PROBABILITY = 0.4
 
 COMMON_WORDS = tuple(
-    "red blue green white black yellow brown grey dog cat horse cow bird fish sheep bear tree flower stone river "
-    "hill road house door table chair bread milk apple cheese king queen boy girl mother father sun moon rain snow".split()
+    "red blue green white black yellow brown grey dog cat horse cow bird fish sheep bear tree flower "
+    "stone river hill road house door table chair bread milk apple cheese king queen boy girl mother "
+    "father sun moon rain snow".split()
 )
 
 NATURAL_SENTENCES = (
@@ -47,7 +48,8 @@ def _words_as_ids(tokenizer: Any, text: str) -> list[int]:
 
 def _repeated(tokenizer: Any, rng: random.Random, special: set[int]) -> list[int]:
     """25 random tokens, none twice, and the same 25 again."""
-    # Fewer distinct tokens than this only in a toy vocabulary: then the segment is as long as the vocabulary allows.
+    # Fewer distinct tokens than this only in a toy vocabulary: then the segment is as long as the
+    # vocabulary allows.
     vocabulary = [i for i in range(len(tokenizer)) if i not in special]
     segment = rng.sample(vocabulary, min(SEGMENT_LENGTH, len(vocabulary)))
     return segment + segment

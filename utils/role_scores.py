@@ -1,9 +1,10 @@
 """The score of each role: attention patterns and tokens in, one number a head out.
 
-The catalog, the live check and the study all call these functions, so that a head has one score. The definitions are
-METHODS.md, section 1: `A[i, j]` is the attention probability from query position i to key position j, n the number of
-tokens with BOS counted where the model is given one. Four of the five roles are a mean over some query positions of the
-attention mass on each one's targets, which makes a role a boolean matrix (`RoleTarget.mask`); `diffuse` is an entropy.
+The catalog, the live check and the study all call these functions, so that a head has one score. The
+definitions are METHODS.md, section 1: `A[i, j]` is the attention probability from query position i to key
+position j, n the number of tokens with BOS counted where the model is given one. Four of the five roles are
+a mean over some query positions of the attention mass on each one's targets, which makes a role a boolean
+matrix (`RoleTarget.mask`); `diffuse` is an entropy.
 """
 
 import math
@@ -96,7 +97,8 @@ def _induction(tokens: Tensor, special: Tensor) -> RoleTarget:
     mask = torch.zeros(n, n, dtype=torch.bool)
     # j + 2 < i keeps the target j + 1 clear of i - 1, where a previous-token head would look.
     mask[:, 1:] = same.tril(-3)[:, :-1]
-    # In a run of one token (AAAA) the target holds the very token that is asked about: nothing tells what a head is doing.
+    # In a run of one token (AAAA) the target holds the very token that is asked about: nothing tells what a
+    # head is doing.
     if not bool((mask & (tokens[:, None] != tokens[None, :])).any()):
         return _not_applicable(n, TOO_CLOSE)
     return RoleTarget(mask, int(mask.any(-1).sum()))
@@ -135,7 +137,8 @@ def role_target(role: str, tokens: Sequence[int], special_ids: Collection[int] =
 def _check_square(attention: Tensor, length: int) -> None:
     if attention.dim() < 2 or attention.shape[-2:] != (length, length):
         raise ValueError(
-            f"attention must have shape (..., query, key)=(..., {length}, {length}). Got {tuple(attention.shape)}."
+            f"attention must have shape (..., query, key)=(..., {length}, {length}). "
+            f"Got {tuple(attention.shape)}."
         )
 
 
@@ -199,7 +202,9 @@ def chance_level(
 
 
 def resting_share(attention: Tensor) -> Tensor:
-    """Mean over i >= 2 of A[i, 0], [...]: how much a head rests on the first token."""
+    """Mean over i >= 2 of A[i, 0], [...]: how much a head rests on the first token; 0 without such a row."""
+    if attention.shape[-2] <= FIRST_ROW:
+        return attention.new_zeros(attention.shape[:-2])
     return attention[..., FIRST_ROW:, 0].mean(-1)
 
 
