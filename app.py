@@ -25,6 +25,26 @@ from utils.prompts import MAX_TOKENS, MOST_TOKENS
 logger = logging.getLogger(__name__)
 
 SERVER_THREADS = 16
+# Dash's own page, with the language named for screen readers and a viewport for phones.
+INDEX = """<!DOCTYPE html>
+<html lang="en">
+    <head>
+        {%metas%}
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <title>{%title%}</title>
+        {%favicon%}
+        {%css%}
+    </head>
+    <body>
+        {%app_entry%}
+        <footer>
+            {%config%}
+            {%scripts%}
+            {%renderer%}
+        </footer>
+    </body>
+</html>
+"""
 
 
 @dataclass(frozen=True)
@@ -73,6 +93,7 @@ def create_app(settings: Settings | None = None) -> Dash:
         update_title="",
         assets_folder=str(Path(__file__).resolve().parent / "assets"),
         on_error=_report_error,
+        index_string=INDEX,
         serve_locally=True,
     )
     first = examples.examples[0].prompt if examples.examples else FIRST_PROMPT

@@ -74,6 +74,14 @@ class LivePage:
         except UserFacingError:
             return None
 
+    def _problem(self, request: Request) -> Any:
+        """Why a request cannot be shown: its model may have broken since it was made."""
+        try:
+            self.service.analyze(str(request.get("model")), str(request.get("prompt")))
+        except UserFacingError as error:
+            return alert(error)
+        return None
+
     def request_prompt(
         self, trigger: Any, model: str, prompt: str | None, example: str | None, shown: Request | None
     ) -> tuple[Any, ...]:
@@ -132,10 +140,12 @@ class LivePage:
         return token_strip(analysis.prompt) if analysis else []
 
     def show_roles(self, request: Request | None, off_names: list[str]) -> tuple[Any, Any]:
-        """The role cards, and a notice where the catalog cannot be used."""
-        analysis = self._analysis(request)
+        """The role cards, and a notice where the request itself cannot be shown."""
+        analysis, problem = self._analysis(request), None
         if analysis is None:
-            return [no_prediction(NOTHING_YET)], None
+            if request:
+                problem = self._problem(request)
+            return [no_prediction(NOTHING_YET)], problem
         if analysis.catalog is None:
             return no_catalog(analysis.catalog_problem, analysis.loaded.name), None
         prompts = {role: category.suggested_prompts for role, category in analysis.catalog.categories.items()}

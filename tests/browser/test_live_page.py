@@ -1,0 +1,263 @@
+"""Journeys through the live page, as students make them, on the bundled models."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from app import Settings, create_app
+
+INDUCTION_PROMPT = "The cat sat on the mat. The cat sat on the"
+NO_REPETITION = "Once upon a time a poor woodcutter lived in the forest with his wife."
+
+
+def open_page(page: Page, url: str) -> None:
+    """Open the app and wait for the first analysis."""
+    page.goto(url)
+    expect(page.locator(".hs-token").first).to_be_visible()
+    expect(page.locator(".hs-sentence").first).to_be_visible()
+    expect(page.locator("#heatmap .plot-container")).to_be_visible()
+
+
+def run_prompt(page: Page, text: str) -> None:
+    """Type a prompt and run it by keyboard."""
+    page.locator("#prompt").fill(text)
+    page.locator("#prompt").press("Control+Enter")
+
+
+def role(page: Page, key: str):
+    """The card of a role."""
+    return page.locator(f'article[data-role="{key}"]')
+
+
+def probability(page: Page, token: str, column: int) -> float:
+    """A token's probability in per cent; column 3 is clean, 4 ablated."""
+    row = page.locator(f'#prediction tr[data-token="{token}"] > *').nth(column)
+    return float(row.inner_text().rstrip("%"))
+
+
+def tokens(page: Page) -> list[str]:
+    """The texts of the token strip."""
+    return page.locator(".hs-token-text").all_inner_texts()
+
+
+@pytest.mark.parametrize("model", ["demo-gpt2", "demo-llama"])
+def test_induction_from_prompt_to_ablation(page: Page, app_url: str, model: str):
+    open_page(page, app_url)
+    page.locator("#model-menu").select_option(model)
+    run_prompt(page, INDUCTION_PROMPT)
+    expect(role(page, "induction")).to_have_attribute("data-state", "active")
+
+    run_prompt(page, NO_REPETITION)
+    induction = role(page, "induction")
+    expect(induction).to_have_attribute("data-state", "not triggered")
+    expect(induction.locator(".hs-reason")).to_contain_text("othing repeats in your text")
+
+    suggestion = induction.locator(".hs-suggestion").first
+    filled = suggestion.inner_text().strip()
+    suggestion.click()
+    expect(page.locator("#prompt")).to_have_value(filled)
+    expect(induction).to_have_attribute("data-state", "active")
+
+    run_prompt(page, INDUCTION_PROMPT)
+    expect(page.locator(".hs-token")).to_have_count(13)
+    expect(induction).to_have_attribute("data-state", "active")
+    head = induction.locator(".hs-bar-name").first.inner_text()
+    page.locator(f'.hs-cell[data-head="{head}"]').click()
+    expect(page.locator("#head-title")).to_contain_text(head)
+    frame = page.frame_locator("#bertviz-frame")
+    expect(frame.locator("svg line").first).to_be_attached()
+    expect(frame.locator("body")).to_contain_text("·mat")
+
+    expect(page.locator("#prediction")).to_contain_text("·mat")
+    before = probability(page, "·mat", 3)
+    induction.get_by_role("button", name=re.compile("Switch off")).click()
+    expect(page.locator("#ablation-chips .hs-chip").first).to_be_visible()
+    expect(page.locator("#prediction thead")).to_contain_text("ablated")
+    assert probability(page, "·mat", 3) == before
+    assert probability(page, "·mat", 4) < before
+    expect(page.locator("#prediction .hs-sentence")).to_contain_text("Without")
+
+    page.locator("#clear-ablation").click()
+    expect(page.locator("#ablation-chips .hs-chip")).to_have_count(0)
+    expect(page.locator("#prediction thead")).not_to_contain_text("ablated")
+    assert probability(page, "·mat", 3) == before
+
+
+def test_first_visit_shows_an_analyzed_example(page: Page, app_url: str):
+    open_page(page, app_url)
+    expect(page.locator("#prompt")).to_have_value(INDUCTION_PROMPT)
+    assert tokens(page)[:3] == ["<BOS>", "The", "·cat"]
+    expect(role(page, "induction")).to_have_attribute("data-state", "active")
+    chosen = page.locator('.hs-cell[aria-pressed="true"]')
+    expect(chosen).to_have_count(1)
+    expect(chosen).to_contain_text("I")
+    expect(page.frame_locator("#bertviz-frame").locator("svg line").first).to_be_attached()
+
+
+def test_one_head_several_and_back(page: Page, app_url: str):
+    open_page(page, app_url)
+    cells = page.locator(".hs-cell")
+    for number in (0, 5):
+        name = cells.nth(number).get_attribute("data-head")
+        cells.nth(number).click()
+        expect(page.locator("#toggle-head")).to_have_text(f"Switch {name} off")
+        page.locator("#toggle-head").click()
+        expect(page.locator("#toggle-head")).to_have_text(f"Switch {name} on again")
+    expect(page.locator(".hs-cell-off")).to_have_count(2)
+    expect(page.locator("#ablation-chips .hs-chip")).to_have_count(2)
+    page.locator("#ablation-chips .hs-chip").first.click()
+    expect(page.locator(".hs-cell-off")).to_have_count(1)
+    page.locator("#watched-token").fill("dog")
+    page.locator("#watched-token").press("Enter")
+    expect(page.locator("#prediction")).to_contain_text("Watching “·dog”")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "The prompt is empty."),
+        ("   ", "The prompt has only spaces in it."),
+        ("word " * 200, "The prompt has"),
+    ],
+)
+def test_a_bad_prompt_gets_a_sentence_and_loses_nothing(page: Page, app_url: str, text: str, sentence: str):
+    open_page(page, app_url)
+    shown = tokens(page)
+    run_prompt(page, text)
+    expect(page.locator("#alert")).to_contain_text(sentence)
+    expect(page.locator("#prompt")).to_have_value(text)
+    assert tokens(page) == shown
+    run_prompt(page, "The dog ran home.")
+    expect(page.locator(".hs-token-text").nth(2)).to_have_text("·dog")
+    expect(page.locator("#alert")).to_be_empty()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "</script><script>window.stolen = 1</script><img src=x onerror='window.stolen = 1'> <b>bold</b>",
+        "emoji 👩‍👩‍👧 and שלום עולם and e\u0301a\u0308",
+        "x",
+        "<|endoftext|> is text here",
+    ],
+)
+def test_odd_text_is_shown_as_text(page: Page, app_url: str, text: str):
+    open_page(page, app_url)
+    run_prompt(page, text)
+    expect(page.locator("#prompt")).to_have_value(text)
+    expect(page.locator(".hs-token-text").first).to_have_text("<BOS>")
+    expect(page.locator("#alert")).to_be_empty()
+    expect(page.locator(".hs-token")).not_to_have_count(13)
+    frame = page.frame_locator("#bertviz-frame")
+    expect(frame.locator("svg text").first).to_be_attached()
+    assert page.evaluate("window.stolen") is None
+    assert page.frames[1].evaluate("window.stolen") is None
+
+
+def test_half_a_character_is_refused(page: Page, app_url: str):
+    open_page(page, app_url)
+    # A browser replaces lone surrogates when it sends them, so that this reaches the server only by another way.
+    page.evaluate(
+        """() => {
+            const box = document.getElementById('prompt');
+            const set = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, 'value').set;
+            set.call(box, 'cat \\ud800 dog');
+            box.dispatchEvent(new Event('input', {bubbles: true}));
+        }"""
+    )
+    page.locator("#run").click()
+    expect(page.locator("#alert")).to_contain_text("half of a character")
+
+
+def test_two_users_see_only_their_own(new_page, app_url: str):
+    first, second = new_page(), new_page()
+    open_page(first, app_url)
+    open_page(second, app_url)
+    run_prompt(first, "My secret garden is green.")
+    expect(first.locator("#token-strip")).to_contain_text("secret")
+    first.locator("#toggle-head").click()
+    expect(first.locator("#ablation-chips .hs-chip")).to_have_count(1)
+    run_prompt(second, "A ship sailed to the north.")
+    expect(second.locator("#token-strip")).to_contain_text("ship")
+    expect(second.locator("#ablation-chips .hs-chip")).to_have_count(0)
+    assert "secret" not in second.content()
+    expect(first.locator("#token-strip")).to_contain_text("secret")
+
+
+def test_keyboard_alone(page: Page, app_url: str):
+    open_page(page, app_url)
+    run_prompt(page, "The little dog ran down the road.")
+    expect(page.locator("#token-strip")).to_contain_text("dog")
+    page.locator('.hs-cell[data-head="L0H0"]').focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#head-title")).to_contain_text("L0H1 ")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#head-title")).to_contain_text("L1H1 ")
+    expect(page.locator('.hs-cell[data-head="L1H1"]')).to_be_focused()
+    page.locator("#toggle-head").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#ablation-chips .hs-chip")).to_have_count(1)
+    page.locator("#clear-ablation").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#ablation-chips .hs-chip")).to_have_count(0)
+
+
+def test_hovering_a_token_shows_where_the_head_looks(page: Page, app_url: str):
+    open_page(page, app_url)
+    expect(page.locator("#token-strip")).to_have_attribute("data-head", re.compile("L"))
+    page.locator(".hs-token").nth(8).hover()
+    expect(page.locator(".hs-token[data-look]").first).to_be_visible()
+    page.locator("h1").hover()
+    expect(page.locator(".hs-token[data-look]")).to_have_count(0)
+
+
+def test_dark_is_kept_and_follows_the_system_at_first(new_page, app_url: str):
+    page = new_page(color_scheme="dark")
+    open_page(page, app_url)
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+    page.locator("#theme-switch").click()
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "light")
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "light")
+    page.locator("#help-open").click()
+    expect(page.locator(".modal-body")).to_contain_text("Attention head")
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(new_page, app_url: str):
+    page = new_page(viewport={"width": 390, "height": 844})
+    open_page(page, app_url)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("state", ["missing", "damaged", "other shape"])
+def test_a_catalog_that_cannot_be_used(page: Page, serve, tmp_path: Path, state: str):
+    catalogs = Path("head_categories")
+    if state == "damaged":
+        whole = (catalogs / "demo-gpt2.json").read_text(encoding="utf-8")
+        (tmp_path / "demo-gpt2.json").write_text(whole[: len(whole) // 2], encoding="utf-8")
+    if state == "other shape":
+        whole = (catalogs / "demo-gpt2.json").read_text(encoding="utf-8")
+        assert '"num_layers": 4' in whole
+        (tmp_path / "demo-gpt2.json").write_text(
+            whole.replace('"num_layers": 4', '"num_layers": 3'), encoding="utf-8"
+        )
+    open_page(page, serve(create_app(Settings(catalogs=tmp_path)).server))
+    expect(page.locator("#role-cards")).to_contain_text("python scripts/analyze_heads.py --model demo-gpt2")
+    page.locator("#toggle-head").click()
+    expect(page.locator("#prediction thead")).to_contain_text("ablated")
+
+
+def test_a_broken_model_says_so_and_the_page_goes_on(page: Page, serve, tmp_path: Path):
+    folder = tmp_path / "broken-model"
+    shutil.copytree("models/demo-gpt2", folder)
+    (folder / "model.safetensors").write_bytes(b"not safetensors")
+    open_page(page, serve(create_app(Settings(model_dirs=(folder,))).server))
+    page.locator("#model-menu").select_option("broken-model")
+    expect(page.locator("#alert")).to_contain_text("broken-model")
+    expect(page.locator("#prompt")).to_have_value(INDUCTION_PROMPT)
+    page.locator("#model-menu").select_option("demo-llama")
+    expect(page.locator("#alert")).to_be_empty()
+    expect(page.locator("#prediction")).to_contain_text("clean")
