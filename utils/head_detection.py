@@ -28,7 +28,7 @@ from utils.role_scores import (
 CATALOG_FOLDER = Path(__file__).resolve().parents[1] / "head_categories"
 # A gray head is said to rest on the first token when that takes at least this share of its attention.
 RESTING_SHARE = 0.5
-# A row of probabilities may miss 1 by this much (float16 models, JSON rounded to four places).
+# A row of probabilities may pass 1 by this much (float16 models, JSON rounded to four places).
 ROW_SUM_TOLERANCE = 0.02
 
 
