@@ -1,4 +1,4 @@
-"""Role scores against a slow reference written straight from METHODS.md, section 1, and the traps it lists."""
+"""Role scores against a slow reference straight from METHODS.md, section 1, and the traps listed there."""
 
 import json
 import math
@@ -77,7 +77,7 @@ def reference_chance(role: str, tokens: Sequence[int], special: Collection[int],
 
 
 def random_tokens(rng: random.Random) -> list[int]:
-    """BOS and more tokens of a small vocabulary, so that much repeats; BOS and another special id come again."""
+    """BOS and more tokens of a small vocabulary, so that much repeats, BOS and token 1 among it."""
     return [BOS, *(rng.choice([BOS, 1, *range(2, 10)]) for _ in range(rng.randint(2, 22)))]
 
 
