@@ -75,8 +75,9 @@ def _load(folder: Path) -> LoadedModel:
     return loaded
 
 
-def evaluation(loaded: LoadedModel, prose: Path | None, prose_train: Path | None) -> dict[str, Any]:
-    """What a model can do, from held-out data generated on the spot (and held-out prose)."""
+def evaluation(folder: Path, prose: Path | None, prose_train: Path | None) -> dict[str, Any]:
+    """What the model in `folder` can do, from held-out data generated on the spot (and held-out prose)."""
+    loaded = _load(folder)
     model, tokenizer = loaded.model, loaded.tokenizer
     result = {
         "best_heads": evaluate.best_heads(evaluate.role_score_table(model, tokenizer, sequences=50)),
@@ -116,7 +117,7 @@ def run_training(recipe: Recipe, arguments: argparse.Namespace) -> None:
     tokenizer.save_pretrained(folder)
     (folder / "training_log.jsonl").write_bytes((work / "training_log.jsonl").read_bytes())
     loaded = _load(folder)
-    result = evaluation(loaded, arguments.prose, arguments.prose_train or arguments.corpus)
+    result = evaluation(folder, arguments.prose, arguments.prose_train or arguments.corpus)
     stories = evaluate.continuations(loaded.model, loaded.tokenizer, model_card.OPENINGS)
     card = model_card.text(recipe, loaded.model, len(prose), result, stories)
     write_text_atomic(folder / "README.md", card)
@@ -144,7 +145,7 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(arguments.threads)
     try:
         if arguments.evaluate is not None:
-            result = evaluation(_load(arguments.evaluate), arguments.prose, arguments.prose_train)
+            result = evaluation(arguments.evaluate, arguments.prose, arguments.prose_train)
             sys.stdout.write(json.dumps(result, indent=1) + "\n")
         else:
             recipe = RECIPES[arguments.name]

@@ -187,6 +187,10 @@ def test_a_watched_text_is_its_token_as_a_new_word(tiny_gpt2: LoadedModel) -> No
 
 def test_nothing_of_it_changes_the_analysis(analysis: LiveAnalysis) -> None:
     before = analysis.attention.clone()
-    cell_roles(analysis), interesting_head(analysis), role_facts(analysis, Head(0, 0))
-    marked_pairs(analysis, Head(1, 2)), resting(analysis, Head(0, 0))
+    for head in (Head(0, 0), Head(1, 2)):
+        role_facts(analysis, head)
+        marked_pairs(analysis, head)
+        resting(analysis, head)
+    cell_roles(analysis)
+    interesting_head(analysis)
     assert torch.equal(before, analysis.attention)

@@ -65,7 +65,7 @@ def test_word_lists_are_common_words_with_commas_of_which_some_come_again(tiny_g
         drawn += len(words) - 1
     # With probability 0.4 one that came before, and now and then one by chance.
     assert REPEAT_PROBABILITY == 0.4 and 0.4 < again / drawn < 0.6
-    decoded = [tiny_gpt2.tokenizer.decode(ids[1:]) for ids in sequences(tiny_gpt2, "word_lists")]
+    decoded = [str(tiny_gpt2.tokenizer.decode(ids[1:])) for ids in sequences(tiny_gpt2, "word_lists")]
     assert all(set(text.split(", ")) <= set(COMMON_WORDS) for text in decoded)
 
 
