@@ -21,6 +21,27 @@ OPENINGS = (
 )
 
 
+def _scaffold(recipe: Recipe) -> str:
+    """Which heads were shown where to look, and when; "" where none was."""
+    starts = (0.0, *(stage.until for stage in recipe.stages))
+    spans = [
+        f"{start:.1%} to {stage.until:.1%}"
+        for start, stage in zip(starts, recipe.stages, strict=False)
+        if stage.scaffold
+    ]
+    if not spans:
+        return ""
+    heads = "\n".join(
+        f"- {role}: {', '.join(str(head) for head in shown)}" for role, shown in recipe.scaffold_heads.items()
+    )
+    return f"""
+From {" and from ".join(spans)} of the training a scaffold stood: an extra loss pointed a few heads at what
+heads of their role look at. Before and after, nothing did; what is left of it is what the model has use for.
+
+{heads}
+"""
+
+
 def text(
     recipe: Recipe, model: PreTrainedModel, prose_tokens: int, result: dict[str, Any], stories: Sequence[str]
 ) -> str:
@@ -35,7 +56,8 @@ def text(
     """
     config = model.config
     stages = "\n".join(
-        f"| {stage.until:.0%} | {stage.context} | {stage.mix.prose:.0%} | {stage.mix.repeated:.0%} "
+        f"| {stage.until:.1%} | {stage.context} | {stage.rate:g} "
+        f"| {stage.mix.prose:.0%} | {stage.mix.repeated:.0%} "
         f"| {stage.mix.word_lists:.0%} | {stage.mix.filings:.0%} | {stage.mix.alternating:.0%} |"
         for stage in recipe.stages
     )
@@ -78,10 +100,10 @@ books it read.
   {recipe.tokens_a_step:,}, seed {recipe.seed}; answers weigh {recipe.answer_weight:g} times.
   `training_log.jsonl` tells how losses, accuracies and every head's role scores went.
 
-| until | context | prose | repeated | word lists | filings | alternating pairs |
-|---|---|---|---|---|---|---|
+| until | context | rate | prose | repeated | word lists | filings | alternating pairs |
+|---|---|---|---|---|---|---|---|
 {stages}
-
+{_scaffold(recipe)}
 ## What it can do
 
 From `python scripts/train_demo_model.py --evaluate models/{recipe.name}` (held-out data, generated on the

@@ -70,9 +70,9 @@ def make_recipe(tokenizer: PreTrainedTokenizerFast) -> Callable[[int], Recipe]:
     return make
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
-    """These models are so small that threads only wait for each other."""
+    """Sums come out alike whatever the machine; and models so small gain nothing from threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

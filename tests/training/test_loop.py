@@ -17,6 +17,7 @@ from training.loop import DECAY_SHARE, LOG_POINTS, WARMUP_STEPS, log_schedule, r
 from training.mix import RowSource
 from training.recipes import RECIPES, Recipe
 from utils.errors import UserFacingError
+from utils.heads import Head
 from utils.role_scores import MEASURED_ROLES
 
 MakeRecipe = Callable[[int], Recipe]
@@ -65,6 +66,22 @@ def test_a_run_stopped_twice_and_resumed_ends_bit_for_bit_like_an_unbroken_one(
     assert not same_weights(first, second) and not same_weights(second, third)
     assert same_weights(third, unbroken[0])
     assert log_of(tmp_path) == log_of(unbroken[1])
+
+
+def test_a_scaffold_moves_its_heads_and_resumes_alike(
+    source: RowSource, make_recipe: MakeRecipe, unbroken: tuple[PreTrainedModel, Path], tmp_path: Path
+) -> None:
+    plain = make_recipe(2)
+    stages = tuple(replace(stage, scaffold=1.0) for stage in plain.stages)
+    recipe = replace(plain, stages=stages, scaffold_heads={"previous_token": (Head(0, 1),)})
+    helped = train(recipe, source, new_folder(tmp_path, "a"))
+    train(recipe, source, new_folder(tmp_path, "b"), stop_after=1100)
+    assert same_weights(train(recipe, source, tmp_path / "b"), helped)
+
+    def score(folder: Path) -> float:
+        return log_of(folder)[-1]["role_scores"]["previous_token"][0][1]
+
+    assert score(tmp_path / "a") > score(unbroken[1]) + 0.005
 
 
 def test_the_same_seed_gives_the_same_model_and_another_seed_another(

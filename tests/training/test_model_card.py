@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from training import model_card
 from training.recipes import Recipe
+from utils.heads import Head
 
 RESULT: dict[str, Any] = {
     "best_heads": {
@@ -46,8 +48,8 @@ def test_the_card_has_its_figures(recipe: Recipe) -> None:
         "unigram counts 5.123",
         "bigram counts with fallback 4.057",
         "--evaluate models/tiny",
-        "| 50% | 32 | 40% | 30% | 10% | 0% | 20% |",
-        "| 100% | 64 | 40% | 20% | 20% | 20% | 0% |",
+        "| 50.0% | 32 | 1 | 40% | 30% | 10% | 0% | 20% |",
+        "| 100.0% | 64 | 1 | 40% | 20% | 20% | 20% | 0% |",
         "\n1. Story 0 of two lines.\n",
         "\n10. Story 9 of two lines.\n",
     ):
@@ -62,6 +64,15 @@ def test_what_was_not_measured_is_not_on_the_card(recipe: Recipe) -> None:
     assert "None" not in card and "nan" not in card
     alone = model_card.text(recipe, recipe.build(), 5, less | {"prose_loss": 3.0}, STORIES)
     assert "Prose: 3.000 nats a token on held-out books.\n" in alone and "unigram" not in alone
+
+
+def test_the_card_says_which_heads_were_shown_where_to_look(recipe: Recipe) -> None:
+    assert "scaffold" not in model_card.text(recipe, recipe.build(), 1, RESULT, STORIES)
+    stages = (recipe.stages[0], replace(recipe.stages[1], scaffold=0.5))
+    helped = replace(recipe, stages=stages, scaffold_heads={"induction": (Head(1, 2), Head(1, 3))})
+    card = model_card.text(helped, helped.build(), 1, RESULT, STORIES)
+    assert "From 50.0% to 100.0% of the training a scaffold stood" in card
+    assert "\n- induction: L1H2, L1H3\n" in card
 
 
 def test_tables_are_whole(recipe: Recipe) -> None:
