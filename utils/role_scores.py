@@ -77,9 +77,9 @@ def _every_key(tokens: Tensor, special: Tensor) -> RoleTarget:
 
 
 def _earlier_same(tokens: Tensor, special: Tensor) -> Tensor:
-    """Bool [query, key]: key j < i holds the same token as query i, and neither is special."""
+    """Bool [query, key]: key j < i holds the same token as query i, which is not special."""
     same = (tokens[:, None] == tokens[None, :]).tril(-1)
-    return same & ~special[:, None] & ~special[None, :]
+    return same & ~special[:, None]
 
 
 def _duplicate_token(tokens: Tensor, special: Tensor) -> RoleTarget:

@@ -209,6 +209,10 @@ def test_a_gray_head_says_that_it_rests() -> None:
     # A head that does not rest does not say so, and for the first-token role resting is the job.
     assert reason("induction", tokens, previous(tokens)) == "nothing repeats in your text"
     assert reason("positional", tokens, rests) == "scores 0.99 on your text"
+    short = [BOS, 5, 6]
+    sink = looks_at(short, lambda i: 0)
+    assert reason("positional", short, sink) == "too few places to tell it from chance"
+    assert reason("diffuse", short, sink).endswith("; it rests on the first token (100%)")
 
 
 def test_reasons_of_what_does_not_apply() -> None:
