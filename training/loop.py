@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from training import evaluate
 from training.mix import RowSource, make_batch
 from training.recipes import Mix, Recipe
+from training.scaffold import scaffold_loss
 from utils.atomic_files import write_text_atomic
 from utils.errors import UserFacingError
 
@@ -40,7 +41,8 @@ def log_schedule(tokens: int) -> list[int]:
 def rate_at(recipe: Recipe, step: int, tokens_done: int) -> float:
     """Learning rate: a warm-up, a plateau, and a straight descent over the last third."""
     left = (1 - tokens_done / recipe.tokens) / DECAY_SHARE
-    return recipe.learning_rate * min(1.0, (step + 1) / WARMUP_STEPS) * max(FINAL_RATE, min(1.0, left))
+    plateau = recipe.learning_rate * recipe.stage_at(tokens_done).rate
+    return plateau * min(1.0, (step + 1) / WARMUP_STEPS) * max(FINAL_RATE, min(1.0, left))
 
 
 def weighted_loss(model: PreTrainedModel, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -170,6 +172,11 @@ def train(recipe: Recipe, source: RowSource, work: Path, stop_after: int | None 
             group["lr"] = rate_at(recipe, step, tokens_done)
         loss = weighted_loss(model, ids, weights)
         loss.backward()
+        if stage.scaffold:
+            # Patterns are handed out by eager attention alone.
+            model.set_attn_implementation("eager")
+            (stage.scaffold * scaffold_loss(model, source, recipe.scaffold_heads, rng)).backward()
+            model.set_attn_implementation("sdpa")
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()

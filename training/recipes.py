@@ -1,13 +1,16 @@
 """One row a bundled model: its shape, and how it is trained."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
+from utils.heads import Head
+
 VOCABULARY = 4096
+EMBEDDING_DEVIATION = 0.05
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,15 @@ class Stage:
         until: the share of all training tokens at which the stage ends.
         context: tokens a row.
         mix: what the rows hold.
+        rate: times the recipe's learning rate.
+        scaffold: weight of the loss that shows some heads where to look (`training/scaffold.py`).
     """
 
     until: float
     context: int
     mix: Mix
+    rate: float = 1.0
+    scaffold: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ class Recipe:
         learning_rate: peak rate of AdamW.
         tokens: training tokens in all.
         tokens_a_step: size of a batch.
+        scaffold_heads: the heads that a stage with a scaffold shows their targets, by role.
         seed: of the weights and of every batch.
     """
 
@@ -58,6 +66,7 @@ class Recipe:
     tokens_a_step: int = 2048
     weight_decay: float = 0.1
     answer_weight: float = 4.0
+    scaffold_heads: Mapping[str, tuple[Head, ...]] = field(default_factory=dict)
     seed: int = 1
 
     def stage_at(self, tokens_done: int) -> Stage:
@@ -67,19 +76,44 @@ class Recipe:
 
 
 def sinusoids(positions: int, width: int) -> torch.Tensor:
-    """The sinusoidal position code [positions, width] of Vaswani et al. 2017, scaled to GPT-2's embedding size."""
+    """The sinusoidal position code [positions, width] of Vaswani et al. 2017, scaled to the embeddings."""
     rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
     angles = torch.arange(positions)[:, None] * rates[None, :]
     return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1) * 0.1
+
+
+def initialise(model: PreTrainedModel) -> None:
+    """Draw a small model's matrices so that every layer has something to say from the start.
+
+    The library's fixed 0.02 suits wide models; in a narrow one it leaves attention nearly uniform for
+    millions of tokens. Here a matrix has the standard deviation 1/sqrt(inputs), divided by sqrt(2 x layers)
+    where it writes to the residual stream.
+    """
+    layers = model.config.num_hidden_layers
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.dim() < 2:
+                continue
+            if "wte" in name or "embed_tokens" in name:
+                weight.normal_(0, EMBEDDING_DEVIATION)
+                if not isinstance(model, GPT2LMHeadModel):
+                    # Without biases or position embeddings the first layer can only look by position (one
+                    # token back) through what all tokens share; tied output logits do not see it.
+                    weight += torch.randn(weight.shape[1]) * EMBEDDING_DEVIATION
+                continue
+            # GPT-2's Conv1D keeps its weight as [inputs, outputs].
+            inputs = weight.shape[0] if isinstance(model, GPT2LMHeadModel) else weight.shape[1]
+            writes = any(part in name for part in ("c_proj", "o_proj", "down_proj"))
+            weight.normal_(0, inputs**-0.5 / (math.sqrt(2 * layers) if writes else 1.0))
 
 
 def _demo_gpt2() -> PreTrainedModel:
     config = GPT2Config(
         vocab_size=VOCABULARY,
         n_positions=256,
-        n_embd=128,
-        n_layer=8,
-        n_head=8,
+        n_embd=192,
+        n_layer=4,
+        n_head=16,
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         attn_pdrop=0.0,
@@ -87,7 +121,9 @@ def _demo_gpt2() -> PreTrainedModel:
         eos_token_id=0,
     )
     model = GPT2LMHeadModel(config)
-    # Learned positions from random values form no previous-token head for millions of tokens; from sinusoids they do.
+    initialise(model)
+    # Learned positions from random values form no previous-token head for millions of tokens; from
+    # sinusoids they do.
     with torch.no_grad():
         model.transformer.wpe.weight.copy_(sinusoids(config.n_positions, config.n_embd))
     return model
@@ -96,18 +132,21 @@ def _demo_gpt2() -> PreTrainedModel:
 def _demo_llama() -> PreTrainedModel:
     config = LlamaConfig(
         vocab_size=VOCABULARY,
-        hidden_size=160,
-        intermediate_size=448,
-        num_hidden_layers=8,
-        num_attention_heads=8,
-        num_key_value_heads=4,
+        hidden_size=192,
+        intermediate_size=512,
+        num_hidden_layers=4,
+        num_attention_heads=16,
+        num_key_value_heads=8,
+        head_dim=16,
         max_position_embeddings=512,
         rope_parameters={"rope_type": "default", "rope_theta": 1000.0},
         tie_word_embeddings=True,
         bos_token_id=0,
         eos_token_id=0,
     )
-    return LlamaForCausalLM(config)
+    model = LlamaForCausalLM(config)
+    initialise(model)
+    return model
 
 
 _ROWS = (
@@ -115,13 +154,25 @@ _ROWS = (
         name="demo-gpt2",
         build=_demo_gpt2,
         stages=(
-            Stage(0.19, 32, Mix(prose=0.4, repeated=0.4, word_lists=0.2, filings=0.0)),
-            # Alternating pairs reward looking one token back, which learned positions are slow to find.
-            Stage(0.33, 32, Mix(prose=0.25, repeated=0.35, word_lists=0.1, filings=0.0, alternating=0.3)),
-            Stage(0.42, 64, Mix(prose=0.3, repeated=0.3, word_lists=0.1, filings=0.2, alternating=0.1)),
-            Stage(0.78, 160, Mix(prose=0.3, repeated=0.12, word_lists=0.08, filings=0.5)),
-            Stage(1.00, 256, Mix(prose=0.4, repeated=0.08, word_lists=0.07, filings=0.45)),
+            # Alternating pairs reward looking one token back, the first step on the way to induction.
+            Stage(0.20, 32, Mix(prose=0.3, repeated=0.35, word_lists=0.1, filings=0.0, alternating=0.25)),
+            Stage(0.28, 64, Mix(prose=0.3, repeated=0.3, word_lists=0.12, filings=0.2, alternating=0.08)),
+            # Previous-token heads are there: now what builds on them.
+            Stage(0.38, 64, Mix(prose=0.3, repeated=0.38, word_lists=0.1, filings=0.22), rate=2.0),
+            Stage(0.51, 160, Mix(prose=0.4, repeated=0.12, word_lists=0.08, filings=0.4), rate=2.0),
+            # A circuit had formed that looks two tokens after the earlier copy, good for early positions
+            # alone.
+            Stage(
+                0.57, 160, Mix(prose=0.4, repeated=0.25, word_lists=0.05, filings=0.3), rate=2.0, scaffold=1.0
+            ),
+            Stage(0.64, 160, Mix(prose=0.48, repeated=0.12, word_lists=0.06, filings=0.34), rate=2.0),
+            Stage(0.88, 160, Mix(prose=0.67, repeated=0.08, word_lists=0.04, filings=0.21), rate=2.0),
+            Stage(1.00, 256, Mix(prose=0.70, repeated=0.07, word_lists=0.04, filings=0.19), rate=2.0),
         ),
+        scaffold_heads={
+            "previous_token": tuple(Head(0, head) for head in (1, 2, 5, 11)),
+            "induction": tuple(Head(1, head) for head in (0, 2, 8, 9, 13, 14)),
+        },
         learning_rate=1e-3,
         tokens=9_000_000,
     ),
@@ -129,13 +180,24 @@ _ROWS = (
         name="demo-llama",
         build=_demo_llama,
         stages=(
-            Stage(0.15, 64, Mix(prose=0.35, repeated=0.3, word_lists=0.15, filings=0.2)),
-            Stage(0.60, 160, Mix(prose=0.3, repeated=0.12, word_lists=0.1, filings=0.48)),
-            Stage(0.94, 256, Mix(prose=0.42, repeated=0.08, word_lists=0.08, filings=0.42)),
-            Stage(1.00, 512, Mix(prose=0.42, repeated=0.08, word_lists=0.08, filings=0.42)),
+            # Alternating pairs reward looking one token back, the first step on the way to induction.
+            Stage(0.07875, 64, Mix(prose=0.25, repeated=0.35, word_lists=0.1, filings=0.1, alternating=0.2)),
+            Stage(0.1575, 64, Mix(prose=0.35, repeated=0.3, word_lists=0.15, filings=0.2)),
+            Stage(0.21, 160, Mix(prose=0.3, repeated=0.12, word_lists=0.1, filings=0.48)),
+            # Previous-token heads are there: now what builds on them.
+            Stage(0.3675, 96, Mix(prose=0.3, repeated=0.4, word_lists=0.08, filings=0.22)),
+            Stage(0.445, 160, Mix(prose=0.45, repeated=0.1, word_lists=0.08, filings=0.37)),
+            Stage(0.52, 96, Mix(prose=0.35, repeated=0.3, word_lists=0.05, filings=0.3), scaffold=1.0),
+            Stage(0.72, 160, Mix(prose=0.48, repeated=0.12, word_lists=0.06, filings=0.34)),
+            Stage(0.96, 256, Mix(prose=0.6, repeated=0.08, word_lists=0.06, filings=0.26)),
+            Stage(1.00, 512, Mix(prose=0.6, repeated=0.08, word_lists=0.06, filings=0.26)),
         ),
-        learning_rate=3e-3,
-        tokens=6_500_000,
+        scaffold_heads={
+            "previous_token": tuple(Head(0, head) for head in (0, 1, 14, 15)),
+            "induction": tuple(Head(1, head) for head in range(6)),
+        },
+        learning_rate=2e-3,
+        tokens=8_000_000,
     ),
 )
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ROWS}
