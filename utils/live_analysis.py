@@ -12,7 +12,7 @@ from pathlib import Path
 from cachetools import LRUCache
 from torch import Tensor
 
-from utils.attention_capture import Capture, capture
+from utils.attention_capture import capture
 from utils.catalog import Catalog, catalog_path, check_shape, load_catalog
 from utils.errors import UserFacingError
 from utils.head_detection import CATALOG_FOLDER, summarize_heads
@@ -49,8 +49,8 @@ class LiveAnalysis:
     summary: dict[str, list[dict]]
 
 
-def _size(result: Capture) -> int:
-    return result.attention.nbytes + result.logits.nbytes
+def _size(analysis: LiveAnalysis) -> int:
+    return analysis.attention.nbytes + analysis.logits.nbytes
 
 
 class LiveService:
@@ -68,7 +68,7 @@ class LiveService:
         self.store = store
         self.catalog_folder = catalog_folder
         self.max_tokens = max_tokens
-        self._patterns: LRUCache[tuple[str, tuple[int, ...]], Capture] = LRUCache(CACHE_BYTES, _size)
+        self._analyses: LRUCache[tuple[str, str, int | None], LiveAnalysis] = LRUCache(CACHE_BYTES, _size)
         self._predictions: LRUCache[tuple[str, tuple[int, ...], frozenset[Head]], Tensor] = LRUCache(
             CACHE_BYTES // 4, lambda logits: logits.nbytes
         )
@@ -83,19 +83,6 @@ class LiveService:
         """
         return tokenize_prompt(self.store.get(model), text, self.max_tokens)
 
-    def _capture(self, loaded: LoadedModel, prompt: TokenizedPrompt) -> Capture:
-        key = (loaded.name, prompt.ids)
-        with self._guard:
-            if key in self._patterns:
-                return self._patterns[key]
-        result = capture(loaded, prompt.ids)
-        result = Capture(result.attention, result.logits[-1:].clone())
-        with self._guard:
-            # The cache refuses what is larger than all of it.
-            if _size(result) <= CACHE_BYTES:
-                self._patterns[key] = result
-        return result
-
     def analyze(self, model: str, text: str) -> LiveAnalysis:
         """Everything about a prompt with all heads on.
 
@@ -104,21 +91,26 @@ class LiveService:
         """
         loaded = self.store.get(model)
         prompt = tokenize_prompt(loaded, text, self.max_tokens)
-        result = self._capture(loaded, prompt)
-        scores = {
-            role: role_score(role, result.attention, prompt.ids, loaded.special_ids).clamp(0, 1)
-            for role in MEASURED_ROLES
-        }
-        catalog, problem = self._catalog(loaded)
-        summary = {}
-        if catalog is not None:
-            categories = {role: category.model_dump() for role, category in catalog.categories.items()}
-            summary = summarize_heads(
-                result.attention, prompt.ids, categories, loaded.special_ids, loaded.geometry.windows
-            )
-        return LiveAnalysis(
-            loaded, prompt, result.attention, result.logits[-1], scores, catalog, problem, summary
-        )
+        changed, catalog, problem = self._catalog(loaded)
+        key = (loaded.name, text, changed)
+        kept = self._kept(key)
+        if kept is not None:
+            return kept
+        # The parts of one page ask at once: the first computes, the others wait and find what it kept.
+        with loaded.lock:
+            kept = self._kept(key)
+            if kept is not None:
+                return kept
+            analysis = _analyze(loaded, prompt, catalog, problem)
+            # The cache refuses what is larger than all of it.
+            if _size(analysis) <= CACHE_BYTES:
+                with self._guard:
+                    self._analyses[key] = analysis
+        return analysis
+
+    def _kept(self, key: tuple[str, str, int | None]) -> LiveAnalysis | None:
+        with self._guard:
+            return self._analyses.get(key)
 
     def next_token_logits(self, model: str, text: str, ablated: Collection[Head]) -> Tensor:
         """Logits [vocab] of the last position with the heads `ablated` switched off (zero ablation).
@@ -130,7 +122,7 @@ class LiveService:
         prompt = tokenize_prompt(loaded, text, self.max_tokens)
         off = frozenset(ablated)
         if not off:
-            return self._capture(loaded, prompt).logits[-1]
+            return self.analyze(model, text).logits
         key = (model, prompt.ids, off)
         with self._guard:
             if key in self._predictions:
@@ -146,10 +138,10 @@ class LiveService:
         Raises:
             UserFacingError: unknown or broken model.
         """
-        return self._catalog(self.store.get(model))[0]
+        return self._catalog(self.store.get(model))[1]
 
-    def _catalog(self, loaded: LoadedModel) -> tuple[Catalog | None, str]:
-        """The catalog and "", or None and why there is none. Read anew when its file has changed."""
+    def _catalog(self, loaded: LoadedModel) -> tuple[int | None, Catalog | None, str]:
+        """When the file changed, and the catalog and "", or None and why there is none; read anew on a change."""
         path = catalog_path(loaded.name, self.catalog_folder)
         try:
             changed = path.stat().st_mtime_ns
@@ -158,7 +150,7 @@ class LiveService:
         with self._guard:
             kept = self._catalogs.get(loaded.name)
         if kept is not None and kept[0] == changed:
-            return kept[1], kept[2]
+            return kept
         catalog, problem = None, ""
         try:
             catalog = load_catalog(path)
@@ -167,4 +159,24 @@ class LiveService:
             catalog, problem = None, str(error)
         with self._guard:
             self._catalogs[loaded.name] = (changed, catalog, problem)
-        return catalog, problem
+        return changed, catalog, problem
+
+
+def _analyze(
+    loaded: LoadedModel, prompt: TokenizedPrompt, catalog: Catalog | None, problem: str
+) -> LiveAnalysis:
+    """One forward, every head's scores, and what the catalogued heads do."""
+    result = capture(loaded, prompt.ids)
+    scores = {
+        role: role_score(role, result.attention, prompt.ids, loaded.special_ids).clamp(0, 1)
+        for role in MEASURED_ROLES
+    }
+    summary = {}
+    if catalog is not None:
+        categories = {role: category.model_dump() for role, category in catalog.categories.items()}
+        summary = summarize_heads(
+            result.attention, prompt.ids, categories, loaded.special_ids, loaded.geometry.windows
+        )
+    return LiveAnalysis(
+        loaded, prompt, result.attention, result.logits[-1].clone(), scores, catalog, problem, summary
+    )
