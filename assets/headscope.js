@@ -85,6 +85,26 @@
     }
   }
 
+  // Choosing a head draws the grid anew; the keyboard stays on the cell that it was on.
+  let lastCell = null;
+  document.addEventListener("focusin", function (event) {
+    const cell = event.target.closest(".hs-cell");
+    lastCell = cell ? cell.dataset.head : null;
+  });
+  document.addEventListener("pointerdown", function (event) {
+    if (!event.target.closest(".hs-cell")) {
+      lastCell = null;
+    }
+  });
+  new MutationObserver(function () {
+    if (lastCell && document.activeElement === document.body) {
+      const cell = document.querySelector('.hs-cell[data-head="' + lastCell + '"]');
+      if (cell) {
+        cell.focus({ preventScroll: true });
+      }
+    }
+  }).observe(document.documentElement, { childList: true, subtree: true });
+
   function tokens() {
     return document.querySelectorAll("#token-strip .hs-token");
   }

@@ -72,6 +72,16 @@ def repeated_row(source: RowSource, context: int, rng: random.Random) -> Row:
     return [source.bos_id, *(segment * repeats)], weights
 
 
+def repeated_prose_row(source: RowSource, context: int, rng: random.Random) -> Row:
+    """Stretches of prose that come again, at once or after other prose: copying in real text."""
+    ids: list[int] = []
+    while len(ids) < context:
+        segment = prose_row(source, rng.randint(8, 50), rng)[0][1:]
+        gap = prose_row(source, rng.randint(2, 30), rng)[0][1:] if rng.random() < 0.5 else []
+        ids += segment + gap + segment
+    return [source.bos_id, *ids], [1.0] * (len(ids) + 1)
+
+
 def alternating_row(source: RowSource, context: int, rng: random.Random) -> Row:
     """Pairs of random tokens in turn, "A B A B A B C D C D": what comes next is what stood one token back."""
     ids: list[int] = []
@@ -136,6 +146,7 @@ ROW_KINDS: dict[str, Callable[[RowSource, int, random.Random], Row]] = {
     "word_lists": word_list_row,
     "filings": filing_row,
     "alternating": alternating_row,
+    "repeated_prose": repeated_prose_row,
 }
 
 

@@ -58,7 +58,8 @@ def text(
     stages = "\n".join(
         f"| {stage.until:.1%} | {stage.context} | {stage.rate:g} "
         f"| {stage.mix.prose:.0%} | {stage.mix.repeated:.0%} "
-        f"| {stage.mix.word_lists:.0%} | {stage.mix.filings:.0%} | {stage.mix.alternating:.0%} |"
+        f"| {stage.mix.word_lists:.0%} | {stage.mix.filings:.0%} | {stage.mix.alternating:.0%} "
+        f"| {stage.mix.repeated_prose:.0%} |"
         for stage in recipe.stages
     )
     heads = "\n".join(
@@ -100,8 +101,8 @@ books it read.
   {recipe.tokens_a_step:,}, seed {recipe.seed}; answers weigh {recipe.answer_weight:g} times.
   `training_log.jsonl` tells how losses, accuracies and every head's role scores went.
 
-| until | context | rate | prose | repeated | word lists | filings | alternating pairs |
-|---|---|---|---|---|---|---|---|
+| until | context | rate | prose | repeated | word lists | filings | alternating pairs | repeated prose |
+|---|---|---|---|---|---|---|---|---|
 {stages}
 {_scaffold(recipe)}
 ## What it can do

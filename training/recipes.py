@@ -22,6 +22,7 @@ class Mix:
     word_lists: float
     filings: float
     alternating: float = 0.0
+    repeated_prose: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,14 @@ _ROWS = (
             ),
             Stage(0.64, 160, Mix(prose=0.48, repeated=0.12, word_lists=0.06, filings=0.34), rate=2.0),
             Stage(0.88, 160, Mix(prose=0.67, repeated=0.08, word_lists=0.04, filings=0.21), rate=2.0),
-            Stage(1.00, 256, Mix(prose=0.70, repeated=0.07, word_lists=0.04, filings=0.19), rate=2.0),
+            Stage(0.925, 256, Mix(prose=0.70, repeated=0.07, word_lists=0.04, filings=0.19), rate=2.0),
+            # So far the model copies from random text alone: now it learns that sentences come again too.
+            Stage(
+                1.00,
+                256,
+                Mix(prose=0.4, repeated=0.08, word_lists=0.04, filings=0.2, repeated_prose=0.28),
+                rate=2.0,
+            ),
         ),
         scaffold_heads={
             "previous_token": tuple(Head(0, head) for head in (1, 2, 5, 11)),
@@ -189,8 +197,14 @@ _ROWS = (
             Stage(0.445, 160, Mix(prose=0.45, repeated=0.1, word_lists=0.08, filings=0.37)),
             Stage(0.52, 96, Mix(prose=0.35, repeated=0.3, word_lists=0.05, filings=0.3), scaffold=1.0),
             Stage(0.72, 160, Mix(prose=0.48, repeated=0.12, word_lists=0.06, filings=0.34)),
-            Stage(0.96, 256, Mix(prose=0.6, repeated=0.08, word_lists=0.06, filings=0.26)),
-            Stage(1.00, 512, Mix(prose=0.6, repeated=0.08, word_lists=0.06, filings=0.26)),
+            Stage(0.93, 256, Mix(prose=0.6, repeated=0.08, word_lists=0.06, filings=0.26)),
+            # So far the model copies from random text alone: now it learns that sentences come again too.
+            Stage(
+                0.98, 256, Mix(prose=0.4, repeated=0.08, word_lists=0.04, filings=0.2, repeated_prose=0.28)
+            ),
+            Stage(
+                1.00, 512, Mix(prose=0.4, repeated=0.08, word_lists=0.04, filings=0.2, repeated_prose=0.28)
+            ),
         ),
         scaffold_heads={
             "previous_token": tuple(Head(0, head) for head in (0, 1, 14, 15)),

@@ -141,7 +141,7 @@ class LiveService:
         return self._catalog(self.store.get(model))[1]
 
     def _catalog(self, loaded: LoadedModel) -> tuple[int | None, Catalog | None, str]:
-        """When the file changed, and the catalog and "", or None and why there is none; read anew on a change."""
+        """When the file changed; the catalog and "", or None and why there is none. Read anew on a change."""
         path = catalog_path(loaded.name, self.catalog_folder)
         try:
             changed = path.stat().st_mtime_ns

@@ -24,7 +24,15 @@ from urllib.parse import urlsplit
 
 import flask
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 from werkzeug.serving import make_server
 
 from scripts.ensure_browser import browser_is_required, find_chromium, what_is_missing
@@ -98,6 +106,7 @@ def browser() -> Iterator[Browser]:
         if browser_is_required():
             pytest.fail(missing, pytrace=False)
         pytest.skip(missing)
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=find_chromium(), headless=True, args=BROWSER_FLAGS

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from app import Settings, create_app
 
 INDUCTION_PROMPT = "The cat sat on the mat. The cat sat on the"
-NO_REPETITION = "Once upon a time a poor woodcutter lived in the forest with his wife."
+NO_REPETITION = "Once upon a time the poor woodcutter lived in that forest with his wife."
 
 
 def open_page(page: Page, url: str) -> None:
@@ -138,7 +138,7 @@ def test_a_bad_prompt_gets_a_sentence_and_loses_nothing(page: Page, app_url: str
 @pytest.mark.parametrize(
     "text",
     [
-        "</script><script>window.stolen = 1</script><img src=x onerror='window.stolen = 1'> <b>bold</b>",
+        "</script><script>stolen=1</script><img src=x onerror='stolen=1'>",
         "emoji 👩‍👩‍👧 and שלום עולם and e\u0301a\u0308",
         "x",
         "<|endoftext|> is text here",
@@ -159,7 +159,6 @@ def test_odd_text_is_shown_as_text(page: Page, app_url: str, text: str):
 
 def test_half_a_character_is_refused(page: Page, app_url: str):
     open_page(page, app_url)
-    # A browser replaces lone surrogates when it sends them, so that this reaches the server only by another way.
     page.evaluate(
         """() => {
             const box = document.getElementById('prompt');

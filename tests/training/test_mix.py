@@ -131,7 +131,7 @@ def test_a_mix_of_one_kind_holds_that_kind_alone_and_nothing_weighs_beyond_it(
     ids, weights = make_batch(source, Mix(**shares), 64, 3, random.Random(5))
     rng = random.Random(5)
     for row in range(3):
-        rng.choices(list(ROW_KINDS), [1.0] * 5)  # the draw that chooses the kind
+        rng.choices(list(ROW_KINDS), [1.0] * len(ROW_KINDS))  # the draw that chooses the kind
         row_ids, row_weights = ROW_KINDS[kind](source, 64, rng)
         length = min(64, len(row_ids))
         assert ids[row, :length].tolist() == row_ids[:length]
