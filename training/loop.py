@@ -39,8 +39,9 @@ def log_schedule(tokens: int) -> list[int]:
 
 
 def rate_at(recipe: Recipe, step: int, tokens_done: int) -> float:
-    """Learning rate: a warm-up, a plateau, and a straight descent over the last third."""
-    left = (1 - tokens_done / recipe.tokens) / DECAY_SHARE
+    """Learning rate: a warm-up, a plateau, and a straight descent over the last third, to each decay."""
+    end = next((end for end in recipe.decays if tokens_done < end), recipe.tokens)
+    left = (1 - tokens_done / end) / DECAY_SHARE
     plateau = recipe.learning_rate * recipe.stage_at(tokens_done).rate
     return plateau * min(1.0, (step + 1) / WARMUP_STEPS) * max(FINAL_RATE, min(1.0, left))
 

@@ -54,6 +54,7 @@ class Recipe:
         stages: the curriculum, a short context first.
         learning_rate: peak rate of AdamW.
         tokens: training tokens in all.
+        decays: token counts before the last at which the learning rate has come down and starts again.
         tokens_a_step: size of a batch.
         scaffold_heads: the heads that a stage with a scaffold shows their targets, by role.
         seed: of the weights and of every batch.
@@ -64,6 +65,7 @@ class Recipe:
     stages: tuple[Stage, ...]
     learning_rate: float
     tokens: int
+    decays: tuple[int, ...] = ()
     tokens_a_step: int = 2048
     weight_decay: float = 0.1
     answer_weight: float = 4.0
@@ -156,24 +158,36 @@ _ROWS = (
         build=_demo_gpt2,
         stages=(
             # Alternating pairs reward looking one token back, the first step on the way to induction.
-            Stage(0.20, 32, Mix(prose=0.3, repeated=0.35, word_lists=0.1, filings=0.0, alternating=0.25)),
-            Stage(0.28, 64, Mix(prose=0.3, repeated=0.3, word_lists=0.12, filings=0.2, alternating=0.08)),
+            Stage(1.8 / 10, 32, Mix(prose=0.3, repeated=0.35, word_lists=0.1, filings=0.0, alternating=0.25)),
+            Stage(
+                2.52 / 10, 64, Mix(prose=0.3, repeated=0.3, word_lists=0.12, filings=0.2, alternating=0.08)
+            ),
             # Previous-token heads are there: now what builds on them.
-            Stage(0.38, 64, Mix(prose=0.3, repeated=0.38, word_lists=0.1, filings=0.22), rate=2.0),
-            Stage(0.51, 160, Mix(prose=0.4, repeated=0.12, word_lists=0.08, filings=0.4), rate=2.0),
+            Stage(3.42 / 10, 64, Mix(prose=0.3, repeated=0.38, word_lists=0.1, filings=0.22), rate=2.0),
+            Stage(4.59 / 10, 160, Mix(prose=0.4, repeated=0.12, word_lists=0.08, filings=0.4), rate=2.0),
             # A circuit had formed that looks two tokens after the earlier copy, good for early positions
             # alone.
             Stage(
-                0.57, 160, Mix(prose=0.4, repeated=0.25, word_lists=0.05, filings=0.3), rate=2.0, scaffold=1.0
+                5.13 / 10,
+                160,
+                Mix(prose=0.4, repeated=0.25, word_lists=0.05, filings=0.3),
+                rate=2.0,
+                scaffold=1.0,
             ),
-            Stage(0.64, 160, Mix(prose=0.48, repeated=0.12, word_lists=0.06, filings=0.34), rate=2.0),
-            Stage(0.88, 160, Mix(prose=0.67, repeated=0.08, word_lists=0.04, filings=0.21), rate=2.0),
-            Stage(0.925, 256, Mix(prose=0.70, repeated=0.07, word_lists=0.04, filings=0.19), rate=2.0),
+            Stage(5.76 / 10, 160, Mix(prose=0.48, repeated=0.12, word_lists=0.06, filings=0.34), rate=2.0),
+            Stage(7.92 / 10, 160, Mix(prose=0.67, repeated=0.08, word_lists=0.04, filings=0.21), rate=2.0),
+            Stage(8.325 / 10, 256, Mix(prose=0.70, repeated=0.07, word_lists=0.04, filings=0.19), rate=2.0),
             # So far the model copies from random text alone: now it learns that sentences come again too.
             Stage(
-                1.00,
+                9 / 10,
                 256,
                 Mix(prose=0.4, repeated=0.08, word_lists=0.04, filings=0.2, repeated_prose=0.28),
+                rate=2.0,
+            ),
+            Stage(
+                10 / 10,
+                160,
+                Mix(prose=0.38, repeated=0.08, word_lists=0.04, filings=0.15, repeated_prose=0.35),
                 rate=2.0,
             ),
         ),
@@ -182,28 +196,34 @@ _ROWS = (
             "induction": tuple(Head(1, head) for head in (0, 2, 8, 9, 13, 14)),
         },
         learning_rate=1e-3,
-        tokens=9_000_000,
+        tokens=10_000_000,
+        decays=(9_000_000,),
     ),
     Recipe(
         name="demo-llama",
         build=_demo_llama,
         stages=(
             # Alternating pairs reward looking one token back, the first step on the way to induction.
-            Stage(0.07875, 64, Mix(prose=0.25, repeated=0.35, word_lists=0.1, filings=0.1, alternating=0.2)),
-            Stage(0.1575, 64, Mix(prose=0.35, repeated=0.3, word_lists=0.15, filings=0.2)),
-            Stage(0.21, 160, Mix(prose=0.3, repeated=0.12, word_lists=0.1, filings=0.48)),
+            Stage(0.63 / 9, 64, Mix(prose=0.25, repeated=0.35, word_lists=0.1, filings=0.1, alternating=0.2)),
+            Stage(1.26 / 9, 64, Mix(prose=0.35, repeated=0.3, word_lists=0.15, filings=0.2)),
+            Stage(1.68 / 9, 160, Mix(prose=0.3, repeated=0.12, word_lists=0.1, filings=0.48)),
             # Previous-token heads are there: now what builds on them.
-            Stage(0.3675, 96, Mix(prose=0.3, repeated=0.4, word_lists=0.08, filings=0.22)),
-            Stage(0.445, 160, Mix(prose=0.45, repeated=0.1, word_lists=0.08, filings=0.37)),
-            Stage(0.52, 96, Mix(prose=0.35, repeated=0.3, word_lists=0.05, filings=0.3), scaffold=1.0),
-            Stage(0.72, 160, Mix(prose=0.48, repeated=0.12, word_lists=0.06, filings=0.34)),
-            Stage(0.93, 256, Mix(prose=0.6, repeated=0.08, word_lists=0.06, filings=0.26)),
+            Stage(2.94 / 9, 96, Mix(prose=0.3, repeated=0.4, word_lists=0.08, filings=0.22)),
+            Stage(3.56 / 9, 160, Mix(prose=0.45, repeated=0.1, word_lists=0.08, filings=0.37)),
+            Stage(4.16 / 9, 96, Mix(prose=0.35, repeated=0.3, word_lists=0.05, filings=0.3), scaffold=1.0),
+            Stage(5.76 / 9, 160, Mix(prose=0.48, repeated=0.12, word_lists=0.06, filings=0.34)),
+            Stage(7.44 / 9, 256, Mix(prose=0.6, repeated=0.08, word_lists=0.06, filings=0.26)),
             # So far the model copies from random text alone: now it learns that sentences come again too.
             Stage(
-                0.98, 256, Mix(prose=0.4, repeated=0.08, word_lists=0.04, filings=0.2, repeated_prose=0.28)
+                7.84 / 9,
+                256,
+                Mix(prose=0.4, repeated=0.08, word_lists=0.04, filings=0.2, repeated_prose=0.28),
             ),
             Stage(
-                1.00, 512, Mix(prose=0.4, repeated=0.08, word_lists=0.04, filings=0.2, repeated_prose=0.28)
+                8 / 9, 512, Mix(prose=0.4, repeated=0.08, word_lists=0.04, filings=0.2, repeated_prose=0.28)
+            ),
+            Stage(
+                9 / 9, 160, Mix(prose=0.38, repeated=0.08, word_lists=0.04, filings=0.15, repeated_prose=0.35)
             ),
         ),
         scaffold_heads={
@@ -211,7 +231,8 @@ _ROWS = (
             "induction": tuple(Head(1, head) for head in range(6)),
         },
         learning_rate=2e-3,
-        tokens=8_000_000,
+        tokens=9_000_000,
+        decays=(8_000_000,),
     ),
 )
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ROWS}
