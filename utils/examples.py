@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 EXAMPLES_FOLDER = Path(__file__).resolve().parents[1] / "examples"
-FIRST_PROMPT = "The cat sat on the mat. The cat sat on the"
+FIRST_PROMPT = "The king gave the boy a golden ring, and the boy took the golden"
 
 
 class Example(BaseModel):

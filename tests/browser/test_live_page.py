@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from app import Settings, create_app
 
+FIRST_PROMPT = "The king gave the boy a golden ring, and the boy took the golden"
 INDUCTION_PROMPT = "The cat sat on the mat. The cat sat on the"
 NO_REPETITION = "Once upon a time the poor woodcutter lived in that forest with his wife."
 
@@ -71,7 +72,9 @@ def test_induction_from_prompt_to_ablation(page: Page, app_url: str, model: str)
     expect(frame.locator("svg line").first).to_be_attached()
     expect(frame.locator("body")).to_contain_text("·mat")
 
-    expect(page.locator("#prediction")).to_contain_text("·mat")
+    page.locator("#watched-token").fill("mat")
+    page.locator("#watched-token").press("Enter")
+    expect(page.locator("#prediction")).to_contain_text("Watching “·mat”")
     before = probability(page, "·mat", 3)
     induction.get_by_role("button", name=re.compile("Switch off")).click()
     expect(page.locator("#ablation-chips .hs-chip").first).to_be_visible()
@@ -88,8 +91,9 @@ def test_induction_from_prompt_to_ablation(page: Page, app_url: str, model: str)
 
 def test_first_visit_shows_an_analyzed_example(page: Page, app_url: str):
     open_page(page, app_url)
-    expect(page.locator("#prompt")).to_have_value(INDUCTION_PROMPT)
-    assert tokens(page)[:3] == ["<BOS>", "The", "·cat"]
+    expect(page.locator("#prompt")).to_have_value(FIRST_PROMPT)
+    assert tokens(page)[:3] == ["<BOS>", "The", "·king"]
+    expect(page.locator("#prediction .hs-sentence")).to_contain_text("The model expects “ring” next")
     expect(role(page, "induction")).to_have_attribute("data-state", "active")
     chosen = page.locator('.hs-cell[aria-pressed="true"]')
     expect(chosen).to_have_count(1)
@@ -146,11 +150,12 @@ def test_a_bad_prompt_gets_a_sentence_and_loses_nothing(page: Page, app_url: str
 )
 def test_odd_text_is_shown_as_text(page: Page, app_url: str, text: str):
     open_page(page, app_url)
+    before = page.locator(".hs-token").count()
     run_prompt(page, text)
     expect(page.locator("#prompt")).to_have_value(text)
     expect(page.locator(".hs-token-text").first).to_have_text("<BOS>")
     expect(page.locator("#alert")).to_be_empty()
-    expect(page.locator(".hs-token")).not_to_have_count(13)
+    expect(page.locator(".hs-token")).not_to_have_count(before)
     frame = page.frame_locator("#bertviz-frame")
     expect(frame.locator("svg text").first).to_be_attached()
     assert page.evaluate("window.stolen") is None
@@ -256,7 +261,7 @@ def test_a_broken_model_says_so_and_the_page_goes_on(page: Page, serve, tmp_path
     open_page(page, serve(create_app(Settings(model_dirs=(folder,))).server))
     page.locator("#model-menu").select_option("broken-model")
     expect(page.locator("#alert")).to_contain_text("broken-model")
-    expect(page.locator("#prompt")).to_have_value(INDUCTION_PROMPT)
+    expect(page.locator("#prompt")).to_have_value(FIRST_PROMPT)
     page.locator("#model-menu").select_option("demo-llama")
     expect(page.locator("#alert")).to_be_empty()
     expect(page.locator("#prediction")).to_contain_text("clean")
