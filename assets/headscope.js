@@ -4,6 +4,7 @@
 
   const THEME_KEY = "headscope-theme";
   let pattern = null;
+  let chosen = null;
 
   function storedTheme() {
     try {
@@ -38,6 +39,11 @@
       }
       applyTheme(theme);
       return theme;
+    },
+    markChosen: function (head) {
+      chosen = head;
+      markCells();
+      return head || "";
     },
     keepPattern: function (data) {
       pattern = data;
@@ -85,7 +91,7 @@
     }
   }
 
-  // Choosing a head draws the grid anew; the keyboard stays on the cell that it was on.
+  // Another prompt or a head switched off draws the grid anew: mark and keyboard stay on their cells.
   let lastCell = null;
   document.addEventListener("focusin", function (event) {
     const cell = event.target.closest(".hs-cell");
@@ -96,7 +102,22 @@
       lastCell = null;
     }
   });
+  function markCells() {
+    if (!chosen) {
+      return;
+    }
+    document.querySelectorAll(".hs-cell").forEach(function (cell) {
+      const marked = cell.dataset.head === chosen;
+      if (cell.classList.contains("hs-cell-chosen") !== marked || cell.tabIndex !== (marked ? 0 : -1)) {
+        cell.classList.toggle("hs-cell-chosen", marked);
+        cell.setAttribute("aria-pressed", String(marked));
+        cell.tabIndex = marked ? 0 : -1;
+      }
+    });
+  }
+
   new MutationObserver(function () {
+    markCells();
     if (lastCell && document.activeElement === document.body) {
       const cell = document.querySelector('.hs-cell[data-head="' + lastCell + '"]');
       if (cell) {

@@ -164,7 +164,7 @@ class LivePage:
             return no_update
         return str(head_facts.interesting_head(analysis))
 
-    def show_grid(self, request: Request | None, chosen: str | None, off_names: list[str]) -> Any:
+    def show_grid(self, request: Request | None, off_names: list[str], chosen: str | None) -> Any:
         """The grid of all heads."""
         analysis = self._analysis(request)
         if analysis is None:
@@ -317,8 +317,10 @@ def register(app: Dash, page: LivePage) -> None:
     app.callback(
         Output(ids.GRID, "children"),
         Input(ids.REQUEST, "data"),
-        Input(ids.SELECTED, "data"),
         Input(ids.ABLATED, "data"),
+        # Another choice is marked in the browser (`page_tools`): a grid drawn anew would lose quick key
+        # presses.
+        State(ids.SELECTED, "data"),
     )(page.show_grid)
 
     @app.callback(

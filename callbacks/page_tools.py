@@ -18,6 +18,11 @@ def register(app: Dash) -> None:
         Input(ids.PATTERN, "data"),
     )
     app.clientside_callback(
+        ClientsideFunction("headscope", "markChosen"),
+        Output(ids.GRID, "data-chosen"),
+        Input(ids.SELECTED, "data"),
+    )
+    app.clientside_callback(
         "function(clicks, open) { return clicks ? !open : open; }",
         Output(ids.HELP, "is_open"),
         Input(ids.HELP_OPEN, "n_clicks"),

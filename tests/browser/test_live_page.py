@@ -195,6 +195,8 @@ def test_keyboard_alone(page: Page, app_url: str):
     open_page(page, app_url)
     run_prompt(page, "The little dog ran down the road.")
     expect(page.locator("#token-strip")).to_contain_text("dog")
+    expect(role(page, "induction")).to_have_attribute("data-state", "not triggered")
+    page.wait_for_load_state("networkidle")
     page.locator('.hs-cell[data-head="L0H0"]').focus()
     page.keyboard.press("ArrowRight")
     expect(page.locator("#head-title")).to_contain_text("L0H1 ")

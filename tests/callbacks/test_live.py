@@ -136,13 +136,13 @@ def test_the_detail_tells_the_head_and_marks_its_pairs(page: LivePage):
 def test_every_view_says_so_when_there_is_nothing_yet(page: LivePage):
     assert page.show_tokens(None) == []
     assert "Nothing is analyzed yet" in text_of(page.show_roles(None, [])[0])
-    assert "Nothing is analyzed yet" in text_of(page.show_grid(None, None, []))
+    assert "Nothing is analyzed yet" in text_of(page.show_grid(None, [], None))
     assert "Nothing is analyzed yet" in text_of(page.show_prediction(None, [], None)[1])
     assert page.show_detail(None, None, [], None)[0] == "Choose a head"
 
 
 def test_the_grid_crosses_out_what_is_off(page: LivePage):
-    grid = text_of(page.show_grid(REQUEST, str(INDUCTION), ["L0H0"]))
+    grid = text_of(page.show_grid(REQUEST, ["L0H0"], str(INDUCTION)))
     assert grid.count("hs-cell-off") == 1
     assert grid.count("hs-cell-chosen") == 1
     assert grid.count("switched off") >= 1
