@@ -247,7 +247,7 @@ class LivePage:
         facts = head_facts.role_facts(analysis, head)
         pairs, pair_roles = head_facts.marked_pairs(analysis, head)
         colours = "dark" if theme == "dark" else "light"
-        title = f"Marked: where {pair_roles} would look" if pairs else ""
+        title = f"Marked: {pair_roles}" if pairs else ""
         is_off = head in _parse_heads(off_names, analysis)
         return (
             detail_title(head),
