@@ -181,6 +181,12 @@ def test_the_rate_warms_up_stays_and_descends(monkeypatch: pytest.MonkeyPatch) -
         assert rate_at(recipe, WARMUP_STEPS // 2, 0) < rate_at(recipe, WARMUP_STEPS, 0) == first
         rates = [rate_at(recipe, 10_000, round(recipe.tokens * share / 100)) for share in range(101)]
         assert max(rates) == recipe.learning_rate * max(stage.rate for stage in recipe.stages)
-        descent = rates[round(100 * (1 - DECAY_SHARE)) + 1 :]
-        assert descent == sorted(descent, reverse=True)
-        assert 0 < rates[-1] < recipe.learning_rate / 10
+        start = 0
+        for end in (*recipe.decays, recipe.tokens):
+            first_down = max(start, round(end * (1 - DECAY_SHARE)))
+            descent = [
+                rate_at(recipe, 10_000, first_down + (end - 1 - first_down) * k // 50) for k in range(51)
+            ]
+            assert descent == sorted(descent, reverse=True)
+            assert 0 < descent[-1] < recipe.learning_rate / 10
+            start = end

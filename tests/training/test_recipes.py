@@ -28,8 +28,10 @@ def test_contract_of_a_recipe(recipe: Recipe) -> None:
     assert [stage.until for stage in recipe.stages] == sorted(stage.until for stage in recipe.stages)
     assert recipe.stages[-1].until == 1
     contexts = [stage.context for stage in recipe.stages]
-    # A short context first, and the whole of it at the end.
-    assert contexts[0] == min(contexts) < contexts[-1] == config.max_position_embeddings
+    # A short context first, and the whole of it before the end.
+    assert contexts[0] == min(contexts) < max(contexts) == config.max_position_embeddings
+    assert list(recipe.decays) == sorted(recipe.decays)
+    assert all(0 < end < recipe.tokens for end in recipe.decays)
     for stage in recipe.stages:
         assert sum(astuple(stage.mix)) == pytest.approx(1)
         assert recipe.tokens_a_step >= stage.context
