@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from dash import no_update
 
-from callbacks.live import LivePage
+from callbacks.live import LivePage, Request
 from components import ids
 from scripts.analyze_heads import main as analyze
 from tests.hand_built import BUILT, INDUCTION, PREVIOUS, save_hand_built
@@ -17,7 +17,7 @@ from utils.model_loading import ModelStore
 
 NAME = "hand-built"
 REPEATING = "the cat sat on a mat. the cat s"
-REQUEST = {"model": NAME, "prompt": REPEATING}
+REQUEST: Request = {"model": NAME, "prompt": REPEATING}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_a_suggestion_wakes_its_role(page: LivePage):
 
 
 def test_a_new_model_switches_every_head_on(page: LivePage):
-    shown = {"model": "another", "prompt": "abc"}
+    shown: Request = {"model": "another", "prompt": "abc"}
     assert page.request_prompt(ids.MODEL, NAME, "abc", None, shown)[3] == []
 
 

@@ -169,7 +169,7 @@ def test_a_checkpoint_of_another_recipe_is_one_line(
 ) -> None:
     options = ("--work", work, "--output", tmp_path / "models", "--stop-after", "200")
     assert run("tiny", *options) == 0
-    another = Recipe("tiny", partial(build_tiny, VOCABULARY, 1), TINY.stages, 1e-2, 1024, 256)
+    another = Recipe("tiny", partial(build_tiny, VOCABULARY, 1), TINY.stages, 1e-2, 1024, tokens_a_step=256)
     monkeypatch.setitem(RECIPES, "tiny", another)
     capsys.readouterr()
     assert run("tiny", *options) == 1
