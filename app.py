@@ -12,6 +12,7 @@ import waitress
 from dash import Dash, set_props
 
 from callbacks import live, page_tools
+from callbacks.live_page import LivePage
 from callbacks.vendor_route import register_vendor_route
 from components import ids
 from components.messages import unexpected
@@ -102,7 +103,7 @@ def create_app(settings: Settings | None = None) -> Dash:
     if not store.names():
         problems.append("There is no model to use. The operator can add a folder with --model-dir.")
     app.layout = shell(store.names(), examples.examples, first, settings.max_tokens, problems)
-    live.register(app, live.LivePage(service, examples.examples))
+    live.register(app, LivePage(service, examples.examples))
     page_tools.register(app)
     register_vendor_route(app.server)
     return app

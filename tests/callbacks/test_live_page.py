@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from dash import no_update
 
-from callbacks.live import LivePage, Request
+from callbacks.live_page import LivePage, Request
 from components import ids
 from scripts.analyze_heads import main as analyze
 from tests.hand_built import BUILT, INDUCTION, PREVIOUS, save_hand_built
