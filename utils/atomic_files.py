@@ -1,8 +1,12 @@
 """Files that are written whole or not at all."""
 
+import contextlib
 import json
 import os
+import signal
 import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,3 +36,38 @@ def write_text_atomic(path: Path, text: str) -> None:
 def write_json_atomic(path: Path, data: Any, indent: int | None = 1) -> None:
     """Write `data` as JSON (no NaN or infinity) by `write_text_atomic`."""
     write_text_atomic(path, json.dumps(data, indent=indent, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put off Ctrl+C and SIGTERM until the block has ended, for a command line that writes a file.
+
+    SIGTERM would end the process at once and leave the temporary file.
+    """
+    caught: list[int] = []
+    before = {}
+    # Only the main thread may set handlers; nothing interrupts another one.
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            if number := getattr(signal, name, None):  # Windows lacks one
+                before[number] = signal.signal(number, lambda got, frame: caught.append(got))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if caught:
+        signal.raise_signal(caught[0])
+
+
+def check_writable(folder: Path) -> None:
+    """Find out whether files can be made in `folder` (made where it is missing): before work, not after it.
+
+    By trying: to root every folder looks writable, one on a read-only disk too.
+
+    Raises:
+        OSError: they cannot.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with undisturbed(), tempfile.TemporaryFile(dir=folder):
+        pass

@@ -4,7 +4,7 @@ The patterns are the model's own softmax, which transformers hands out with `out
 other way, an attention function of ours that passes the pattern through an extra module for PyVene to
 collect, gives the same numbers, but changes the model's modules and has to follow each family's attention
 (upcast softmax, soft caps, masks); here nothing is recomputed and nothing is added. It needs the wrapper that
-leaves transformers' hooks alone (`ablation.OwnHooksIntervenable`), and eager attention.
+leaves transformers' hooks alone (`interventions.OwnHooksIntervenable`), and eager attention.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from utils.ablation import forward
+from utils.ablation import AblationMode, forward
 from utils.errors import UserFacingError
 from utils.heads import Head
 from utils.model_loading import LoadedModel
@@ -31,21 +31,23 @@ class Capture:
     logits: torch.Tensor
 
 
-def capture(loaded: LoadedModel, ids: Sequence[int], ablated: Collection[Head] = ()) -> Capture:
-    """Run `ids` (BOS included where the model has one) with the heads `ablated` switched off.
+def capture(
+    loaded: LoadedModel, ids: Sequence[int], ablated: Collection[Head] = (), mode: AblationMode = "zero"
+) -> Capture:
+    """Run `ids` (BOS included where the model has one) with the heads `ablated` switched off, as `mode` says.
 
     Raises:
-        UserFacingError: no tokens, more than the model's context, a token outside its vocabulary, or a head
-            that it does not have.
+        UserFacingError: no tokens, more than the model's context, a token outside its vocabulary, a head
+            that it does not have, or no such mode.
     """
-    _check_ids(loaded, ids)
+    check_ids(loaded, ids)
     # The key/value cache stays on, as it is in a plain call: without it keys lie otherwise in memory and the
     # matrix product rounds otherwise, by up to some 1e-5 in the logits.
     inputs = {
         "input_ids": torch.tensor([list(ids)], device=loaded.model.device),
         "output_attentions": True,
     }
-    output = forward(loaded, inputs, ablated)
+    output = forward(loaded, inputs, ablated, mode)
     patterns = output.attentions or ()
     # transformers gives an empty tuple, not an error, where its hooks are gone or attention is not eager.
     if len(patterns) != loaded.geometry.n_layers or output.logits is None:
@@ -59,7 +61,8 @@ def capture(loaded: LoadedModel, ids: Sequence[int], ablated: Collection[Head] =
     )
 
 
-def _check_ids(loaded: LoadedModel, ids: Sequence[int]) -> None:
+def check_ids(loaded: LoadedModel, ids: Sequence[int]) -> None:
+    """Raise UserFacingError for tokens that the model cannot run: none, too many, or an unknown one."""
     if not ids:
         raise UserFacingError("There are no tokens to run.", "Type a prompt.")
     if len(ids) > loaded.context_length:

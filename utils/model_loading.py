@@ -1,15 +1,15 @@
-"""From a model's folder to a model that is ready to run; from the operator's folders to the menu of models.
+"""From a model's folder to a model that is ready to run.
 
-Only safetensors are read, no code in a model's folder is run, nothing is fetched from a network, and a model
-is found by its name in a fixed list: no path ever comes from a user.
+Only safetensors are read, no code in a model's folder is run, and nothing is fetched from a network here
+(`model_hub` does that).
 """
 
 import contextlib
 import copy
-import json
+import itertools
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,19 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
+from utils.devices import DTYPES, check_device
 from utils.errors import UserFacingError
-from utils.model_families import HeadGeometry, ModelFamily, family_of, head_geometry
+from utils.jobs import Progress
+from utils.model_families import HeadGeometry, ModelFamily, family_of, head_geometry, start_token
+from utils.model_files import WeightFiles, check_folder
+from utils.model_memory import check_memory, misfit, need_of_folder, read_model_config
 
 logger = logging.getLogger(__name__)
 
-BUNDLED = Path(__file__).resolve().parent.parent / "models"
-FIRST_MODEL = "demo-gpt2"
-
-_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
-_PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
-_SAVE_AGAIN = "Save the model again with save_pretrained()."
-_COPY_AGAIN = "Copy the folder again, or save the model again with save_pretrained()."
 # transformers' verbosity and progress bar are settings of the whole process, so one load at a time.
 _LOADING = threading.RLock()
+# Tables that a model makes for itself (masks, rotary angles) are small; a config that asks for more is wrong.
+_LARGEST_TABLES = 2**30
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +41,8 @@ class LoadedModel:
     Attributes:
         name: its name in the menu and in the catalog.
         path: its folder.
-        model: float32, eager attention, eval mode, no gradients. Run it under `lock` only.
+        model: eager attention, eval mode, no gradients; float32 on the CPU, on a GPU what was asked for. Run
+            it under `lock` only.
         tokenizer: the Hugging Face tokenizer.
         text_tokenizer: a copy of its backend that takes special tokens' text as plain text; nothing changes
             it after loading, so threads may share it.
@@ -67,31 +67,51 @@ class LoadedModel:
     lock: Any = field(default_factory=threading.RLock, repr=False)
 
 
-def load_model(name: str, folder: Path) -> LoadedModel:
+def load_model(
+    name: str,
+    folder: Path,
+    device: str = "cpu",
+    dtype: str = "float32",
+    progress: Progress = lambda what, done, total: None,
+) -> LoadedModel:
     """Load the model in `folder` (Hugging Face layout) under the name `name`.
 
+    Args:
+        name: its name in the menu and in the catalog.
+        folder: where it is.
+        device: "cpu", "cuda", "cuda:1" or "mps".
+        dtype: "float32"; on a GPU also "bfloat16" or "float16".
+        progress: called in this thread, some times a weight; what it raises ends the load and passes through.
+
     Raises:
-        UserFacingError: the folder is missing or broken, or the family is not supported.
+        UserFacingError: the folder is missing or broken, the family is not supported, or the model does not
+            fit into what is free of the memory.
     """
-    _check_folder(name, folder)
+    check_device(device, dtype)
+    progress("checking the files", 0, 0)
+    weights = check_folder(name, folder)
+    need = need_of_folder(name, folder, weights.parameters, dtype, weights.largest)
+    check_memory(name, need, device)
+    if device != "cpu":
+        # The weights go through the machine's own memory on their way.
+        check_memory(name, weights.parameters * DTYPES[dtype].itemsize, "cpu")
     with _LOADING, _quiet_transformers():
-        model = _load_weights(name, folder)
+        _check_fit(name, folder, weights)
+        model = _load_weights(name, folder, DTYPES[dtype], progress)
+        _check_weights(name, model, dtype, progress)
+        progress("reading the tokenizer", 0, 1)
         tokenizer = _load_tokenizer(name, folder)
-    largest_id = max(tokenizer.get_vocab().values(), default=-1)
-    rows: int = model.config.vocab_size
-    if not 0 <= largest_id < rows:
-        raise UserFacingError(
-            f"The tokenizer of the model '{name}' numbers its tokens up to {largest_id}, but the model knows "
-            f"{rows} tokens.",
-            "Put the tokenizer that belongs to this model into its folder.",
-        )
+    _check_vocabulary(name, model, tokenizer)
+    try:
+        model.to(device)  # pyright: ignore[reportArgumentType]
+    except torch.OutOfMemoryError as error:
+        raise _too_large(name, device) from error
+    progress("reading the tokenizer", 1, 1)
     text_tokenizer = copy.deepcopy(tokenizer.backend_tokenizer)
     text_tokenizer.encode_special_tokens = True
     text_tokenizer.no_truncation()
     text_tokenizer.no_padding()
     family = family_of(model.config)
-    # The type allows for tokenizers of other kinds: this one's is a number or None.
-    bos_id: Any = tokenizer.bos_token_id
     added = tokenizer.added_tokens_decoder.items()
     return LoadedModel(
         name=name,
@@ -101,72 +121,107 @@ def load_model(name: str, folder: Path) -> LoadedModel:
         text_tokenizer=text_tokenizer,
         family=family,
         geometry=head_geometry(model.config),
-        bos_id=bos_id if family.prepend_bos else None,
+        bos_id=start_token(family, tokenizer),
         special_ids=frozenset(tokenizer.all_special_ids) | {i for i, token in added if token.special},
         context_length=model.config.max_position_embeddings,
     )
 
 
-def _check_folder(name: str, folder: Path) -> None:
-    """Refuse a folder that cannot be loaded before transformers sees it, with a sentence that says why."""
-    if not folder.is_dir():
-        raise UserFacingError(
-            f"The folder of the model '{name}' is missing.", "Put it back, or choose another model."
-        )
+def loaded_bytes(loaded: LoadedModel) -> int:
+    """Bytes that a loaded model's weights take; weights that two layers share count once."""
+    return sum(tensor.nbytes for tensor in _tensors(loaded.model))
+
+
+def _tensors(model: torch.nn.Module) -> Iterator[torch.Tensor]:
+    return itertools.chain(model.parameters(), model.buffers())
+
+
+def _check_fit(name: str, folder: Path, weights: WeightFiles) -> None:
+    """Refuse a config that asks for far more than the weight files hold.
+
+    transformers makes room for all that the config asks for, and fills what the files lack with random
+    numbers, before it says what is missing: a wrong number in a config could take all memory.
+    """
+    config = read_model_config(name, folder)
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserFacingError(f"The model '{name}' has no config.json.", _SAVE_AGAIN) from None
-    except (OSError, ValueError, RecursionError):
-        config = None
-    if not isinstance(config, dict):
-        raise UserFacingError(f"The config.json of the model '{name}' cannot be read.", _SAVE_AGAIN)
-    family_of(config)
-    if not any((folder / file).is_file() for file in _WEIGHTS):
-        if any(path for pattern in _PICKLES for path in folder.glob(pattern)):
-            raise UserFacingError(
-                f"The weights of the model '{name}' are in PyTorch's own format, which can carry code.",
-                "Save the model again with save_pretrained(), which writes model.safetensors.",
+        # Every layer has a tensor of its own. Without this a million layers would be built below.
+        fits = config.num_hidden_layers <= weights.tensors
+        if fits:
+            with torch.device("meta"):  # shapes alone
+                model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+            # The files may lack a matrix that two layers share, and nothing else.
+            fits = sum(weight.numel() for weight in model.parameters()) <= 2 * weights.parameters
+            fits = fits and sum(table.nbytes for table in model.buffers()) <= _LARGEST_TABLES
+    except Exception as error:
+        logger.warning("the config of %s cannot be used", name, exc_info=True)
+        raise misfit(name) from error
+    if not fits:
+        raise misfit(name)
+
+
+def _load_weights(name: str, folder: Path, dtype: torch.dtype, progress: Progress) -> PreTrainedModel:
+    stopped: list[BaseException] = []
+
+    def tell(done: int, total: int) -> None:
+        try:
+            progress("reading the weights", done, total)
+        except BaseException as error:
+            stopped.append(error)
+            raise
+
+    try:
+        with _telling(tell):
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=dtype,
+                # With sdpa there are no patterns to show: `attentions` comes back empty without a word.
+                attn_implementation="eager",
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
             )
-        raise UserFacingError(f"The model '{name}' has no weights (model.safetensors).", _SAVE_AGAIN)
-    if not any((folder / file).is_file() for file in ("tokenizer.json", "vocab.json", "tokenizer.model")):
-        raise UserFacingError(
-            f"The model '{name}' has no tokenizer (tokenizer.json).",
-            "Save its tokenizer into the folder with save_pretrained().",
-        )
-
-
-def _load_weights(name: str, folder: Path) -> PreTrainedModel:
-    try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=torch.float32,
-            # With sdpa there are no patterns to show: `attentions` comes back empty without a word.
-            attn_implementation="eager",
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
         model, report = loaded
     except Exception as error:
+        if stopped:
+            raise stopped[0] from None
+        if _is_out_of_memory(error):
+            raise _too_large(name, "cpu") from error
         logger.warning("loading the weights of %s failed", name, exc_info=True)
-        raise UserFacingError(
-            f"The weights of the model '{name}' are damaged or do not fit its config.json.",
-            _COPY_AGAIN,
-        ) from error
+        raise misfit(name) from error
     # transformers fills a missing weight with random numbers and only warns.
     if missing := sorted(report["missing_keys"]):
         raise UserFacingError(
             f"The model '{name}' lacks {len(missing)} of its weights, for example {missing[0]}.",
-            _COPY_AGAIN,
+            "Copy the folder again, or save the model again with save_pretrained().",
         )
-    model.eval().requires_grad_(False)
-    if not all(bool(weight.isfinite().all()) for weight in model.parameters()):
-        raise UserFacingError(
-            f"Some weights of the model '{name}' are not numbers.", "Use an earlier state of the model."
-        )
-    return model
+    return model.eval().requires_grad_(False)
+
+
+def _check_weights(name: str, model: PreTrainedModel, dtype: str, progress: Progress) -> None:
+    """Refuse weights that are not numbers, and give each tensor memory of its own.
+
+    What needed no conversion still lies in the mapped file: there a file that is overwritten would end the
+    process, and the memory would not count as used.
+    """
+    tensors = list(_tensors(model))
+    for done, tensor in enumerate(tensors):
+        progress("checking the weights", done, len(tensors))
+        try:
+            tensor.data = tensor.data.clone()
+        except RuntimeError as error:
+            raise _too_large(name, "cpu") from error
+        if isinstance(tensor, torch.nn.Parameter) and not _all_finite(tensor):
+            remedy = "Use an earlier state of the model."
+            if dtype == "float16":
+                remedy = "They may be too large for float16: use --dtype bfloat16 or float32."
+            raise UserFacingError(f"Some weights of the model '{name}' are not numbers.", remedy)
+    progress("checking the weights", len(tensors), len(tensors))
+
+
+def _all_finite(tensor: torch.Tensor) -> bool:
+    # NaN passes through both. isfinite() on the whole would make copies as large as the tensor.
+    return tensor.numel() == 0 or all(bool(bound.isfinite()) for bound in tensor.aminmax())
 
 
 def _load_tokenizer(name: str, folder: Path) -> PreTrainedTokenizerFast:
@@ -185,6 +240,51 @@ def _load_tokenizer(name: str, folder: Path) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
+def _check_vocabulary(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    largest_id = max(tokenizer.get_vocab().values(), default=-1)
+    rows: int = model.config.vocab_size
+    if not 0 <= largest_id < rows:
+        raise UserFacingError(
+            f"The tokenizer of the model '{name}' numbers its tokens up to {largest_id}, but the model knows "
+            f"{rows} tokens.",
+            "Put the tokenizer that belongs to this model into its folder.",
+        )
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
+def _too_large(name: str, device: str) -> UserFacingError:
+    where = "this machine" if device == "cpu" else device
+    return UserFacingError(
+        f"The model '{name}' does not fit into the memory of {where}.", "Choose a smaller model."
+    )
+
+
+@contextlib.contextmanager
+def _telling(tell: Callable[[int, int], None]) -> Iterator[None]:
+    """Have transformers' progress bar over the weights call `tell(done, total)` in this thread."""
+    here = threading.get_ident()
+
+    def hook(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if threading.get_ident() != here or not args:
+            return factory(*args, **kwargs)
+        return told(list(args[0]))
+
+    def told(items: list[Any]) -> Iterator[Any]:
+        for done, item in enumerate(items):
+            tell(done, len(items))
+            yield item
+        tell(len(items), len(items))
+
+    before = transformers_logging.set_tqdm_hook(hook)
+    try:
+        yield
+    finally:
+        transformers_logging.set_tqdm_hook(before)
+
+
 @contextlib.contextmanager
 def _quiet_transformers() -> Iterator[None]:
     """No progress bar and no load report on the console: what matters in them becomes an error of ours."""
@@ -198,87 +298,3 @@ def _quiet_transformers() -> Iterator[None]:
         transformers_logging.set_verbosity(verbosity)
         if bar:
             transformers_logging.enable_progress_bar()
-
-
-class ModelStore:
-    """The models that may be used, by name; each is loaded once, when first asked for.
-
-    Args:
-        folders: each one model's folder (it has a config.json) or a folder of such folders. Of two models of
-            one name the first stands.
-        allowed: the names that may be used; None for all.
-
-    Attributes:
-        problems: what was wrong with `folders` and `allowed`, for the operator (folders are named in full).
-            The store goes on with the models that it has.
-    """
-
-    def __init__(self, folders: Sequence[Path] = (BUNDLED,), allowed: Sequence[str] | None = None) -> None:
-        problems: list[UserFacingError] = []
-        found: dict[str, Path] = {}
-        for folder in folders:
-            models = _models_in(folder)
-            if not models:
-                what = "has no model in it" if folder.is_dir() else "does not exist"
-                problems.append(
-                    UserFacingError(
-                        f"The model folder {folder} {what}.",
-                        "Give a model's folder (with a config.json) or a folder of such folders.",
-                    )
-                )
-            for path in models:
-                name = path.resolve().name
-                if found.setdefault(name, path).resolve() != path.resolve():
-                    problems.append(
-                        UserFacingError(
-                            f"There are two models named '{name}'; {found[name]} is used.",
-                            f"Rename {path} to use both.",
-                        )
-                    )
-        if allowed is not None:
-            problems += [_unknown(name, list(found)) for name in allowed if name not in found]
-            found = {name: path for name, path in found.items() if name in allowed}
-        self.problems: tuple[UserFacingError, ...] = tuple(problems)
-        # Sorting is stable: the rest stays in the order it was found in.
-        self._paths = dict(sorted(found.items(), key=lambda item: item[0] != FIRST_MODEL))
-        self._loaded: dict[str, LoadedModel] = {}
-
-    def names(self) -> list[str]:
-        """The names of all models, `demo-gpt2` first; a broken one is among them until it is asked for."""
-        return list(self._paths)
-
-    def get(self, name: str) -> LoadedModel:
-        """The model of this name, loaded on the first call; safe to call from several threads.
-
-        Raises:
-            UserFacingError: the name is unknown (the real ones are listed), or the folder is broken. A later
-                call tries again, since the folder may have been mended.
-        """
-        if name in self._loaded:
-            return self._loaded[name]
-        if name not in self._paths:
-            raise _unknown(name, self.names())
-        with _LOADING:
-            if name not in self._loaded:
-                self._loaded[name] = load_model(name, self._paths[name])
-            return self._loaded[name]
-
-
-def _models_in(folder: Path) -> list[Path]:
-    """The folder itself if it is a model's, else those of its subfolders that are (sorted by name)."""
-    if _looks_like_model(folder):
-        return [folder]
-    try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and _looks_like_model(path))
-    except OSError:
-        return []
-
-
-def _looks_like_model(folder: Path) -> bool:
-    # Weights without a config.json are a broken model: it is listed, and says what it lacks when chosen.
-    return (folder / "config.json").is_file() or any((folder / file).is_file() for file in _WEIGHTS)
-
-
-def _unknown(name: str, known: list[str]) -> UserFacingError:
-    options = f"Choose one of: {', '.join(known)}." if known else "There is no model to choose from."
-    return UserFacingError(f"There is no model named '{name[:80]}'.", options)

@@ -101,9 +101,12 @@ def token_label(loaded: LoadedModel, token: int) -> str:
     written = loaded.text_tokenizer.id_to_token(token)
     if written is None:  # embedding matrices are often padded beyond the vocabulary
         return f"⟨{token}⟩"
-    if token in loaded.tokenizer.added_tokens_decoder:
+    byte_level = _is_byte_level(loaded)
+    # An added token is written as it is read; in SentencePiece's vocabularies all but the special ones have
+    # their spaces written like the rest.
+    if token in loaded.special_ids or (byte_level and token in loaded.tokenizer.added_tokens_decoder):
         text = written
-    elif _is_byte_level(loaded):
+    elif byte_level:
         text = _from_byte_level(written).decode("utf-8", _SHOW_BYTES)
     else:
         text = written.replace("▁", " ")

@@ -2,12 +2,13 @@
 
 import json
 import os
+import signal
 import stat
 from pathlib import Path
 
 import pytest
 
-from utils.atomic_files import write_json_atomic, write_text_atomic
+from utils.atomic_files import check_writable, undisturbed, write_json_atomic, write_text_atomic
 
 
 def test_the_new_text_stands_alone_in_the_folder(tmp_path: Path) -> None:
@@ -76,3 +77,27 @@ def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
 def test_json_keeps_characters_as_they_are_and_ends_its_line(tmp_path: Path) -> None:
     write_json_atomic(tmp_path / "a.json", {"é": ["→"]}, indent=None)
     assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{"é": ["→"]}\n'
+
+
+def test_an_interrupt_waits_for_the_end_of_the_block() -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    steps = []
+    with pytest.raises(KeyboardInterrupt):
+        try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            with undisturbed():
+                signal.raise_signal(signal.SIGINT)
+                steps.append("written")
+            steps.append("never")
+        finally:
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            signal.signal(signal.SIGINT, handler)
+    assert steps == ["written"]
+
+
+def test_a_folder_is_tried_without_leaving_anything(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "folder")
+    assert os.listdir(tmp_path / "new" / "folder") == []
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(OSError):
+        check_writable(tmp_path / "file")

@@ -1,15 +1,33 @@
 """Every row of the family registry, on a real tiny model of that family."""
 
-from types import SimpleNamespace
-
 import pytest
+import torch
 from pyvene import type_to_module_mapping
+from tokenizers import processors
 from torch import nn
+from transformers import (
+    Gemma2Config,
+    GPT2Config,
+    GPTNeoConfig,
+    MistralConfig,
+    PreTrainedConfig,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen3Config,
+)
 
-from tests.tiny_models import BUILDERS
-from utils.ablation import COMPONENT
+from tests.tiny_models import BOS, BUILDERS, WINDOW, build_tokenizer
+from utils.attention_capture import capture
 from utils.errors import UserFacingError
-from utils.model_families import FAMILIES, HeadGeometry, family_of, head_geometry, output_projection
+from utils.interventions import COMPONENT
+from utils.model_families import (
+    FAMILIES,
+    HeadGeometry,
+    family_of,
+    head_geometry,
+    output_projection,
+    start_token,
+)
 from utils.model_loading import LoadedModel
 
 
@@ -32,14 +50,102 @@ def test_an_unknown_family_is_refused_and_the_supported_ones_are_listed(config: 
     assert all(model_type in caught.value.remedy for model_type in FAMILIES)
 
 
-def test_geometry() -> None:
-    gpt2 = SimpleNamespace(num_hidden_layers=2, num_attention_heads=4, hidden_size=32)
-    assert head_geometry(gpt2) == HeadGeometry(2, 4, 4, 8, (None, None))
+# What tests/tiny_models.py builds: layers, query heads, key-value heads, head width, windows.
+GEOMETRIES = {
+    "gpt2": HeadGeometry(3, 4, 4, 8, (None,) * 3),
+    "gpt_neo": HeadGeometry(4, 4, 4, 8, (None, WINDOW, None, WINDOW)),
+    "gpt_neox": HeadGeometry(4, 6, 6, 8, (None,) * 4),
+    "opt": HeadGeometry(3, 4, 4, 8, (None,) * 3),
+    "llama": HeadGeometry(4, 6, 2, 16, (None,) * 4),
+    "qwen2": HeadGeometry(4, 6, 2, 8, (None, None, WINDOW, WINDOW)),
+    "qwen3": HeadGeometry(4, 6, 2, 16, (None, None, None, WINDOW)),
+    "mistral": HeadGeometry(4, 6, 2, 16, (WINDOW,) * 4),
+    "gemma2": HeadGeometry(4, 6, 2, 16, (WINDOW, None, WINDOW, None)),
+}
 
 
-def test_geometry_with_grouped_queries_and_wide_heads(tiny_llama: LoadedModel) -> None:
-    assert tiny_llama.geometry == HeadGeometry(4, 6, 2, 16, (None,) * 4)
-    assert tiny_llama.geometry.head_dim != tiny_llama.model.config.hidden_size // 6
+def test_geometry(loaded: LoadedModel) -> None:
+    assert loaded.geometry == GEOMETRIES[loaded.family.model_type]
+
+
+def test_the_windows_are_what_the_model_attends_to(loaded: LoadedModel) -> None:
+    """A query sees as many keys as its layer's window says, the last ones, and each of them."""
+    ids = list(range(10, 10 + 3 * WINDOW))
+    attention = capture(loaded, ids).attention
+    for pattern, window in zip(attention, loaded.geometry.windows, strict=True):
+        distance = torch.arange(len(ids))[:, None] - torch.arange(len(ids))
+        seen = (distance >= 0) & (distance < (window or len(ids)))
+        # Any head will do: some weights are too small for float32.
+        assert torch.equal((pattern > 0).any(0), seen)
+
+
+# What the tiny models do not have: windows that a config names and does not use.
+UNUSED_WINDOWS = {
+    "Mistral from 0.2 on": MistralConfig(num_hidden_layers=2, sliding_window=None),
+    "Qwen2": Qwen2Config(num_hidden_layers=2, sliding_window=4096, use_sliding_window=False),
+    "Qwen2 whose windowed layers start later": Qwen2Config(
+        num_hidden_layers=2, sliding_window=4096, use_sliding_window=True, max_window_layers=2
+    ),
+    "Qwen3": Qwen3Config(num_hidden_layers=2, sliding_window=4096, use_sliding_window=False),
+    "GPT-Neo without local layers": GPTNeoConfig(num_layers=2, attention_types=[[["global"], 2]]),
+    "GPT-2 with fields of others": GPT2Config.from_dict(
+        {
+            "n_layer": 2,
+            "sliding_window": 8,
+            "head_dim": 7,
+            "num_key_value_heads": 3,
+            "layer_types": ["sliding_attention"] * 2,
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("config", UNUSED_WINDOWS.values(), ids=UNUSED_WINDOWS.keys())
+def test_a_window_that_is_not_used_is_none(config: PreTrainedConfig) -> None:
+    geometry = head_geometry(config)
+    assert geometry.windows == (None, None)
+    if config.model_type == "gpt2":
+        assert (geometry.n_kv_heads, geometry.head_dim) == (12, 64)
+
+
+def test_released_sizes() -> None:
+    # As in the config.json of google/gemma-2-2b, Qwen/Qwen2.5-0.5B and EleutherAI/gpt-neo-125m.
+    gemma = head_geometry(Gemma2Config())
+    assert gemma == HeadGeometry(26, 8, 4, 256, (4096, None) * 13)
+    qwen = Qwen2Config(
+        hidden_size=896,
+        num_hidden_layers=24,
+        num_attention_heads=14,
+        num_key_value_heads=2,
+        max_window_layers=21,
+    )
+    assert head_geometry(qwen) == HeadGeometry(24, 14, 2, 64, (None,) * 24)
+    neo = GPTNeoConfig(
+        hidden_size=768, num_layers=12, num_heads=12, attention_types=[[["global", "local"], 6]]
+    )
+    assert head_geometry(neo) == HeadGeometry(12, 12, 12, 64, (None, 256) * 6)
+
+
+class TestStartToken:
+    def test_the_row_decides(self, loaded: LoadedModel) -> None:
+        bos = loaded.tokenizer.bos_token_id
+        assert bos is not None
+        assert start_token(loaded.family, loaded.tokenizer) == (bos if loaded.family.prepend_bos else None)
+
+    def test_a_tokenizer_without_bos_has_none(self) -> None:
+        tokenizer = PreTrainedTokenizerFast(tokenizer_object=build_tokenizer().backend_tokenizer)
+        assert all(start_token(family, tokenizer) is None for family in FAMILIES.values())
+
+    def test_a_tokenizer_that_puts_one_first_is_believed(self) -> None:
+        tokenizer = build_tokenizer()
+        tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{BOS} $A", special_tokens=[(BOS, 0)]
+        )
+        assert all(start_token(family, tokenizer) == 0 for family in FAMILIES.values())
+
+    def test_every_row_says_why(self) -> None:
+        assert all(len(family.bos_reason) > 20 for family in FAMILIES.values())
+        assert {key for key, family in FAMILIES.items() if not family.prepend_bos} == {"qwen2", "qwen3"}
 
 
 def test_the_projection_takes_all_heads_and_is_the_module_that_pyvene_hooks(loaded: LoadedModel) -> None:

@@ -1,19 +1,22 @@
-"""Loading: good folders, every kind of bad folder, and the menu of models."""
+"""Loading: good folders, every kind of bad folder, progress, and what goes beyond the memory."""
 
 import json
 import shutil
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 import utils.model_loading
-from tests.tiny_models import BUILDERS, save_tiny_model
+import utils.model_memory
+from tests.tiny_models import save_tiny_model
+from utils.attention_capture import capture
 from utils.errors import UserFacingError
-from utils.model_loading import LoadedModel, ModelStore, load_model
+from utils.heads import Head
+from utils.model_loading import LoadedModel, load_model, loaded_bytes
 
 
 def edit_config(folder: Path, **changes: object) -> None:
@@ -35,6 +38,32 @@ def truncate(path: Path) -> None:
 def only_pickle(folder: Path) -> None:
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
+
+
+def layers_key(folder: Path) -> str:
+    return "n_layer" if "gpt2" in (folder / "config.json").read_text() else "num_hidden_layers"
+
+
+def shard(folder: Path) -> list[Path]:
+    """Part the weights into two files with an index; returns the files."""
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names, files = sorted(weights), []
+    middle = len(names) // 2
+    for number, part in enumerate((names[:middle], names[middle:]), start=1):
+        files.append(folder / f"model-{number:05d}-of-00002.safetensors")
+        save_file({name: weights[name] for name in part}, files[-1], metadata={"format": "pt"})
+    weight_map = {name: files[index >= middle].name for index, name in enumerate(names)}
+    index = {"metadata": {"total_size": 0}, "weight_map": weight_map}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return files
+
+
+def edit_index(folder: Path, change: Callable[[str], object]) -> None:
+    path = folder / "model.safetensors.index.json"
+    index = json.loads(path.read_text())
+    index["weight_map"] = {key: change(name) for key, name in index["weight_map"].items()}
+    path.write_text(json.dumps(index))
 
 
 # What is done to the folder, and a word that the sentence must have.
@@ -59,14 +88,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "weights of another shape": (lambda f: edit_config(f, vocab_size=77), "do not fit"),
     "a weight missing": (lambda f: edit_weights(f, lambda w: w.pop(sorted(w)[3])), "lacks 1 of its weights"),
-    "a layer missing": (
-        lambda f: (
-            edit_config(f, num_hidden_layers=6)
-            if "llama" in (f / "config.json").read_text()
-            else edit_config(f, n_layer=6)
-        ),
-        "of its weights",
-    ),
+    "a layer missing": (lambda f: edit_config(f, **{layers_key(f): 6}), "of its weights"),
     "a weight not a number": (
         lambda f: edit_weights(f, lambda w: w[sorted(w)[3]].fill_(float("nan"))),
         "not numbers",
@@ -80,6 +102,43 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         ),
         "4000",
     ),
+    "huge config": (lambda f: edit_config(f, padding="x" * 2_000_000), "config.json"),
+    "config that is a link to itself": (
+        lambda f: ((f / "config.json").unlink(), (f / "config.json").symlink_to(f / "config.json")),
+        "config.json",
+    ),
+    "quantized weights": (
+        lambda f: edit_config(f, quantization_config={"quant_method": "gptq"}),
+        "quantized",
+    ),
+    "a million layers": (
+        lambda f: edit_config(f, **{layers_key(f): 1_000_000}),
+        "do not fit",
+    ),
+    "a billion tokens": (lambda f: edit_config(f, vocab_size=10**9), "do not fit"),
+    "a negative number of tokens": (lambda f: edit_config(f, vocab_size=-5), "do not fit"),
+    "a weight file elsewhere": (
+        lambda f: (shard(f), edit_index(f, lambda name: f"../../{name}")),
+        "model.safetensors.index.json",
+    ),
+    "a weight file by its full path": (
+        lambda f: (shard(f), edit_index(f, lambda name: str(f / name))),
+        "model.safetensors.index.json",
+    ),
+    "a weight file with a strange name": (
+        lambda f: (shard(f), edit_index(f, lambda name: f"\0{name}")),
+        "model.safetensors.index.json",
+    ),
+    "a pickle in the list of weights": (
+        lambda f: (shard(f), edit_index(f, lambda name: "pytorch_model.bin")),
+        "model.safetensors.index.json",
+    ),
+    "a list of weights of another kind": (
+        lambda f: (shard(f), edit_index(f, lambda name: 7)),
+        "model.safetensors.index.json",
+    ),
+    "a shard missing": (lambda f: shard(f)[-1].unlink(), "00002-of-"),
+    "a shard cut short": (lambda f: truncate(shard(f)[-1]), "00002-of-"),
     "code of its own": (
         lambda f: (
             (f / "evil.py").write_text("raise SystemExit('code from the folder was run')"),
@@ -92,14 +151,14 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-def test_a_loaded_model_is_ready_to_run(loaded: LoadedModel, tiny_models_folder: Path) -> None:
-    model_type = loaded.family.model_type
-    assert (loaded.name, loaded.path) == (f"tiny-{model_type}", tiny_models_folder / f"tiny-{model_type}")
+def test_a_loaded_model_is_ready_to_run(loaded: LoadedModel) -> None:
+    assert loaded.name == loaded.path.name == f"tiny-{loaded.family.model_type}"
     assert all(p.dtype == torch.float32 and not p.requires_grad for p in loaded.model.parameters())
     assert loaded.model.config._attn_implementation == "eager"
     assert not loaded.model.training
-    assert loaded.bos_id == 0
-    assert loaded.special_ids == {0}
+    bos = loaded.tokenizer.bos_token_id
+    assert bos is not None and loaded.bos_id == (bos if loaded.family.prepend_bos else None)
+    assert loaded.special_ids == set(loaded.tokenizer.all_special_ids)
     assert loaded.context_length == 128
 
 
@@ -122,7 +181,7 @@ def test_a_tokenizer_without_bos_gives_none(copied_model: Callable[[str], Path])
     assert without.special_ids == {0}
 
 
-@pytest.mark.parametrize("model_type", BUILDERS)
+@pytest.mark.parametrize("model_type", ["gpt2", "llama"])
 @pytest.mark.parametrize(("break_folder", "word"), BROKEN.values(), ids=BROKEN.keys())
 def test_a_broken_folder_gives_one_sentence(
     copied_model: Callable[[str], Path],
@@ -155,94 +214,160 @@ def test_loading_is_quiet_and_leaves_transformers_settings_alone(
     assert printed.out == printed.err == ""
 
 
-class TestModelStore:
-    def test_names_from_a_folder_of_models_and_from_one_model(self, tiny_models_folder: Path) -> None:
-        assert ModelStore([tiny_models_folder]).names() == ["tiny-gpt2", "tiny-llama"]
-        assert ModelStore([tiny_models_folder / "tiny-llama"]).names() == ["tiny-llama"]
+def test_a_model_in_shards_is_the_same_model(
+    copied_model: Callable[[str], Path], tiny_llama: LoadedModel
+) -> None:
+    folder = copied_model("llama")
+    shard(folder)
+    weights = load_model("m", folder).model.state_dict()
+    assert weights.keys() == tiny_llama.model.state_dict().keys()
+    assert all(torch.equal(weights[name], value) for name, value in tiny_llama.model.state_dict().items())
 
-    def test_the_first_demo_model_leads(self, tmp_path: Path, tiny_models_folder: Path) -> None:
-        for name in ("a-model", "demo-gpt2", "demo-llama"):
-            shutil.copytree(tiny_models_folder / "tiny-gpt2", tmp_path / name)
-        store = ModelStore([tiny_models_folder, tmp_path])
-        assert store.names() == ["demo-gpt2", "tiny-gpt2", "tiny-llama", "a-model", "demo-llama"]
-        assert store.problems == ()
 
-    def test_a_model_is_loaded_once(self, tiny_models_folder: Path) -> None:
-        store = ModelStore([tiny_models_folder])
-        assert store.get("tiny-llama") is store.get("tiny-llama")
-        assert store.get("tiny-llama").name == "tiny-llama"
-        assert store.get("tiny-gpt2").family.model_type == "gpt2"
+def test_a_list_of_weights_cannot_reach_another_folder(
+    copied_model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Also where the file it names is there and would load."""
+    folder = copied_model("gpt2")
+    for path in shard(folder):
+        path.rename(tmp_path / path.name)
+    edit_index(folder, lambda name: f"../{name}")
+    with pytest.raises(UserFacingError, match="list of weights"):
+        load_model("m", folder)
 
-    def test_a_model_is_loaded_once_for_threads_at_once(
-        self, tiny_models_folder: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        loads: list[str] = []
 
-        def counted(name: str, folder: Path) -> LoadedModel:
-            loads.append(name)
-            return load_model(name, folder)
+def test_shared_weights_stay_shared_and_count_once(loaded: LoadedModel) -> None:
+    model: Any = loaded.model
+    embedding, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    assert (embedding is head) == bool(model.config.tie_word_embeddings)
+    names = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    every = sum(model.get_parameter(name).nbytes for name in names) + sum(b.nbytes for b in model.buffers())
+    assert loaded_bytes(loaded) == every - (embedding.nbytes if embedding is head else 0)
 
-        monkeypatch.setattr(utils.model_loading, "load_model", counted)
-        store = ModelStore([tiny_models_folder])
-        start = threading.Barrier(4)
-        got: list[LoadedModel] = []
 
-        def work() -> None:
-            start.wait()
-            got.append(store.get("tiny-gpt2"))
+def test_a_loaded_model_does_not_hang_on_its_file(copied_model: Callable[[str], Path]) -> None:
+    """Weights that stay mapped would change with the file, and end the process where it gets shorter."""
+    folder = copied_model("gpt2")
+    loaded = load_model("m", folder)
+    before = {name: value.clone() for name, value in loaded.model.state_dict().items()}
+    path = folder / "model.safetensors"
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+    with path.open("r+b") as file:
+        file.truncate(10)
+    assert all(torch.equal(value, before[name]) for name, value in loaded.model.state_dict().items())
 
-        threads = [threading.Thread(target=work) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert loads == ["tiny-gpt2"]
-        assert len(got) == 4 and all(model is got[0] for model in got)
 
-    @pytest.mark.parametrize("name", ["nope", "", ".", "..", "../tiny-gpt2", "/etc", "tiny-gpt2/", "x\0y"])
-    def test_an_unknown_name_gets_the_real_ones(self, tiny_models_folder: Path, name: str) -> None:
-        with pytest.raises(UserFacingError) as caught:
-            ModelStore([tiny_models_folder]).get(name)
-        assert "tiny-gpt2, tiny-llama" in caught.value.remedy
+def test_progress_tells_each_weight_and_ends_whole(tiny_models_folder: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    load_model(
+        "m",
+        tiny_models_folder / "tiny-gpt2",
+        progress=lambda what, done, total: told.append((what, done, total)),
+    )
+    stages = list(dict.fromkeys(what for what, _, _ in told))
+    assert stages == [
+        "checking the files",
+        "reading the weights",
+        "checking the weights",
+        "reading the tokenizer",
+    ]
+    for stage in stages[1:]:
+        steps = [(done, total) for what, done, total in told if what == stage]
+        total = steps[0][1]
+        assert steps == [(done, total) for done in range(total + 1)]
+    assert len(told) > 60
 
-    def test_only_allowed_models_can_be_had(self, tiny_models_folder: Path) -> None:
-        store = ModelStore([tiny_models_folder], allowed=["tiny-llama"])
-        assert store.names() == ["tiny-llama"]
-        with pytest.raises(UserFacingError) as caught:
-            store.get("tiny-gpt2")
-        assert caught.value.remedy == "Choose one of: tiny-llama."
 
-    def test_problems_are_told_and_the_rest_goes_on(self, tmp_path: Path, tiny_models_folder: Path) -> None:
-        (tmp_path / "empty").mkdir()
-        shutil.copytree(tiny_models_folder / "tiny-gpt2", tmp_path / "twin" / "tiny-gpt2")
-        store = ModelStore(
-            [
-                tmp_path / "nowhere",
-                tmp_path / "empty",
-                tiny_models_folder,
-                tmp_path / "twin",
-                tiny_models_folder,
-            ],
-            allowed=["tiny-gpt2", "typo"],
-        )
-        assert store.names() == ["tiny-gpt2"]
-        assert store.get("tiny-gpt2").path == tiny_models_folder / "tiny-gpt2"
-        said = [str(problem) for problem in store.problems]
-        assert len(said) == 4
-        for part, sentence in zip(
-            ["nowhere does not exist", "no model", "two models", "'typo'"], said, strict=True
-        ):
-            assert part in sentence
+class _StopError(Exception):
+    pass
 
-    def test_a_broken_model_is_listed_and_can_be_mended(
-        self, tmp_path: Path, tiny_models_folder: Path
-    ) -> None:
-        folder = tmp_path / "mine"
-        shutil.copytree(tiny_models_folder / "tiny-gpt2", folder)
-        (folder / "config.json").rename(folder / "away")
-        store = ModelStore([tmp_path])
-        assert store.names() == ["mine"]
-        with pytest.raises(UserFacingError, match=r"no config\.json"):
-            store.get("mine")
-        (folder / "away").rename(folder / "config.json")
-        assert store.get("mine").name == "mine"
+
+def test_a_load_can_be_stopped_at_every_step(
+    tiny_models_folder: Path, tiny_gpt2: LoadedModel, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tiny_models_folder / "tiny-gpt2"
+    told: list[str] = []
+    load_model("m", folder, progress=lambda what, done, total: told.append(what))
+    number = torch.get_default_dtype()
+    for stop_at in {0, 1, 2, 10, told.index("checking the weights"), len(told) - 2, len(told) - 1}:
+        left = iter(range(stop_at))
+
+        def progress(what: str, done: int, total: int, left: Iterator[int] = left) -> None:
+            if next(left, None) is None:
+                raise _StopError
+
+        with pytest.raises(_StopError):
+            load_model("m", folder, progress=progress)
+    assert torch.get_default_dtype() == number
+    again = load_model("m", folder).model.state_dict()
+    assert all(torch.equal(again[name], value) for name, value in tiny_gpt2.model.state_dict().items())
+    assert capfd.readouterr().err == ""
+
+
+def test_a_model_that_does_not_fit_is_refused_with_both_numbers(
+    tiny_models_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(utils.model_memory, "free_memory", lambda device: 12_300_000)
+    with pytest.raises(UserFacingError) as caught:
+        load_model("tiny", tiny_models_folder / "tiny-gpt2")
+    assert "needs about 7" in caught.value.message and "12 MB are free" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "word"),
+    [
+        ("tpu", "float32", "tpu"),
+        ("", "float32", "device"),
+        ("cuda:999", "float32", "cuda:999"),
+        ("cpu", "float64", "float64"),
+        ("cpu", "bfloat16", "On the CPU"),
+        ("cpu", "float16", "On the CPU"),
+    ],
+)
+def test_what_cannot_be_had_here_is_refused(
+    tiny_models_folder: Path, device: str, dtype: str, word: str
+) -> None:
+    with pytest.raises(UserFacingError) as caught:
+        load_model("m", tiny_models_folder / "tiny-gpt2", device, dtype)
+    assert word in caught.value.message
+    assert caught.value.remedy.endswith(".")
+
+
+def test_half_precision_gives_results_in_float32(
+    tiny_models_folder: Path, tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, where it is allowed; the arithmetic can be had on the CPU too."""
+    monkeypatch.setattr(utils.model_loading, "check_device", lambda device, dtype: None)
+    half = load_model("m", tiny_models_folder / "tiny-llama", dtype="bfloat16")
+    assert {weight.dtype for weight in half.model.parameters()} == {torch.bfloat16}
+    ids = [0, 5, 9, 5, 9, 7]
+    exact, rough = capture(tiny_llama, ids), capture(half, ids)
+    assert rough.attention.dtype == rough.logits.dtype == torch.float32
+    assert rough.attention.device.type == "cpu"
+    difference = (rough.attention - exact.attention).abs().max()
+    assert 0 < difference < 0.2
+
+
+def test_weights_too_large_for_float16_are_refused_with_the_way_out(
+    copied_model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(utils.model_loading, "check_device", lambda device, dtype: None)
+    folder = copied_model("gpt2")
+    edit_weights(folder, lambda weights: weights[sorted(weights)[0]].fill_(1e6))
+    assert load_model("m", folder)
+    with pytest.raises(UserFacingError, match="bfloat16"):
+        load_model("m", folder, dtype="float16")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("bfloat16", 0.2), ("float16", 0.05)])
+def test_a_gpu_gives_the_same_patterns(
+    tiny_models_folder: Path, tiny_llama: LoadedModel, dtype: str, tolerance: float
+) -> None:
+    on_gpu = load_model("m", tiny_models_folder / "tiny-llama", "cuda", dtype)
+    ids = [0, 5, 9, 5, 9, 7]
+    result = capture(on_gpu, ids, [Head(1, 2)])
+    expected = capture(tiny_llama, ids, [Head(1, 2)])
+    assert result.attention.device.type == "cpu" and result.attention.dtype == torch.float32
+    assert (result.attention - expected.attention).abs().max() < tolerance

@@ -1,11 +1,14 @@
 """Prompts: what becomes tokens, what is refused, and what the labels show."""
 
+import copy
 import random
 import threading
+import unicodedata
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from tokenizers import Tokenizer, decoders, models
+from tokenizers import AddedToken, Tokenizer, decoders, models
 
 from utils.attention_capture import capture
 from utils.errors import UserFacingError
@@ -29,18 +32,34 @@ HARD = {
 }
 
 
-def without_bos(prompt: TokenizedPrompt) -> list[int]:
-    return list(prompt.ids[1:])
+def typed(loaded: LoadedModel, prompt: TokenizedPrompt) -> list[int]:
+    """The ids of what was typed: all but the start token, where the model is given one."""
+    return list(prompt.ids[loaded.bos_id is not None :])
+
+
+def as_the_model_gets_it(loaded: LoadedModel, text: str) -> str:
+    """The text after what the tokenizers of two families do to every text."""
+    if loaded.family.model_type == "qwen2":  # composes letters with their marks
+        return unicodedata.normalize("NFC", text)
+    # Mistral's puts a space before the first word, unless one stands there: then that is lost.
+    return text.removeprefix(" ") if loaded.family.model_type == "mistral" else text
+
+
+def filling(loaded: LoadedModel, tokens: int) -> str:
+    """A text of this many tokens, start token included; one letter a token, as in every tiny tokenizer."""
+    return "x" * (tokens + 1 - count_tokens(loaded, "x"))
 
 
 @pytest.mark.parametrize("text", HARD.values(), ids=HARD.keys())
 def test_hard_text_is_taken_as_it_stands(loaded: LoadedModel, text: str) -> None:
     prompt = tokenize_prompt(loaded, text, limit=128)
     assert prompt.text == text
-    assert loaded.tokenizer.decode(without_bos(prompt)) == text
+    assert loaded.tokenizer.decode(typed(loaded, prompt)) == as_the_model_gets_it(loaded, text)
     assert len(prompt.ids) == len(prompt.labels) == len(prompt.special) == count_tokens(loaded, text)
-    assert prompt.ids[0] == loaded.bos_id and prompt.labels[0] == "<BOS>"
-    assert prompt.special == (True, *[False] * (len(prompt.ids) - 1))
+    started = loaded.bos_id is not None
+    assert started == loaded.family.prepend_bos
+    assert not started or (prompt.ids[0] == loaded.bos_id and prompt.labels[0] == "<BOS>")
+    assert prompt.special == (*[True] * started, *[False] * (len(prompt.ids) - started))
     assert all(prompt.labels)
     assert all(character.isprintable() for label in prompt.labels for character in label)
     assert capture(loaded, prompt.ids).logits.isfinite().all()
@@ -60,6 +79,12 @@ def with_tokens(loaded: LoadedModel, tokens: list[str], decoder: object) -> Load
     return replace(loaded, text_tokenizer=tokenizer)
 
 
+def copied_tokenizers(loaded: LoadedModel) -> LoadedModel:
+    """The same model with tokenizers that the test may change."""
+    tokenizer, text_tokenizer = copy.deepcopy(loaded.tokenizer), copy.deepcopy(loaded.text_tokenizer)
+    return replace(loaded, tokenizer=tokenizer, text_tokenizer=text_tokenizer)
+
+
 def test_labels_of_whole_and_of_broken_characters_in_byte_level_tokens(tiny_gpt2: LoadedModel) -> None:
     # As byte-level BPE writes them: "é", a lone combining acute, a right-to-left override, half of an emoji
     # after a space, a soft hyphen in a word, an empty token.
@@ -76,11 +101,37 @@ def test_labels_in_a_sentencepiece_vocabulary(tiny_llama: LoadedModel) -> None:
     assert [token_label(loaded, i) for i in range(1, 6)] == ["·the", "cat", "⟨E2⟩", "⏎", "é"]
 
 
+def test_labels_of_a_models_own_special_tokens_and_bytes(loaded: LoadedModel) -> None:
+    labels = {loaded.text_tokenizer.id_to_token(i): token_label(loaded, i) for i in loaded.special_ids}
+    assert labels and all(label == "<BOS>" or label == written for written, label in labels.items())
+    assert list(labels.values()).count("<BOS>") == (loaded.bos_id is not None)
+    shown = "".join(tokenize_prompt(loaded, "Zé the\n\tcat").labels[loaded.bos_id is not None :])
+    assert shown.removeprefix("·") == "Z⟨C3⟩⟨A9⟩·the⏎⇥cat"
+
+
+def test_tokens_added_to_a_vocabulary_are_shown_as_the_rest_is(
+    tiny_model: Callable[[str], LoadedModel],
+) -> None:
+    # Gemma's tokenizer has runs of spaces among its added tokens, Pythia's too, each in its own writing.
+    for model_type, written in (("gemma2", "▁▁▁"), ("gpt_neox", "   ")):
+        loaded = copied_tokenizers(tiny_model(model_type))
+        for tokenizer in (loaded.text_tokenizer, loaded.tokenizer.backend_tokenizer):
+            tokenizer.add_tokens([AddedToken(written, normalized=False)])
+            tokenizer.add_special_tokens([AddedToken("<a▁b>", normalized=False)])
+        spaces, special = (loaded.text_tokenizer.token_to_id(text) for text in (written, "<a▁b>"))
+        assert spaces is not None and special is not None
+        loaded = replace(loaded, special_ids=loaded.special_ids | {special})
+        assert [token_label(loaded, token) for token in (spaces, special)] == ["···", "<a▁b>"]
+
+
 def test_text_of_a_special_token_is_not_the_special_token(loaded: LoadedModel) -> None:
-    prompt = tokenize_prompt(loaded, "<|endoftext|>")
-    assert 0 not in without_bos(prompt) and len(prompt.ids) > 5
-    # The model's own tokenizer, used elsewhere, would have made it one.
-    assert loaded.tokenizer("<|endoftext|>", add_special_tokens=False)["input_ids"] == [0]
+    for token in loaded.special_ids:
+        written = loaded.text_tokenizer.id_to_token(token)
+        assert written is not None
+        ids = typed(loaded, tokenize_prompt(loaded, written))
+        assert token not in ids and len(ids) > 2
+        # The model's own tokenizer, used elsewhere, would have made it one.
+        assert loaded.tokenizer(written, add_special_tokens=False)["input_ids"] == [token]
 
 
 def test_a_model_without_bos_gets_none(tiny_gpt2: LoadedModel) -> None:
@@ -113,11 +164,12 @@ def test_what_cannot_be_a_prompt_is_refused(loaded: LoadedModel, text: str, mess
 
 
 def test_the_cap_is_exact_and_says_what_to_cut(loaded: LoadedModel) -> None:
-    start = "x" * 63
+    start = filling(loaded, 64)
     assert len(tokenize_prompt(loaded, start).ids) == MAX_TOKENS == 64
     with pytest.raises(UserFacingError) as caught:
         tokenize_prompt(loaded, start + "zqzq")
-    assert caught.value.message == "The prompt has 68 tokens and the limit is 64, the start token included."
+    included = ", the start token included" if loaded.bos_id is not None else ""
+    assert caught.value.message == f"The prompt has 68 tokens and the limit is 64{included}."
     assert caught.value.remedy == "Cut the last 4 tokens, from “zqzq” on."
     assert len(tokenize_prompt(loaded, start + "zqzq", limit=68).ids) == 68
 
@@ -136,19 +188,19 @@ def test_cutting_where_it_says_makes_it_fit(loaded: LoadedModel) -> None:
 def test_the_context_of_the_model_is_a_limit_too(loaded: LoadedModel) -> None:
     assert loaded.context_length < MOST_TOKENS
     with pytest.raises(UserFacingError, match="the limit is 128"):
-        tokenize_prompt(loaded, "x" * 128, limit=MOST_TOKENS)
-    assert len(tokenize_prompt(loaded, "x" * 127, limit=MOST_TOKENS).ids) == 128
+        tokenize_prompt(loaded, filling(loaded, 129), limit=MOST_TOKENS)
+    assert len(tokenize_prompt(loaded, filling(loaded, 128), limit=MOST_TOKENS).ids) == 128
 
 
 def test_a_quoted_place_has_nothing_invisible_in_it(loaded: LoadedModel) -> None:
     with pytest.raises(UserFacingError) as caught:
-        tokenize_prompt(loaded, "x" * 63 + "\u202e\nabc</script>")
+        tokenize_prompt(loaded, filling(loaded, 64) + "\u202e\nabc</script>")
     assert "“⟨U+202E⟩⏎abc</script>”" in caught.value.remedy
 
 
 def test_count_never_raises(loaded: LoadedModel) -> None:
     for text in (*HARD.values(), "\ud83d", "a\udc00b", "\ud83d\ude00", " ", "x" * 5000, "\ufeff\ufeff"):
-        assert count_tokens(loaded, text) > 1
+        assert count_tokens(loaded, text) > (loaded.bos_id is not None)
     assert count_tokens(loaded, "") == count_tokens(loaded, None) == 0
     assert count_tokens(loaded, "\ud83d\ude00") == count_tokens(loaded, "😀")
 
