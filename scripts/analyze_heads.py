@@ -2,218 +2,240 @@
 
 python scripts/analyze_heads.py --model demo-gpt2 --model demo-llama
 python scripts/analyze_heads.py --model path/to/a/model/folder --output catalogs/
+python scripts/analyze_heads.py --model demo-gpt2 --compare-detect-head
+python scripts/analyze_heads.py --check
+
+The path of each catalog goes to stdout; progress, notes and errors (a line each) go to stderr. Exit status: 0
+when all was done and found right, 1 when something was not, 2 for a wrong option, 130 when stopped with
+Ctrl+C. The same model, seed and number of sequences give the same file; its date is that of SOURCE_DATE_EPOCH
+where that is set.
 """
 
 import argparse
+import contextlib
 import logging
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TextIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from scripts.analyzer_options import OUTPUT, build_parser, check_arguments
+
+INTERRUPTED = 130
 
 # The modules of the project are imported where they are used: they bring torch and TransformerLens along, and
 # a wrong option or --help should not wait for those.
 
-OUTPUT = Path(__file__).resolve().parents[1] / "head_categories"
-_DEVICE = re.compile(r"(cpu|cuda(:\d{1,3})?|mps)")
-INTERRUPTED = 130
+if TYPE_CHECKING:
+    from utils.errors import UserFacingError
+    from utils.jobs import Progress
+    from utils.model_loading import LoadedModel
+    from utils.model_sources import ModelSource
+    from utils.progress_lines import ProgressLines
 
 
-def _positive(text: str) -> int:
-    number = int(text) if re.fullmatch(r"\d{1,6}", text) else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1. Got '{text}'.")
-    return number
+def _load(source: "ModelSource", arguments: argparse.Namespace, lines: "Progress") -> "LoadedModel":
+    """Load a model, of the hub after fetching it, for this work alone: the bridge will change it."""
+    from utils.model_sources import load_source
+
+    name = arguments.name or source.name
+    if source.folder is not None:
+        source = replace(source, name=name)
+    loaded = load_source(source, arguments.device, arguments.dtype, lines)
+    return replace(loaded, name=name)
 
 
-def _device(text: str) -> str:
-    if not _DEVICE.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"must be cpu, cuda, cuda:1 (and so on) or mps. Got '{text}'.")
-    return text
+def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "ProgressLines") -> None:
+    """Make and write the catalog of one model."""
+    from utils.atomic_files import undisturbed
+    from utils.catalog import keep_what_stands, save_catalog
+    from utils.catalog_building import AnalysisOptions, analyze, pieces_in_all
+
+    options = AnalysisOptions(arguments.seed, arguments.sequences, arguments.device, arguments.dtype)
+    pieces = pieces_in_all(options)
+
+    def loading(what: str, done: int, total: int) -> None:
+        # For a program it is the first stage of one count; a person sees how far the loading is.
+        lines(what, *((0, pieces) if arguments.progress_json else (done, total)))
+
+    loaded = _load(source, arguments, loading)
+    loading("starting the analysis", 0, 0)
+    from utils.bridge_patterns import BridgePatterns
+
+    analysis = analyze(loaded, BridgePatterns(loaded).patterns, options, lines)
+    catalog, lost = keep_what_stands(analysis.catalog, arguments.output)
+    with undisturbed():
+        path = save_catalog(catalog, arguments.output)
+    lines.close()
+    for note in [*analysis.notes, *filter(None, [lost])]:
+        sys.stderr.write(f"{loaded.name}: {note}\n")
+    listed = ", ".join(f"{role} {len(category.top_heads)}" for role, category in catalog.categories.items())
+    sys.stderr.write(f"{loaded.name}: heads listed: {listed}\n")
+    lines.finish(str(path))
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument(
-        "--model",
-        action="append",
-        required=True,
-        metavar="NAME_OR_DIR",
-        help="a bundled model, or the folder of a model in Hugging Face layout; repeat it for several",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=OUTPUT,
-        metavar="DIR",
-        help="folder for the catalogs (default: head_categories/)",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the random test inputs (default: 0)")
-    parser.add_argument(
-        "--sequences",
-        type=_positive,
-        default=50,
-        metavar="N",
-        help="sequences in each random set of test inputs (default: 50)",
-    )
-    parser.add_argument(
-        "--device",
-        type=_device,
-        default="cpu",
-        help="where the model runs: cpu, cuda, cuda:1, mps (default: cpu)",
-    )
-    return parser
-
-
-def _device_problem(device: str) -> str:
-    """Why this machine cannot run on `device`, "" where it can."""
-    import torch
-
-    kind, _, index = device.partition(":")
-    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        return f"there is no {device} on this machine ({torch.cuda.device_count()} CUDA devices)"
-    if kind == "mps" and not torch.backends.mps.is_available():
-        return "there is no mps on this machine"
-    return ""
-
-
-class _ProgressLine:
-    """One line on stderr that is written over on a terminal; a line a set of inputs in a log."""
-
-    def __init__(self, model_name: str) -> None:
-        self._model_name = model_name
-        self._open = False
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r\033[K{self._model_name}: {what} {done}/{total}")
-            self._open = True
-        elif done == total:
-            sys.stderr.write(f"{self._model_name}: {what} {done}/{total}\n")
-        sys.stderr.flush()
-
-    def close(self) -> None:
-        """End the line that is being written over."""
-        if self._open:
-            sys.stderr.write("\n")
-            self._open = False
-
-
-def _find(name_or_dir: str) -> tuple[str, Path]:
-    """A model's name and folder: a bundled model first, else a folder.
+@contextlib.contextmanager
+def _explained(model: str, output: Path) -> Iterator[None]:
+    """Turn what the machine refuses into an error that says what to do.
 
     Raises:
-        UserFacingError: neither.
+        UserFacingError: too little memory, or a file that cannot be read or written.
     """
     from utils.errors import UserFacingError
-    from utils.model_loading import BUNDLED, ModelStore
 
-    folder = BUNDLED / name_or_dir
-    bundled = ModelStore().names()
-    if name_or_dir not in bundled:
-        folder = Path(name_or_dir)
-        if not folder.is_dir():
-            options = f"Bundled are: {', '.join(bundled)}." if bundled else "No model is bundled."
-            raise UserFacingError(
-                f"'{name_or_dir}' is neither a bundled model nor a folder.",
-                f"{options} Or give a model's folder.",
-            )
-    return folder.resolve().name, folder
-
-
-def _analyze(name: str, folder: Path, arguments: argparse.Namespace) -> None:
-    """Make and write the catalog of one model."""
-    from utils.bridge_patterns import BridgePatterns
-    from utils.catalog import save_catalog
-    from utils.catalog_building import AnalysisOptions, analyze
-    from utils.model_loading import load_model
-
-    line = _ProgressLine(name)
     try:
-        # A model object of its own, since the bridge changes it.
-        loaded = load_model(name, folder)
-        source = BridgePatterns(loaded, arguments.device)
-        options = AnalysisOptions(arguments.seed, arguments.sequences, arguments.device)
-        analysis = analyze(loaded, source.patterns, options, line)
-    finally:
-        line.close()
-    path = save_catalog(analysis.catalog, arguments.output)
-    for note in analysis.notes:
-        sys.stderr.write(f"{name}: {note}\n")
-    listed = ", ".join(
-        f"{role} {len(category.top_heads)}" for role, category in analysis.catalog.categories.items()
-    )
-    sys.stderr.write(f"{name}: heads listed: {listed}\n")
-    sys.stdout.write(f"{path}\n")
+        yield
+    except BrokenPipeError:
+        raise  # nobody reads the progress any more, so there is nobody to explain to
+    except OSError as error:
+        raise _not_written(f"The catalog of {model}", output, error) from error
+    except (MemoryError, RuntimeError) as error:
+        # torch's errors of its own kinds are RuntimeErrors.
+        if isinstance(error, RuntimeError) and not re.search("out of memory|allocate memory", str(error)):
+            raise
+        raise UserFacingError(
+            f"{model} does not fit into the memory.", "Close other programs, or use another --device."
+        ) from error
 
 
-def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    problem = _device_problem(arguments.device)
-    if problem:
-        parser.error(f"argument --device: {problem}")
+def _not_written(what: str, output: Path, error: OSError) -> "UserFacingError":
     from utils.errors import UserFacingError
 
-    _quiet()
-    try:
-        # Before the work, not after it.
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        if not os.access(arguments.output, os.W_OK):
-            raise PermissionError(None, "not allowed to write there")
-    except OSError as error:
-        return _fail(f"The catalogs cannot go to {arguments.output}: {error.strerror}.")
-    import torch
+    reason = error.strerror or str(error)
+    return UserFacingError(f"{what} cannot go to {output}: {reason}.", "Choose a folder with --output.")
 
+
+def _analyze_all(arguments: argparse.Namespace, stdout: TextIO) -> int:
+    """Make the catalog of each model; 1 where one could not be made."""
+    from utils.atomic_files import check_writable
+    from utils.errors import UserFacingError
+    from utils.progress_lines import JsonLines, TextLines
+
+    def lines_for(model: str) -> "ProgressLines":
+        return JsonLines(stdout) if arguments.progress_json else TextLines(arguments.name or model)
+
+    try:
+        check_writable(arguments.output)
+    except OSError as error:
+        return _fail(_not_written("The catalogs", arguments.output, error), lines_for(""))
     code = 0
     written: dict[str, str] = {}
     for name_or_dir in arguments.model:
+        lines = lines_for(Path(name_or_dir).name)
         try:
-            name, folder = _find(name_or_dir)
-            if name in written:
-                raise UserFacingError(
-                    f"{written[name]} and {name_or_dir} are both named '{name}', and so is the catalog.",
-                    "Rename one of the folders.",
-                )
-            written[name] = name_or_dir
-            _analyze(name, folder, arguments)
+            with _explained(name_or_dir, arguments.output):
+                lines("starting", 0, 0)
+                # This takes some seconds the first time: it brings torch along.
+                from utils.model_sources import find_model
+
+                source = find_model(name_or_dir)
+                name = arguments.name or source.name
+                if name in written:
+                    raise UserFacingError(
+                        f"{written[name]} and {name_or_dir} are both named '{name}', and so is the catalog.",
+                        "Rename one of the folders, or analyze them one by one with --name.",
+                    )
+                written[name] = name_or_dir
+                _analyze(source, arguments, lines)
         except UserFacingError as error:
             # One bad model does not keep the others from their catalogs.
-            code = _fail(str(error))
-        except torch.OutOfMemoryError:
-            code = _fail(
-                f"{name_or_dir} does not fit into the memory of {arguments.device}. Use --device cpu."
-            )
-        except OSError as error:
-            code = _fail(f"The catalog of {name_or_dir} was not written: {error.strerror or error}.")
+            code = _fail(error, lines)
+        except KeyboardInterrupt:
+            stopped = UserFacingError("stopped; the catalog in the making was not written.", "")
+            _fail(stopped, lines)
+            return INTERRUPTED
     return code
 
 
-def _quiet() -> None:
-    """Errors are told in one line each; what libraries log beside that is for developers."""
-    logging.basicConfig(level=logging.CRITICAL, format="%(message)s")
+def _compare_all(arguments: argparse.Namespace) -> int:
+    """Print how far each model's scores are from detect_head's; 1 where one is too far."""
+    from utils.bridge_patterns import BridgePatterns
+    from utils.detect_head_comparison import TOLERANCE, compare, text_sequences
+    from utils.errors import UserFacingError
+    from utils.model_sources import find_model
+    from utils.progress_lines import TextLines
+
+    code = 0
+    for name_or_dir in arguments.model:
+        lines = TextLines(Path(name_or_dir).name)
+        try:
+            with _explained(name_or_dir, arguments.output):
+                loaded = _load(find_model(name_or_dir), arguments, lines)
+                source = BridgePatterns(loaded)
+                sequences = text_sequences(loaded, source, arguments.sequences, arguments.seed)
+                found = compare(loaded, source, sequences, lines)
+        except UserFacingError as error:
+            code = _fail(error, lines)
+            continue
+        finally:
+            lines.close()
+        sys.stdout.write(f"{loaded.name}: {found.sequences} sequences of {found.length} tokens\n")
+        for role, difference in found.largest.items():
+            sys.stdout.write(f"  {role:<16} largest difference {difference:.1e}\n")
+        if not found.within_tolerance:
+            far = f"The scores of {loaded.name} are more than {TOLERANCE:.0e} from detect_head's."
+            code = _fail(UserFacingError(far, "Please report this."))
+    return code
 
 
-def _fail(message: str) -> int:
-    sys.stderr.write(f"analyze_heads: {message}\n")
+def _check_all(paths: Sequence[Path]) -> int:
+    """Check catalogs without a model; 1 where something is wrong."""
+    from utils.catalog_check import catalog_problems, find_catalogs
+
+    found, errors = find_catalogs(paths or [OUTPUT])
+    for error in errors:
+        _fail(error)
+    problems = 0
+    for path in found:
+        told = catalog_problems(path)
+        for problem in told:
+            sys.stderr.write(f"{path}: {' '.join(problem.split())}\n")
+        if not told:
+            sys.stdout.write(f"{path}: OK\n")
+        problems += len(told)
+    return 1 if problems or errors else 0
+
+
+def _fail(error: "UserFacingError", lines: "ProgressLines | None" = None) -> int:
+    """One line on stderr, and one for a program that reads the progress; returns the exit status."""
+    if lines is not None:
+        lines.close()
+        lines.fail(error)
+    sys.stderr.write(f"analyze_heads: {' '.join(str(error).split())}\n")
     return 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, analyze, write; 0 when every catalog was written."""
-    parser = build_parser()
-    arguments: Any = parser.parse_args(argv)
+    """Parse and do what was asked for; 0 when all of it was done."""
+    parser = build_parser(__doc__ or "")
+    arguments = parser.parse_args(argv)
+    check_arguments(arguments, parser)
+    # Errors are told in one line each; what libraries log beside that is for developers.
+    logging.basicConfig(level=logging.CRITICAL, format="%(message)s")
+    stdout = sys.stdout
     try:
-        return _run(arguments, parser)
+        # A program that reads the progress gets nothing on stdout that some library prints.
+        with contextlib.redirect_stdout(sys.stderr) if arguments.progress_json else contextlib.nullcontext():
+            if arguments.check is not None:
+                return _check_all(arguments.check)
+            if arguments.compare_detect_head:
+                return _compare_all(arguments)
+            return _analyze_all(arguments, stdout)
     except KeyboardInterrupt:
-        sys.stderr.write("\nanalyze_heads: stopped; the catalog in the making was not written.\n")
+        sys.stderr.write("analyze_heads: stopped.\n")
         return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read stdout is gone. Python would flush it once more at the end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+        return 1
 
 
 if __name__ == "__main__":
+    # Before torch is there: sums then come out the same whatever the number of threads (Intel's MKL).
+    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
     sys.exit(main())

@@ -24,6 +24,7 @@ def make_catalog(
     heads: int,
     listed: Mapping[str, Sequence[tuple[Head, float]]],
     special_ids: Collection[int] = (0,),
+    windows: Sequence[int | None] | None = None,
 ) -> Catalog:
     """A catalog that lists the given heads with their scores; every other score in it is 0.1."""
     measured = [key for key, role in ROLES.items() if role.measured]
@@ -44,6 +45,7 @@ def make_catalog(
             device="cpu",
             bos_id=0,
             special_ids=sorted(special_ids),
+            windows=None if windows is None else list(windows),
             inputs={"natural": ProbeInput(sequences=24, shortest=12, longest=20)},
             thresholds={role: RoleThresholds(threshold=0.4, lower_threshold=0.25) for role in measured},
             versions={},
@@ -77,6 +79,7 @@ def write_catalog(
     heads: int,
     listed: Mapping[str, Sequence[tuple[Head, float]]],
     special_ids: Collection[int] = (0,),
+    windows: Sequence[int | None] | None = None,
 ) -> Path:
     """Save `make_catalog`'s catalog in `folder`; returns its path."""
-    return save_catalog(make_catalog(model_name, layers, heads, listed, special_ids), folder)
+    return save_catalog(make_catalog(model_name, layers, heads, listed, special_ids, windows), folder)

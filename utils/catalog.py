@@ -75,8 +75,11 @@ class Settings(_Record):
     seed: int
     sequences: int = Field(ge=1)
     device: str
+    dtype: str = "float32"
     bos_id: int | None
     special_ids: list[int]
+    # How many keys each layer sees (null for all); null where every layer sees all. Chance depends on it.
+    windows: list[Annotated[int, Field(ge=1)] | None] | None = None
     inputs: dict[str, ProbeInput]
     thresholds: dict[str, RoleThresholds]
     versions: dict[str, str]
@@ -123,6 +126,8 @@ class Catalog(_Record):
             if len(table) != self.num_layers or any(len(row) != self.num_heads for row in table):
                 shape = f"({self.num_layers}, {self.num_heads})"
                 raise ValueError(f"the scores of {role} must have shape (layer, head)={shape}.")
+        if self.settings.windows is not None and len(self.settings.windows) != self.num_layers:
+            raise ValueError(f"settings.windows must have one entry a layer, {self.num_layers}.")
         for role, category in self.categories.items():
             for entry in category.top_heads:
                 if entry.layer >= self.num_layers or entry.head >= self.num_heads:
@@ -135,6 +140,11 @@ class Catalog(_Record):
 def catalog_path(model_name: str, folder: Path) -> Path:
     """Where the catalog of a model is kept: `--` stands for `/` in its name."""
     return folder / f"{model_name.replace('/', '--')}.json"
+
+
+def catalog_names(folder: Path) -> list[str]:
+    """The names of the models that have a catalog file in `folder`, sorted; the files may be damaged."""
+    return sorted(path.stem.replace("--", "/") for path in folder.glob("*.json"))
 
 
 def _make_it_again(model_name: str) -> str:
@@ -179,6 +189,26 @@ def check_shape(catalog: Catalog, n_layers: int, n_heads: int) -> None:
             f"heads, this model has {n_layers} x {n_heads}.",
             _make_it_again(catalog.model_name),
         )
+
+
+def keep_what_stands(catalog: Catalog, folder: Path) -> tuple[Catalog, str]:
+    """The catalog to save where `folder` may hold an earlier one of the same model.
+
+    Where nothing but the date differs, the earlier one stands, rankings included: analyzing a model again
+    then leaves its file as it is, to the last byte. Rankings of heads that score otherwise now are dropped.
+
+    Returns:
+        The catalog, and a sentence where something of the earlier one is lost ("" where nothing is).
+    """
+    try:
+        earlier = load_catalog(catalog_path(catalog.model_name, folder))
+    except UserFacingError:
+        return catalog, ""  # none, or one that is of no use
+    kept = {"analysis_date": earlier.analysis_date, "rankings": earlier.rankings}
+    if catalog.model_copy(update=kept) == earlier:
+        return earlier, ""
+    lost = any(earlier.rankings.values()) and not any(catalog.rankings.values())
+    return catalog, "the heads score otherwise than before: their rankings are dropped" if lost else ""
 
 
 def save_catalog(catalog: Catalog, folder: Path) -> Path:

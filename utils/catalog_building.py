@@ -3,11 +3,13 @@
 Where the patterns come from is the caller's business (`bridge_patterns` in the analyzer).
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+import torch
 from torch import Tensor
 
 from utils.catalog import (
@@ -24,24 +26,31 @@ from utils.catalog import (
 )
 from utils.errors import UserFacingError
 from utils.head_analysis import (
-    RoleMeasurement,
+    PatternChunk,
     measure,
-    other_heads,
     roles_of_probe,
     score_sequences,
-    top_heads,
 )
+from utils.head_lists import other_heads, top_heads
 from utils.head_roles import ROLES, HeadRole
 from utils.heads import Head
+from utils.jobs import Progress
 from utils.model_loading import LoadedModel
-from utils.probe_inputs import probe_sequences
+from utils.probe_inputs import NATURAL_SENTENCES, probe_sequences
 from utils.prompt_check import RunPrompt, choose_prompts
 from utils.prompts import tokenize_prompt
 
-# Token sequences in, each with its attention [layer, head, query, key] out, in any order.
-PatternSource = Callable[[Sequence[Sequence[int]]], Iterator[tuple[Sequence[int], Tensor]]]
-# What is measured, sequences done, sequences in all.
-Progress = Callable[[str, int, int], None]
+# Token sequences in, their patterns out, in any order.
+PatternSource = Callable[[Sequence[Sequence[int]]], Iterator[PatternChunk]]
+
+# What the progress calls each set of test inputs.
+PROBE_STAGES = {
+    "natural": "reading test sentences",
+    "repeated": "reading repeated sequences",
+    "word_lists": "reading word lists",
+}
+_PROMPTS = "reading the suggested prompts"
+_CHECKING = "checking the suggested prompts"
 
 _VERSIONED = ("torch", "transformers", "transformer-lens")
 
@@ -54,11 +63,13 @@ class AnalysisOptions:
         seed: of the random probe inputs.
         sequences: how many sequences each random probe set has.
         device: where the patterns are computed; noted in the catalog.
+        dtype: in which numbers; noted too.
     """
 
     seed: int = 0
     sequences: int = 50
     device: str = "cpu"
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,37 @@ class Analysis:
 
     catalog: Catalog
     notes: tuple[str, ...]
+
+
+@dataclass
+class _Pieces:
+    """Counts the pieces of the whole analysis, so that done over total tells how far all of it is."""
+
+    progress: Progress
+    total: int
+    done: int = field(default=0, init=False)
+
+    def step(self, what: str, pieces: int = 1) -> None:
+        self.done += pieces
+        self.progress(what, self.done, self.total)
+
+
+def _probes() -> list[str]:
+    return sorted({probe for role in ROLES.values() for probe in role.probes})
+
+
+def _prompt_texts() -> list[str]:
+    return list(dict.fromkeys(text for role in ROLES.values() for text in role.example_prompts))
+
+
+def pieces_in_all(options: AnalysisOptions) -> int:
+    """How many pieces `analyze` will report: known before the model is.
+
+    A piece is a sequence or a prompt that the model reads, or a role's prompt that is checked.
+    """
+    read = [len(NATURAL_SENTENCES) if probe == "natural" else options.sequences for probe in _probes()]
+    checked = sum(len(role.example_prompts) for role in ROLES.values())
+    return sum(read) + len(_prompt_texts()) + checked
 
 
 def analyze(
@@ -81,39 +123,46 @@ def analyze(
         loaded: the model; only what is known about it is used here, it is not run.
         patterns: runs sequences through it.
         options: seed, number of sequences, device.
-        progress: called after every sequence.
+        progress: called after every piece; done and total count over the whole analysis. What it raises
+            passes through.
 
     Raises:
         UserFacingError: the model cannot read the probe inputs.
     """
+    date = _today()
+    pieces = _Pieces(progress, pieces_in_all(options))
     scores: dict[str, dict[str, Tensor]] = {}
     inputs: dict[str, ProbeInput] = {}
-    for probe in sorted({probe for role in ROLES.values() for probe in role.probes}):
+    for probe in _probes():
         sequences = probe_sequences(
             probe, loaded.tokenizer, loaded.bos_id, loaded.special_ids, options.seed, options.sequences
         )
         lengths = [len(sequence) for sequence in sequences]
         inputs[probe] = ProbeInput(sequences=len(lengths), shortest=min(lengths), longest=max(lengths))
-        counted = _counted(patterns(sequences), probe, len(sequences), progress)
+        counted = _counted(patterns(sequences), PROBE_STAGES[probe], pieces)
         for role, table in score_sequences(roles_of_probe(probe), counted, loaded.special_ids).items():
             scores.setdefault(role, {})[probe] = table
     # In the registry's order, whatever the probes' order was.
     measured = {role: measure(scores[role]) for role in ROLES if role in scores}
-    prompts = _run_prompts(loaded, patterns, progress)
-    categories, notes = _categories(loaded, measured, prompts)
+    prompts = run_prompts(loaded, patterns, lambda done: pieces.step(_PROMPTS, done))
+    # Heads are listed by the numbers that the file holds, so that the two cannot contradict each other.
+    all_scores = {role: _matrix(found.mean) for role, found in measured.items()}
+    categories, notes = _categories(loaded, all_scores, prompts, pieces)
     several = {role: found.by_probe for role, found in measured.items() if len(found.by_probe) > 1}
     catalog = Catalog(
         schema_version=SCHEMA_VERSION,
         model_name=loaded.name,
         num_layers=loaded.geometry.n_layers,
         num_heads=loaded.geometry.n_heads,
-        analysis_date=datetime.now(UTC).isoformat(timespec="seconds"),
+        analysis_date=date,
         settings=Settings(
             seed=options.seed,
             sequences=options.sequences,
             device=options.device,
+            dtype=options.dtype,
             bos_id=loaded.bos_id,
             special_ids=sorted(loaded.special_ids),
+            windows=list(loaded.geometry.windows) if any(loaded.geometry.windows) else None,
             inputs=inputs,
             thresholds={
                 role: RoleThresholds(
@@ -124,7 +173,7 @@ def analyze(
             versions={package: version(package) for package in _VERSIONED},
         ),
         categories=categories,
-        all_scores={role: _matrix(found.mean) for role, found in measured.items()},
+        all_scores=all_scores,
         all_scores_std={role: _matrix(found.std) for role, found in measured.items()},
         probe_scores={
             role: {probe: _matrix(table) for probe, table in by_probe.items()}
@@ -139,40 +188,71 @@ def _matrix(table: Tensor) -> Matrix:
     return [[round(score, DECIMALS) for score in row] for row in table.tolist()]
 
 
-def _counted(
-    patterns: Iterator[tuple[Sequence[int], Tensor]], what: str, total: int, progress: Progress
-) -> Iterator[tuple[Sequence[int], Tensor]]:
-    for done, pattern in enumerate(patterns, start=1):
-        yield pattern
-        progress(what, done, total)
+def _today() -> str:
+    """The date (UTC), or that of SOURCE_DATE_EPOCH, by which files are made that can be made again.
+
+    The day and no time: made twice on a day from the same model, two catalogs are the same to the last byte.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch is None:
+        return datetime.now(UTC).date().isoformat()
+    try:
+        return datetime.fromtimestamp(int(epoch), UTC).date().isoformat()
+    except (ValueError, OverflowError, OSError):
+        raise UserFacingError(
+            f"SOURCE_DATE_EPOCH is no time: '{epoch[:40]}'.", "Set it to seconds since 1970, or unset it."
+        ) from None
 
 
-def _run_prompts(loaded: LoadedModel, patterns: PatternSource, progress: Progress) -> dict[str, RunPrompt]:
-    """Every prompt of the registry that this model's page would take, as the model reads it, by its text."""
+def _counted(chunks: Iterator[PatternChunk], what: str, pieces: _Pieces) -> Iterator[PatternChunk]:
+    for chunk in chunks:
+        yield chunk
+        pieces.step(what, len(chunk.sequences))
+
+
+def run_prompts(
+    loaded: LoadedModel, patterns: PatternSource, step: Callable[[int], None] = lambda pieces: None
+) -> dict[str, RunPrompt]:
+    """Every prompt of the registry that this model's page would take, as the model reads it, by its text.
+
+    Args:
+        loaded: the model.
+        patterns: runs sequences through it.
+        step: called with the number of prompts that are done since the last call.
+    """
     tokens: dict[str, tuple[int, ...]] = {}
-    for role in ROLES.values():
-        for text in role.example_prompts:
-            try:
-                tokens[text] = tokenize_prompt(loaded, text).ids
-            except UserFacingError:
-                continue  # too many tokens for the page, with this model's tokenizer
+    texts = _prompt_texts()
+    for text in texts:
+        try:
+            tokens[text] = tokenize_prompt(loaded, text).ids
+        except UserFacingError:
+            continue  # too many tokens for the page, with this model's tokenizer
     distinct = sorted(set(tokens.values()))
-    run = dict(_counted(patterns(distinct), "prompts", len(distinct), progress))
+    run: dict[tuple[int, ...], Tensor] = {}
+    for chunk in patterns(distinct):
+        for number, ids in enumerate(chunk.sequences):
+            run[tuple(ids)] = torch.stack([layer[number] for layer in chunk.layers]).cpu()
+        step(len(chunk.sequences))
+    step(len(texts) - len(distinct))
     return {text: RunPrompt(text, ids, run[ids]) for text, ids in tokens.items()}
 
 
 def _categories(
-    loaded: LoadedModel, measured: Mapping[str, RoleMeasurement], prompts: Mapping[str, RunPrompt]
+    loaded: LoadedModel,
+    tables: Mapping[str, Matrix],
+    prompts: Mapping[str, RunPrompt],
+    pieces: _Pieces,
 ) -> tuple[dict[str, Category], list[str]]:
     categories: dict[str, Category] = {}
     notes: list[str] = []
     for key, role in ROLES.items():
         if role.measured:
-            heads = top_heads(measured[key].mean, role.threshold, role.lower_threshold)
+            heads = top_heads(tables[key], role.threshold, role.lower_threshold)
         else:
-            heads = other_heads(measured)
+            heads = other_heads(tables, {key: ROLES[key].threshold for key in tables})
         candidates = [prompts[text] for text in role.example_prompts if text in prompts]
         suggested = choose_prompts(key, heads, candidates, loaded.special_ids, loaded.geometry.windows)
+        pieces.step(_CHECKING, len(role.example_prompts))
         if role.measured and not heads:
             notes.append(f"no head of {loaded.name} reaches {role.threshold} for {key}")
         elif role.measured and not suggested:

@@ -49,10 +49,13 @@ class RoleInput:
     @property
     def bar(self) -> float:
         """The score that luck alone hardly reaches: chance + max(0.15, 1.64 standard errors)."""
+        return self.bar_at(head_roles.Z_ONE_SIDED)
+
+    def bar_at(self, errors: float) -> float:
+        """`bar` with so many standard errors; 0 where there is no chance level."""
         if math.isnan(self.chance):
             return 0.0
-        error = math.sqrt(self.chance * (1 - self.chance) / self.target.rows)
-        return self.chance + max(head_roles.MIN_MARGIN, head_roles.Z_ONE_SIDED * error)
+        return self.chance + head_roles.margin(self.chance, self.target.rows, errors)
 
     def needed(self, catalog_score: float) -> float:
         """The live score from which a head with this catalog score is active."""
@@ -257,8 +260,8 @@ def get_active_head_summary(
     """Which of a model's catalogued heads are active on an input.
 
     Args:
-        activation_data: {"attention": [layer, head, query, key], "tokens": ids}; may hold "special_ids"
-            (default: the catalog's).
+        activation_data: {"attention": [layer, head, query, key], "tokens": ids}; may hold "special_ids" and
+            "windows", how many keys each layer sees, None for all of them (default: the catalog's).
         model_name: the model's name; its catalog is read from `folder`.
         folder: where the catalogs are.
 
@@ -267,7 +270,7 @@ def get_active_head_summary(
 
     Raises:
         UserFacingError: no catalog, a damaged one, or one of another model's shape.
-        ValueError: the attention does not fit the tokens.
+        ValueError: the attention does not fit the tokens, or the windows do not fit the layers.
     """
     catalog = load_catalog(catalog_path(model_name, folder))
     tokens = activation_data["tokens"]
@@ -275,4 +278,8 @@ def get_active_head_summary(
     attention = _probabilities(activation_data["attention"], "attention", axes, len(tokens))
     check_shape(catalog, *attention.shape[:2])
     special = activation_data.get("special_ids", catalog.settings.special_ids)
-    return summarize_heads(attention, tokens, catalog.model_dump(mode="json")["categories"], special)
+    windows = activation_data.get("windows", catalog.settings.windows)
+    if windows is not None and len(windows) != len(attention):
+        raise ValueError(f"windows must have one entry a layer, {len(attention)}. Got {len(windows)}.")
+    categories = catalog.model_dump(mode="json")["categories"]
+    return summarize_heads(attention, tokens, categories, special, windows)

@@ -5,6 +5,7 @@ one row here, one target in `role_scores.py` and one case in the contract test. 
 METHODS.md, section 1.
 """
 
+import math
 from dataclasses import dataclass
 
 # A head is active on an input when its live score is at least this share of max(catalog score, threshold) ...
@@ -12,6 +13,8 @@ MIN_LIVE_SHARE = 0.5
 # ... and at least chance + max(this, 1.64 standard errors of a uniform head over the positions averaged).
 MIN_MARGIN = 0.15
 Z_ONE_SIDED = 1.64
+# ... or this many standard errors where all heads are searched: of many heads some pass the first by luck.
+Z_SEARCH = 3.1
 # Below this many query positions the page adds "little evidence".
 MIN_POSITIONS = 3
 # A diffuse head is active when on top of its entropy no single key takes more than this share of a row on
@@ -22,6 +25,17 @@ MAX_HEADS = 8
 MAX_PER_LAYER = 5
 # A head of another layer is added for diversity when it reaches this score.
 LOWER_THRESHOLD = 0.25
+
+
+def margin(chance: float, rows: int, errors: float = Z_ONE_SIDED) -> float:
+    """How far above chance a score must be: max(0.15, standard errors of a uniform head over the rows).
+
+    Args:
+        chance: score of uniform attention.
+        rows: query positions that the score is a mean over.
+        errors: how many standard errors.
+    """
+    return max(MIN_MARGIN, errors * math.sqrt(chance * (1 - chance) / rows))
 
 
 @dataclass(frozen=True)
@@ -128,8 +142,9 @@ _ROWS = (
         color_dark="#c79bea",
         requires_repetition=True,
         probes=("repeated", "word_lists"),
-        threshold=0.3,
-        lower_threshold=LOWER_THRESHOLD,
+        # On the word lists even attention scores 0.3, since every comma has many before it.
+        threshold=0.55,
+        lower_threshold=0.55,
         example_prompts=(
             "red, blue, green, red, yellow, blue, red, white, green, blue",
             "dog, cat, horse, dog, bird, cat, cow, dog, horse, bird",

@@ -1,7 +1,8 @@
 """Which prompts a catalog may suggest for a role: those that wake it on that model, by the live check."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from torch import Tensor
 
@@ -60,6 +61,7 @@ def luck(
     special_ids: Collection[int] = (),
     count: int = TRIED_HEADS,
     seed: int = 0,
+    window: int | None = None,
 ) -> float:
     """The share of random heads that the live check calls active on these tokens.
 
@@ -72,11 +74,12 @@ def luck(
         special_ids: ids that never count as a repetition.
         count: how many random heads, for each spread of logits.
         seed: of the random heads.
+        window: how many keys they see, None for all.
     """
-    asked = role_input(role, tokens, special_ids)
+    asked = role_input(role, tokens, special_ids, window)
     shares = []
     for logit_std in LOGIT_STDS:
-        patterns = random_head_patterns(len(tokens), logit_std, count, seed)
+        patterns = random_head_patterns(len(tokens), logit_std, count, seed, window)
         scores = role_score(role, patterns, tokens, special_ids).tolist()
         peaks = peak_share(patterns).tolist()
         threshold = ROLES[role].threshold
@@ -85,12 +88,27 @@ def luck(
     return max(shares)
 
 
-def beyond_luck(role: str, tokens: Sequence[int], special_ids: Collection[int] = ()) -> bool:
+def beyond_luck(
+    role: str,
+    tokens: Sequence[int],
+    special_ids: Collection[int] = (),
+    windows: Collection[int | None] = (None,),
+) -> bool:
     """Whether a prompt tells heads of this role from random ones: under 5% of those pass for active.
 
     Diffuse is exempt: random heads with small logits do spread their attention and are rightly called so.
+
+    Args:
+        role: as in `luck`.
+        tokens: as in `luck`.
+        special_ids: as in `luck`.
+        windows: how many keys the role's heads see, None for all; each kind is tried.
     """
-    return role == "diffuse" or luck(role, tokens, special_ids) < MOST_ACTIVE
+    # A window as long as the prompt hides nothing.
+    tried = {None if window is None or window >= len(tokens) else window for window in windows}
+    return role == "diffuse" or all(
+        luck(role, tokens, special_ids, window=window) < MOST_ACTIVE for window in tried
+    )
 
 
 def choose_prompts(
@@ -114,8 +132,13 @@ def choose_prompts(
     """
     if not heads or not ROLES[role].measured:
         return []
-    good = [prompt for prompt in prompts if beyond_luck(role, prompt.tokens, special_ids)]
-    awake = [(prompt.text, waking_heads(role, heads, prompt, special_ids, windows)) for prompt in good]
-    by_top = [text for text, active in awake if heads[0][0] in active]
-    by_any = [text for text, active in awake if active]
-    return (by_top or by_any)[:SUGGESTED_PROMPTS]
+    seen = {windows[head.layer] if windows else None for head, _ in heads}
+    awake = [(prompt, waking_heads(role, heads, prompt, special_ids, windows)) for prompt in prompts]
+
+    def first(candidates: Iterable[RunPrompt]) -> list[str]:
+        # One after the other: trying a prompt on random heads takes longer than all the rest.
+        good = (prompt.text for prompt in candidates if beyond_luck(role, prompt.tokens, special_ids, seen))
+        return list(islice(good, SUGGESTED_PROMPTS))
+
+    by_top = first(prompt for prompt, active in awake if heads[0][0] in active)
+    return by_top or first(prompt for prompt, active in awake if active)

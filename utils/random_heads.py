@@ -16,7 +16,9 @@ RANDOM_HEADS = 200
 MOST_ACTIVE = 0.05
 
 
-def random_head_patterns(length: int, logit_std: float, count: int = RANDOM_HEADS, seed: int = 0) -> Tensor:
+def random_head_patterns(
+    length: int, logit_std: float, count: int = RANDOM_HEADS, seed: int = 0, window: int | None = None
+) -> Tensor:
     """Causal attention patterns [head, query, key] from random queries and keys.
 
     Args:
@@ -24,10 +26,13 @@ def random_head_patterns(length: int, logit_std: float, count: int = RANDOM_HEAD
         logit_std: standard deviation of the logits before the softmax.
         count: how many heads.
         seed: the same seed gives the same heads.
+        window: how many keys they see, None for all.
     """
     generator = torch.Generator().manual_seed(seed)
     query = torch.randn(count, length, HEAD_DIM, generator=generator)
     key = torch.randn(count, length, HEAD_DIM, generator=generator)
     logits = logit_std * (query @ key.transpose(-1, -2)) / HEAD_DIM**0.5
-    future = torch.ones(length, length, dtype=torch.bool).triu(1)
-    return logits.masked_fill(future, -torch.inf).softmax(-1)
+    hidden = torch.ones(length, length, dtype=torch.bool).triu(1)
+    if window is not None:
+        hidden |= torch.ones_like(hidden).tril(-window)
+    return logits.masked_fill(hidden, -torch.inf).softmax(-1)

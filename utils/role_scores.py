@@ -4,7 +4,8 @@ The catalog, the live check and the study all call these functions, so that a he
 definitions are METHODS.md, section 1: `A[i, j]` is the attention probability from query position i to key
 position j, n the number of tokens with BOS counted where the model is given one. Four of the five roles are
 a mean over some query positions of the attention mass on each one's targets, which makes a role a boolean
-matrix (`RoleTarget.mask`); `diffuse` is an entropy.
+matrix (`RoleTarget.mask`); `diffuse` is an entropy. `RoleScorer` scores many sequences of one length at once,
+`role_score` a single one with it.
 """
 
 import math
@@ -142,6 +143,69 @@ def _check_square(attention: Tensor, length: int) -> None:
         )
 
 
+class RoleScorer:
+    """Scores every head for several roles on several sequences of one length.
+
+    The targets are worked out once and hold for all layers.
+
+    Args:
+        roles: of `MEASURED_ROLES`.
+        sequences: token ids, n of them each, BOS included where the model is given one.
+        special_ids: as in `role_target`.
+
+    Attributes:
+        targets: each role's targets, one a sequence.
+
+    Raises:
+        ValueError: a role has no score, or the sequences differ in length.
+    """
+
+    def __init__(
+        self, roles: Sequence[str], sequences: Sequence[Sequence[int]], special_ids: Collection[int] = ()
+    ) -> None:
+        lengths = sorted({len(tokens) for tokens in sequences})
+        if len(lengths) != 1:
+            raise ValueError(f"the sequences must have one length. Got {lengths}.")
+        self._shape = (len(sequences), lengths[0])
+        self.targets = {
+            role: tuple(role_target(role, tokens, special_ids) for tokens in sequences) for role in roles
+        }
+        # Bool [sequence, role, query * key] and int [sequence, role].
+        by_sequence = list(zip(*self.targets.values(), strict=True))
+        self._masks = torch.stack([torch.stack([one.mask.flatten() for one in row]) for row in by_sequence])
+        self._rows = torch.tensor([[one.rows for one in row] for row in by_sequence])
+
+    def scores(self, attention: Tensor) -> dict[str, Tensor]:
+        """The score of every head for each role.
+
+        Args:
+            attention: probabilities [sequence, ..., query, key]; the axes between may be layers, heads, both
+                or none.
+
+        Returns:
+            {role: [sequence, ...]} scores in [0, 1], zeros where the role does not apply to the sequence.
+
+        Raises:
+            ValueError: the patterns do not fit the sequences.
+        """
+        count, n = self._shape
+        if attention.dim() < 3 or (attention.shape[0], *attention.shape[-2:]) != (count, n, n):
+            raise ValueError(
+                f"attention must have shape (sequence, ..., query, key)=({count}, ..., {n}, {n}). "
+                f"Got {tuple(attention.shape)}."
+            )
+        patterns = attention.reshape(count, math.prod(attention.shape[1:-2]), n * n)
+        # One product for all roles reads the patterns once: [sequence, head, role].
+        mass = patterns @ self._masks.to(patterns).transpose(1, 2)
+        table = mass / self._rows.clamp(min=1).to(mass)[:, None]
+        if "diffuse" in self.targets and n >= MIN_TOKENS:
+            table[..., list(self.targets).index("diffuse")] = _normalised_entropy(attention).reshape(
+                count, -1
+            )
+        axes = attention.shape[:-2]
+        return {role: table[..., number].reshape(axes) for number, role in enumerate(self.targets)}
+
+
 def role_score(
     role: str, attention: Tensor, tokens: Sequence[int], special_ids: Collection[int] = ()
 ) -> Tensor:
@@ -160,12 +224,7 @@ def role_score(
         ValueError: the pattern does not fit the tokens, or the role has no score.
     """
     _check_square(attention, len(tokens))
-    target = role_target(role, tokens, special_ids)
-    if not target.applicable:
-        return attention.new_zeros(attention.shape[:-2])
-    if role == "diffuse":
-        return _normalised_entropy(attention)
-    return (attention * target.mask.to(attention)).sum((-2, -1)) / target.rows
+    return RoleScorer([role], [tokens], special_ids).scores(attention[None])[role][0]
 
 
 def _normalised_entropy(attention: Tensor) -> Tensor:

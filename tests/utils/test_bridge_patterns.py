@@ -28,7 +28,13 @@ def test_patterns_equal_the_live_ones(folder: Path) -> None:
     bridge = BridgePatterns(load_model(folder.name, folder))
     # More than one chunk, and more than one length.
     sequences = [*_sequences(CHUNK + 2, 20), *_sequences(3, 9), *_sequences(1, 20)]
-    seen = list(bridge.patterns(sequences))
+    chunks = list(bridge.patterns(sequences))
+    assert all(len(chunk.sequences) <= CHUNK for chunk in chunks)
+    seen = [
+        (tokens, torch.stack([layer[number] for layer in chunk.layers]))
+        for chunk in chunks
+        for number, tokens in enumerate(chunk.sequences)
+    ]
     assert sorted(map(tuple, sequences)) == sorted(tuple(tokens) for tokens, _ in seen)
     for tokens, attention in seen:
         expected = capture(live, tokens).attention
@@ -37,7 +43,22 @@ def test_patterns_equal_the_live_ones(folder: Path) -> None:
         torch.testing.assert_close(attention, expected, atol=1e-5, rtol=0)
 
 
-def test_a_sequence_longer_than_the_context_is_refused(folder: Path) -> None:
+def test_a_sequence_longer_than_the_context_is_refused(tmp_path: Path) -> None:
+    folder = save_tiny_model("gpt2", tmp_path / "tiny")
     bridge = BridgePatterns(load_model(folder.name, folder))
     with pytest.raises(UserFacingError, match="up to 129 tokens"):
         list(bridge.patterns(_sequences(1, 129)))
+
+
+def test_the_bridge_is_as_it_was_after_a_forward_that_was_cut_short(folder: Path) -> None:
+    source = BridgePatterns(load_model(folder.name, folder))
+    [tokens] = _sequences(1, 12)
+    ids = torch.tensor([tokens])
+    before = source.bridge(ids)
+    first, second = (next(iter(source.patterns([tokens]))) for _ in range(2))
+    assert torch.equal(source.bridge(ids), before)
+    assert all(torch.equal(one, other) for one, other in zip(first.layers, second.layers, strict=True))
+    # TransformerLens's own way gives the same patterns.
+    _, cache = source.bridge.run_with_cache(ids)
+    for layer, pattern in enumerate(first.layers):
+        torch.testing.assert_close(pattern, cache["pattern", layer], atol=1e-6, rtol=0)

@@ -11,13 +11,15 @@ from utils.catalog import (
     Catalog,
     catalog_path,
     check_shape,
+    keep_what_stands,
     load_catalog,
     save_catalog,
 )
 from utils.errors import UserFacingError
 from utils.head_detection import CATALOG_FOLDER
 from utils.head_roles import ROLES
-from utils.model_loading import ModelStore, load_model
+from utils.model_loading import load_model
+from utils.model_store import ModelStore
 
 MEASURED = [key for key, role in ROLES.items() if role.measured]
 TABLE = [[0.1, 0.2, 0.9], [0.0, 1.0, 0.5]]
@@ -49,8 +51,10 @@ def catalog_data() -> dict[str, Any]:
                 "seed": 0,
                 "sequences": 50,
                 "device": "cpu",
+                "dtype": "float32",
                 "bos_id": None,
                 "special_ids": [0],
+                "windows": [4, None],
                 "inputs": {"natural": {"sequences": 24, "shortest": 12, "longest": 20}},
                 "thresholds": {key: {"threshold": 0.4, "lower_threshold": 0.25} for key in MEASURED},
                 "versions": {"torch": "2.13.0"},
@@ -125,6 +129,8 @@ DAMAGE = {
     "no scores of a role": _set("all_scores", value={}),
     "head that the model lacks": _set("categories", "induction", "top_heads", 0, "head", value=3),
     "layer that the model lacks": _set("categories", "induction", "top_heads", 0, "layer", value=2),
+    "windows of another model": _set("settings", "windows", value=[4, None, 4]),
+    "a window without a token": _set("settings", "windows", value=[0, None]),
     "negative head": _set("categories", "induction", "top_heads", 0, "head", value=-1),
 }
 
@@ -175,3 +181,17 @@ def test_every_bundled_model_has_its_catalog() -> None:
         assert set(catalog.categories) == set(ROLES)
         assert catalog.settings.bos_id == loaded.bos_id
         assert set(catalog.settings.special_ids) == loaded.special_ids
+
+
+def test_an_unchanged_catalog_keeps_its_date_and_rankings(tmp_path: Path) -> None:
+    ranked = {"rankings": {"qrhead": [{"method": "qrhead"}]}, "analysis_date": "2025-01-01"}
+    earlier = Catalog.model_validate(catalog_data()).model_copy(update=ranked)
+    again = earlier.model_copy(update={"rankings": {"qrhead": []}, "analysis_date": "2026-01-01"})
+    assert keep_what_stands(again, tmp_path) == (again, "")
+    save_catalog(earlier, tmp_path)
+    assert keep_what_stands(again, tmp_path) == (earlier, "")
+    # With other scores the rankings no longer hold.
+    scores = {**again.all_scores, "diffuse": [[0.5] * again.num_heads] * again.num_layers}
+    other = again.model_copy(update={"all_scores": scores})
+    kept, lost = keep_what_stands(other, tmp_path)
+    assert kept == other and "rankings are dropped" in lost

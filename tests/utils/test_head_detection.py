@@ -382,6 +382,25 @@ def test_special_ids_are_the_catalogs_unless_given(tmp_path: Path) -> None:
     assert pairs("without", special_ids=[BOS]) == ((5, 2),)
 
 
+def test_windows_are_the_catalogs_unless_given(tmp_path: Path) -> None:
+    listed = {"previous_token": [(Head(0, 1), 0.9), (Head(1, 1), 0.8)]}
+    write_catalog(tmp_path, "windowed", 2, 3, listed, windows=(4, None))
+    write_catalog(tmp_path, "whole", 2, 3, listed)
+    data = activation_data(PLAIN)
+
+    def chances(name: str, **more: Any) -> list[float]:
+        summary = get_active_head_summary(data | more, name, tmp_path)["previous_token"]
+        return [entry["chance"] for entry in summary]
+
+    near, far = chance_level("previous_token", PLAIN, window=4), chance_level("previous_token", PLAIN)
+    assert near > far + 0.05
+    assert chances("windowed") == [near, far]
+    assert chances("whole") == chances("windowed", windows=None) == [far, far]
+    assert chances("whole", windows=[None, 4]) == [far, near]
+    with pytest.raises(ValueError, match=r"one entry a layer, 2\. Got 3"):
+        chances("whole", windows=[4, 4, 4])
+
+
 def test_the_catalog_comes_as_plain_data(catalogs: Path) -> None:
     data = load_head_categories(NAME, catalogs)
     assert data["model_name"] == NAME and data["num_layers"] == 2

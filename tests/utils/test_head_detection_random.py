@@ -10,7 +10,8 @@ from utils.attention_capture import capture
 from utils.catalog import Catalog, load_catalog
 from utils.head_detection import CATALOG_FOLDER, summarize_heads
 from utils.head_roles import ROLES
-from utils.model_loading import BUNDLED, ModelStore
+from utils.model_sources import BUNDLED
+from utils.model_store import ModelStore
 from utils.prompts import tokenize_prompt
 from utils.random_heads import LOGIT_STDS, MOST_ACTIVE, RANDOM_HEADS, random_head_patterns
 

@@ -15,13 +15,13 @@ from utils.head_facts import (
     interesting_head,
     lookalike_sentence,
     marked_pairs,
-    resting,
     role_facts,
     token_of_text,
 )
 from utils.heads import Head
 from utils.live_analysis import LiveAnalysis, LiveService
-from utils.model_loading import LoadedModel, ModelStore
+from utils.model_loading import LoadedModel
+from utils.model_store import ModelStore
 from utils.prompts import TokenizedPrompt, tokenize_prompt
 from utils.role_scores import MEASURED_ROLES
 
@@ -127,12 +127,6 @@ def test_a_role_that_does_not_apply_has_no_live_score(service: LiveService) -> N
     assert all(fact.live is None for fact in role_facts(service.analyze(MODEL, "a"), Head(0, 0)))
 
 
-def test_resting_is_the_share_of_the_first_token(analysis: LiveAnalysis, service: LiveService) -> None:
-    expected = float(analysis.attention[2, 3, 2:, 0].mean())
-    assert resting(analysis, Head(2, 3)) == pytest.approx(expected)
-    assert resting(service.analyze(MODEL, "a"), Head(0, 0)) == 0
-
-
 def test_pairs_are_marked_where_the_head_is_active(analysis: LiveAnalysis) -> None:
     head = Head(1, 2)
     assert marked_pairs(with_active(analysis), head) == ((), "")
@@ -190,7 +184,6 @@ def test_nothing_of_it_changes_the_analysis(analysis: LiveAnalysis) -> None:
     for head in (Head(0, 0), Head(1, 2)):
         role_facts(analysis, head)
         marked_pairs(analysis, head)
-        resting(analysis, head)
     cell_roles(analysis)
     interesting_head(analysis)
     assert torch.equal(before, analysis.attention)

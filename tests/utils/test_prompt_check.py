@@ -5,6 +5,7 @@ from torch import Tensor
 from utils.heads import Head
 from utils.prompt_check import SUGGESTED_PROMPTS, RunPrompt, beyond_luck, choose_prompts, luck, waking_heads
 from utils.random_heads import MOST_ACTIVE
+from utils.role_scores import role_target
 
 LONG_REPEAT = [0, *range(10, 22), *range(10, 22)]
 FIRST, SECOND = Head(0, 0), Head(0, 1)
@@ -67,6 +68,27 @@ def test_a_prompt_on_which_luck_is_enough_is_not_suggested() -> None:
 def test_spread_out_random_heads_are_diffuse_and_no_argument_against_a_prompt() -> None:
     assert luck("diffuse", LONG_REPEAT) > 0.9
     assert beyond_luck("diffuse", LONG_REPEAT)
+
+
+def test_luck_is_another_in_a_windowed_layer() -> None:
+    # Within a window a row's weights are few and large; what lies further back cannot be hit at all.
+    tokens = [0, *range(10, 34)]
+    assert luck("previous_token", tokens, window=3) > 5 * luck("previous_token", tokens)
+    assert luck("duplicate_token", LONG_REPEAT, window=3) == 0 < luck("duplicate_token", LONG_REPEAT)
+    assert luck("previous_token", tokens, window=len(tokens)) == luck("previous_token", tokens)
+
+
+def test_a_prompt_is_tried_with_the_windows_of_the_listed_heads() -> None:
+    tokens = [0, 5, 4, 4, 3, 3, 3, 2, 1, 5, 5, 2]
+    assert beyond_luck("induction", tokens) and beyond_luck("induction", tokens, windows=(None, 12, 1000))
+    assert not beyond_luck("induction", tokens, windows=(None, 6))
+    # A head that looks at each target, and at the first token where there is none.
+    targets = role_target("induction", tokens).mask.float()
+    targets[targets.sum(-1) == 0, 0] = 1
+    prompts = [RunPrompt("a", tokens, (targets / targets.sum(-1, keepdim=True))[None, None])]
+    assert waking_heads("induction", [(FIRST, 0.5)], prompts[0], windows=[6]) == [FIRST]
+    assert choose_prompts("induction", [(FIRST, 0.5)], prompts) == ["a"]
+    assert choose_prompts("induction", [(FIRST, 0.5)], prompts, windows=[6]) == []
 
 
 @pytest.mark.parametrize("seed", [0, 1])

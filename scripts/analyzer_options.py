@@ -1,0 +1,118 @@
+"""The options of `analyze_heads.py`. Nothing here needs torch, but for a device other than the CPU."""
+
+import argparse
+import re
+from pathlib import Path
+
+OUTPUT = Path(__file__).resolve().parents[1] / "head_categories"
+_DEVICE = re.compile(r"(cpu|cuda(:\d{1,3})?|mps)")
+_DTYPES = ("float32", "bfloat16", "float16")
+
+
+def _positive(text: str) -> int:
+    number = int(text) if re.fullmatch(r"\d{1,6}", text) else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1. Got '{text}'.")
+    return number
+
+
+def _name(text: str) -> str:
+    # It names a file; "/" becomes "--" there.
+    if not re.fullmatch(r"[^\x00-\x1f\\:*?\"<>|]{1,150}", text) or not text.strip(" ./"):
+        raise argparse.ArgumentTypeError(f"is no name for a catalog: '{text[:150]}'.")
+    return text
+
+
+def _device(text: str) -> str:
+    if not _DEVICE.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"must be cpu, cuda, cuda:1 (and so on) or mps. Got '{text}'.")
+    return text
+
+
+def build_parser(description: str) -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        metavar="NAME_OR_DIR",
+        help="a bundled model, the folder of a model in Hugging Face layout, or a model's name on the hub "
+        "(gpt2, EleutherAI/pythia-70m); repeat it for several",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=OUTPUT,
+        metavar="DIR",
+        help="folder for the catalogs (default: head_categories/)",
+    )
+    parser.add_argument(
+        "--name", type=_name, help="the model's name in its catalog (default: its folder's); for one --model"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random test inputs (default: 0)")
+    parser.add_argument(
+        "--sequences",
+        type=_positive,
+        default=50,
+        metavar="N",
+        help="sequences in each random set of test inputs (default: 50)",
+    )
+    parser.add_argument(
+        "--device",
+        type=_device,
+        default="cpu",
+        help="where the model runs: cpu, cuda, cuda:1, mps (default: cpu)",
+    )
+    parser.add_argument(
+        "--dtype", choices=_DTYPES, default="float32", help="numbers that the model computes in, on a GPU"
+    )
+    parser.add_argument(
+        "--progress-json",
+        action="store_true",
+        help="for one --model: tell the progress on stdout, one JSON object a line: what, done, total; at "
+        "the end catalog (its path), or error and remedy",
+    )
+    other = parser.add_argument_group("instead of writing catalogs").add_mutually_exclusive_group()
+    other.add_argument(
+        "--compare-detect-head",
+        action="store_true",
+        help="print for each role the largest difference between our scores and those of TransformerLens's "
+        "detect_head (mul, rescaled to our query positions) on repeated sequences that come back from their "
+        "text; status 1 where one is above 1e-6",
+    )
+    other.add_argument(
+        "--check",
+        nargs="*",
+        type=Path,
+        metavar="FILE_OR_DIR",
+        help="check catalogs (default: head_categories/): a line for each that is right, and one on stderr "
+        "for each thing that is wrong, with status 1",
+    )
+    return parser
+
+
+def check_arguments(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """End with usage and status 2 where options do not go together or the machine lacks the device."""
+    models = arguments.model or []
+    if arguments.check is not None:
+        if models or arguments.progress_json:
+            parser.error("argument --check: goes with no model")
+        return
+    if arguments.compare_detect_head and (arguments.progress_json or arguments.name):
+        parser.error("argument --compare-detect-head: goes with neither --progress-json nor --name")
+    if not models:
+        parser.error("the following arguments are required: --model")
+    for option, given in (("--name", arguments.name), ("--progress-json", arguments.progress_json)):
+        if given and len(models) != 1:
+            parser.error(f"argument {option}: goes with one --model")
+    if (arguments.device, arguments.dtype) != ("cpu", "float32"):
+        # That much needs torch to be known.
+        from utils.devices import check_device
+        from utils.errors import UserFacingError
+
+        try:
+            check_device(arguments.device, arguments.dtype)
+        except UserFacingError as error:
+            parser.error(f"argument --device: {error}")
