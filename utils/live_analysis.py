@@ -9,19 +9,26 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from cachetools import LRUCache
 from torch import Tensor
 
+from utils.ablation import AblationMode, check_mode
 from utils.attention_capture import capture
 from utils.catalog import Catalog, catalog_path, check_shape, load_catalog
 from utils.errors import UserFacingError
 from utils.head_detection import CATALOG_FOLDER, summarize_heads
 from utils.heads import Head
-from utils.model_loading import LoadedModel, ModelStore
+from utils.model_loading import LoadedModel
+from utils.model_store import ModelStore
+from utils.pinnable_cache import PinnableCache
 from utils.prompts import MAX_TOKENS, TokenizedPrompt, tokenize_prompt
 from utils.role_scores import MEASURED_ROLES, role_score
 
 CACHE_BYTES = 256 * 2**20
+# For each of the three caches: what the presets may keep besides.
+PINNED_BYTES = 64 * 2**20
+
+# Model, token ids, heads off, what is put in their place.
+_PredictionKey = tuple[str, tuple[int, ...], frozenset[Head], AblationMode]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +75,19 @@ class LiveService:
         self.store = store
         self.catalog_folder = catalog_folder
         self.max_tokens = max_tokens
-        self._analyses: LRUCache[tuple[str, str, int | None], LiveAnalysis] = LRUCache(CACHE_BYTES, _size)
-        self._predictions: LRUCache[tuple[str, tuple[int, ...], frozenset[Head]], Tensor] = LRUCache(
-            CACHE_BYTES // 4, lambda logits: logits.nbytes
+        self._analyses: PinnableCache[tuple[str, str, int | None], LiveAnalysis] = PinnableCache(
+            CACHE_BYTES, _size, PINNED_BYTES
+        )
+        # Logits of the last position, and of all: 256 positions of a large vocabulary take 50 to 150 MB.
+        self._predictions: PinnableCache[_PredictionKey, Tensor] = PinnableCache(
+            CACHE_BYTES // 4, lambda t: t.nbytes, PINNED_BYTES
+        )
+        self._positions: PinnableCache[_PredictionKey, Tensor] = PinnableCache(
+            CACHE_BYTES, lambda t: t.nbytes, PINNED_BYTES
         )
         self._catalogs: dict[str, tuple[int | None, Catalog | None, str]] = {}
         self._guard = threading.Lock()
+        store.when_dropped(self._let_go)
 
     def tokenize(self, model: str, text: str) -> TokenizedPrompt:
         """Tokens of a prompt on a model, checked.
@@ -102,35 +116,117 @@ class LiveService:
             if kept is not None:
                 return kept
             analysis = _analyze(loaded, prompt, catalog, problem)
-            # The cache refuses what is larger than all of it.
-            if _size(analysis) <= CACHE_BYTES:
+            # The cache refuses what is larger than all of it; nor is a model kept that the store has dropped.
+            if _size(analysis) <= CACHE_BYTES and self.store.is_loaded(model):
                 with self._guard:
                     self._analyses[key] = analysis
         return analysis
+
+    def _let_go(self, model: str) -> None:
+        """Forget the analyses of a model that the store has dropped: each holds the model itself."""
+        with self._guard:
+            for key in [key for key in self._analyses if key[0] == model]:
+                del self._analyses[key]
 
     def _kept(self, key: tuple[str, str, int | None]) -> LiveAnalysis | None:
         with self._guard:
             return self._analyses.get(key)
 
-    def next_token_logits(self, model: str, text: str, ablated: Collection[Head]) -> Tensor:
-        """Logits [vocab] of the last position with the heads `ablated` switched off (zero ablation).
+    def next_token_logits(
+        self, model: str, text: str, ablated: Collection[Head], mode: AblationMode = "zero"
+    ) -> Tensor:
+        """Logits [vocab] of the last position with the heads `ablated` switched off, as `mode` says.
 
         Raises:
-            UserFacingError: as `tokenize`, or a head that the model does not have.
+            UserFacingError: as `tokenize`, a head that the model does not have, or no such mode.
         """
+        check_mode(mode)
         loaded = self.store.get(model)
         prompt = tokenize_prompt(loaded, text, self.max_tokens)
         off = frozenset(ablated)
         if not off:
             return self.analyze(model, text).logits
-        key = (model, prompt.ids, off)
+        key = (model, prompt.ids, off, mode)
         with self._guard:
             if key in self._predictions:
                 return self._predictions[key]
-        logits = capture(loaded, prompt.ids, off).logits[-1].clone()
-        with self._guard:
-            self._predictions[key] = logits
+        logits = capture(loaded, prompt.ids, off, mode).logits[-1].clone()
+        self._keep(self._predictions, key, logits)
         return logits
+
+    def position_logits(
+        self, model: str, text: str, ablated: Collection[Head] = (), mode: AblationMode = "zero"
+    ) -> Tensor:
+        """Logits [position, vocab] of all positions with the heads `ablated` switched off, as `mode` says.
+
+        Shared with whoever asks for the same: do not change them in place.
+
+        Raises:
+            UserFacingError: as `next_token_logits`.
+        """
+        check_mode(mode)
+        loaded = self.store.get(model)
+        prompt = tokenize_prompt(loaded, text, self.max_tokens)
+        off = frozenset(ablated)
+        key = (model, prompt.ids, off, mode if off else "zero")
+        with self._guard:
+            if key in self._positions:
+                return self._positions[key]
+        # As in `analyze`: of those who ask at once the first computes.
+        with loaded.lock:
+            with self._guard:
+                if key in self._positions:
+                    return self._positions[key]
+            logits = capture(loaded, prompt.ids, off, mode).logits
+            self._keep(self._positions, key, logits)
+        return logits
+
+    def pin(
+        self,
+        model: str,
+        text: str,
+        ablated: Collection[Head] = (),
+        mode: AblationMode = "zero",
+        positions: bool = False,
+    ) -> bool:
+        """Compute what the page shows for this and keep it for good, so that showing it costs no forward.
+
+        Args:
+            model: the model's name.
+            text: the prompt.
+            ablated: the heads that are off.
+            mode: what is put in their place.
+            positions: also keep the predictions at all positions, clean and ablated.
+
+        Returns:
+            Whether there was room for all of it; what there was no room for may be pushed out by later use.
+
+        Raises:
+            UserFacingError: as `next_token_logits`.
+        """
+        analysis = self.analyze(model, text)
+        off, ids = frozenset(ablated), analysis.prompt.ids
+        changed = self._catalog(analysis.loaded)[0]
+        with self._guard:
+            fits = self._analyses.pin((analysis.loaded.name, text, changed), analysis)
+        for heads in {frozenset[Head](), off}:
+            if heads:
+                logits = self.next_token_logits(model, text, heads, mode)
+                with self._guard:
+                    fits &= self._predictions.pin((model, ids, heads, mode), logits)
+            if positions:
+                logits = self.position_logits(model, text, heads, mode)
+                with self._guard:
+                    fits &= self._positions.pin((model, ids, heads, mode if heads else "zero"), logits)
+        return fits
+
+    def _keep(
+        self, cache: PinnableCache[_PredictionKey, Tensor], key: _PredictionKey, logits: Tensor
+    ) -> None:
+        # A cache refuses what is larger than all of it.
+        if logits.nbytes <= cache.maxsize:
+            with self._guard:
+                cache[key] = logits
 
     def catalog(self, model: str) -> Catalog | None:
         """The catalog of a model, None where there is none that can be used.

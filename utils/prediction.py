@@ -48,9 +48,9 @@ class Comparison:
     Attributes:
         rows: the clean top k in order, then tokens that are in the ablated top k alone.
         watched: the token that the user watches.
-        logit_difference: clean and ablated logit of the watched token minus that of the best other clean
-            token (`rival`).
-        rival: the likeliest token besides the watched one, all heads on.
+        logit_difference: clean and ablated logit of the watched token minus that of `rival`.
+        rival: the token to compare with; the likeliest besides the watched one, all heads on, where none
+            was named.
         kl: Kullback-Leibler divergence of the ablated from the clean distribution, KL(clean || ablated),
             nats.
     """
@@ -72,23 +72,27 @@ class Comparison:
         return min(self.rows, key=lambda row: row.ablated_rank)
 
 
-def compare(clean: Tensor, ablated: Tensor, watched: int | None = None) -> Comparison:
+def compare(
+    clean: Tensor, ablated: Tensor, watched: int | None = None, against: int | None = None
+) -> Comparison:
     """Compare two next-token distributions.
 
     Args:
         clean: logits [vocab].
         ablated: logits [vocab]; the same as `clean` when nothing is off.
         watched: token id to watch, default the likeliest one.
+        against: token id of the logit difference's other side, default the likeliest besides `watched`.
 
     Raises:
-        ValueError: shapes that differ, or a watched token outside the vocabulary.
+        ValueError: shapes that differ, or a token outside the vocabulary.
     """
     if clean.shape != ablated.shape or clean.dim() != 1:
         raise ValueError(
             f"both logits must have shape (vocab,). Got {tuple(clean.shape)} and {tuple(ablated.shape)}."
         )
-    if watched is not None and not 0 <= watched < len(clean):
-        raise ValueError(f"watched must be in [0, {len(clean)}). Got {watched}.")
+    for name, token in (("watched", watched), ("against", against)):
+        if token is not None and not 0 <= token < len(clean):
+            raise ValueError(f"{name} must be in [0, {len(clean)}). Got {token}.")
     clean_log, ablated_log = clean.double().log_softmax(-1), ablated.double().log_softmax(-1)
     order, ablated_order = (
         logits.argsort(descending=True, stable=True) for logits in (clean_log, ablated_log)
@@ -110,6 +114,8 @@ def compare(clean: Tensor, ablated: Tensor, watched: int | None = None) -> Compa
     newcomers = [token for token in ablated_order[:TOP_K].tolist() if token not in top][:MAX_NEWCOMERS]
     chosen = top[0] if watched is None else watched
     rival = next(token for token in order[:2].tolist() if token != chosen)
+    if against is not None and against != chosen:
+        rival = against
     return Comparison(
         rows=tuple(change(token) for token in top + newcomers),
         watched=change(chosen),

@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,9 +10,10 @@ import pytest
 import pyvene as pv
 import torch
 
-from utils.ablation import forward, zero_ablation
+from utils.ablation import ABLATION_MODES, AblationMode, forward, forward_rows, interventions
 from utils.errors import UserFacingError
 from utils.heads import Head
+from utils.mean_activations import mean_head_outputs
 from utils.model_families import output_projection
 from utils.model_loading import LoadedModel
 
@@ -56,6 +57,38 @@ def heads_zeroed_by_hand(loaded: LoadedModel, heads: Collection[Head]) -> Iterat
             handle.remove()
 
 
+@contextmanager
+def heads_put_by_hand(
+    loaded: LoadedModel, heads_by_row: list[list[Head]], values: torch.Tensor
+) -> Iterator[None]:
+    """Pre-hooks that write `values` [layer, head, d_head] into the slices of each row's own heads."""
+    width = loaded.geometry.head_dim
+    handles = []
+    for layer in range(loaded.geometry.n_layers):
+
+        def put(module: torch.nn.Module, args: tuple[Any, ...], layer: int = layer) -> tuple[torch.Tensor]:
+            value = args[0].clone()
+            for row, heads in enumerate(heads_by_row):
+                for head in heads:
+                    if head.layer == layer:
+                        place = slice(head.head * width, (head.head + 1) * width)
+                        value[row, :, place] = values[layer, head.head]
+            return (value,)
+
+        projection = output_projection(loaded.model, loaded.family, layer)
+        handles.append(projection.register_forward_pre_hook(put))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def constants(loaded: LoadedModel, mode: AblationMode) -> torch.Tensor:
+    means = mean_head_outputs(loaded)
+    return means if mode == "mean" else torch.zeros_like(means)
+
+
 def by_hand(loaded: LoadedModel, heads: Collection[Head], **inputs: Any) -> Any:
     with torch.inference_mode(), heads_zeroed_by_hand(loaded, heads):
         return loaded.model(**inputs)
@@ -84,6 +117,76 @@ def test_ablation_equals_a_hand_written_hook(loaded: LoadedModel, heads: list[He
         # Layers up to the first ablated one see the same input as before.
         if layer <= min(head.layer for head in heads):
             assert torch.equal(pattern, plain.attentions[layer])
+
+
+@pytest.mark.parametrize("heads", SETS.values(), ids=SETS.keys())
+def test_mean_ablation_equals_a_hand_written_hook(loaded: LoadedModel, heads: list[Head]) -> None:
+    with torch.inference_mode(), heads_put_by_hand(loaded, [heads, heads], mean_head_outputs(loaded)):
+        expected = loaded.model(input_ids=IDS, output_attentions=True)
+    ours = forward(loaded, {"input_ids": IDS, "output_attentions": True}, heads, "mean")
+    zeroed = forward(loaded, {"input_ids": IDS}, heads)
+    assert (expected.logits - zeroed.logits).abs().max() > 0.01  # else zero would do as well
+    assert_same(ours.logits, expected.logits)
+    for pattern, wanted in zip(ours.attentions, expected.attentions, strict=True):
+        assert_same(pattern, wanted)
+
+
+# Rows with heads in other layers than each other, with unlike many heads, and with none.
+ROWS = [
+    [],
+    [Head(1, 2)],
+    [Head(2, 0), Head(0, 3)],
+    [Head(0, 0), Head(0, 1), Head(0, 2), Head(0, 3)],
+    [Head(1, 2), Head(1, 0), Head(2, 3)],
+]
+
+
+@pytest.mark.parametrize("mode", ABLATION_MODES)
+def test_each_row_has_its_own_heads_off(loaded: LoadedModel, mode: AblationMode) -> None:
+    ids = IDS[[0, 1, 0, 1, 0]]
+    values = constants(loaded, mode)
+    with torch.inference_mode(), heads_put_by_hand(loaded, ROWS, values):
+        expected = loaded.model(input_ids=ids, output_attentions=True)
+    ours = forward_rows(loaded, ids, ROWS, mode, output_attentions=True)
+    assert_same(ours.logits, expected.logits)
+    for pattern, wanted in zip(ours.attentions, expected.attentions, strict=True):
+        assert_same(pattern, wanted)
+    seen = []
+    for row, heads in enumerate(ROWS):
+        alone = forward(loaded, {"input_ids": ids[row : row + 1]}, heads, mode).logits[0]
+        torch.testing.assert_close(ours.logits[row], alone, rtol=0, atol=1e-5)
+        seen.append(alone)
+    assert all(
+        (one - other).abs().max() > 0.01
+        for one, other in itertools.combinations([seen[0], seen[2], seen[4]], 2)
+    )
+
+
+@pytest.mark.parametrize("mode", ABLATION_MODES)
+def test_a_row_without_heads_is_the_plain_row_whatever_the_others_do(
+    loaded: LoadedModel, mode: AblationMode
+) -> None:
+    ids = IDS[[0, 0, 1]]
+    plain = by_hand(loaded, [], input_ids=ids, output_attentions=True)
+    ours = forward_rows(
+        loaded, ids, [[Head(0, 1), Head(2, 2)], [], [Head(1, 1)]], mode, output_attentions=True
+    )
+    assert torch.equal(ours.logits[1], plain.logits[1])
+    assert (ours.logits[0] - plain.logits[0]).abs().max() > 1e-3
+    empty = forward_rows(loaded, ids, [[], [], []], mode)
+    assert torch.equal(empty.logits, plain.logits)
+
+
+def test_as_many_sets_as_rows_are_wanted(loaded: LoadedModel) -> None:
+    with pytest.raises(ValueError, match="one set a row, 2"):
+        forward_rows(loaded, IDS, [[Head(0, 0)]])
+    with pytest.raises(UserFacingError, match=f"not a head of {loaded.name}"):
+        forward_rows(loaded, IDS, [[], [Head(0, 99)]])
+
+
+def test_a_mode_that_does_not_exist_is_refused(loaded: LoadedModel) -> None:
+    with pytest.raises(UserFacingError, match=r"'half' is not a way .* zero, mean"):
+        forward(loaded, {"input_ids": IDS}, [Head(0, 0)], "half")  # pyright: ignore[reportArgumentType]
 
 
 def test_every_single_head_and_every_whole_layer(loaded: LoadedModel) -> None:
@@ -124,12 +227,14 @@ def test_with_no_heads_it_is_the_plain_forward(loaded: LoadedModel) -> None:
     assert all(torch.equal(a, b) for a, b in zip(ours.attentions, plain.attentions, strict=True))
 
 
-def test_the_model_is_bit_for_bit_the_old_one_after_a_hundred_ablations(loaded: LoadedModel) -> None:
+def test_the_model_is_bit_for_bit_the_old_one_after_many_ablations(loaded: LoadedModel) -> None:
     plain = by_hand(loaded, [], input_ids=IDS, output_attentions=True)
     weights = {name: value.clone() for name, value in loaded.model.state_dict().items()}
     hooks = hooks_of(loaded.model)
-    for step in range(100):
-        forward(loaded, {"input_ids": IDS}, [Head(step % 3, step % 4), Head((step + 1) % 3, step % 2)])
+    for step in range(100 if loaded.family.model_type in ("gpt2", "llama") else 25):
+        heads = [Head(step % 3, step % 4), Head((step + 1) % 3, step % 2)]
+        forward(loaded, {"input_ids": IDS}, heads, ABLATION_MODES[step % 2])
+        forward_rows(loaded, IDS, [heads, heads[:1]], ABLATION_MODES[step % 2])
     after = by_hand(loaded, [], input_ids=IDS, output_attentions=True)
     assert torch.equal(after.logits, plain.logits)
     assert len(after.attentions) == loaded.geometry.n_layers
@@ -192,7 +297,11 @@ def test_input_ids_need_not_come_first_and_the_inputs_are_not_changed(loaded: Lo
     assert list(inputs) == ["logits_to_keep", "input_ids"]
 
 
-def test_threads_at_once_get_their_own_results(loaded: LoadedModel) -> None:
+@pytest.mark.parametrize("model_type", ["gpt2", "gemma2"])
+def test_threads_at_once_get_their_own_results(
+    model_type: str, tiny_model: Callable[[str], LoadedModel]
+) -> None:
+    loaded = tiny_model(model_type)
     questions = [[], [Head(0, 1)], [Head(1, 3), Head(2, 0)], [Head(2, 2)]]
     expected = [by_hand(loaded, heads, input_ids=IDS).logits for heads in questions]
     wrong: list[str] = []
@@ -222,15 +331,15 @@ def test_a_head_that_the_model_does_not_have_is_refused(loaded: LoadedModel, hea
 
 
 def test_configuration_has_one_entry_a_layer_and_a_row_a_sequence() -> None:
-    config, locations = zero_ablation([Head(2, 1), Head(0, 3), Head(0, 1), Head(0, 3)], batch=2)
+    config, locations = interventions([[Head(2, 1), Head(0, 3), Head(0, 1), Head(0, 3)]] * 2)
     assert [entry["layer"] for entry in config] == [0, 2]
     assert locations == {"sources->base": (None, [[[1, 3], [1, 3]], [[1], [1]]])}
-    assert zero_ablation([], batch=2) == ([], None)
+    assert interventions([[], []]) == ([], None)
 
 
 def test_pyvene_as_shipped_removes_the_hooks_of_others(tiny_gpt2: LoadedModel) -> None:
     # Why OwnHooksIntervenable exists. When this fails PyVene has been mended and the class can go.
-    config, locations = zero_ablation([Head(0, 0)], batch=2)
+    config, locations = interventions([[Head(0, 0)]] * 2)
     calls: list[int] = []
     with tiny_gpt2.lock, torch.inference_mode():
         before = [(m, dict(m._forward_hooks), dict(m._forward_pre_hooks)) for m in tiny_gpt2.model.modules()]

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,13 @@ from torch import Tensor
 
 from tests.catalogs import write_catalog
 from utils import live_analysis
+from utils.ablation import ABLATION_MODES, AblationMode
 from utils.attention_capture import capture
 from utils.errors import UserFacingError
 from utils.head_detection import get_active_head_summary
 from utils.heads import Head
 from utils.live_analysis import LiveAnalysis, LiveService
-from utils.model_loading import ModelStore
+from utils.model_store import ModelStore
 from utils.role_scores import MEASURED_ROLES, role_score
 
 TEXT = "The cat sat on the mat. The cat sat on the"
@@ -104,6 +106,51 @@ def test_ablated_and_clean_results_never_mix(service: LiveService) -> None:
     # The order in which heads are named does not matter.
     both = service.next_token_logits(GPT2, TEXT, [Head(2, 3), Head(0, 1)])
     assert torch.equal(both, expected[2])
+
+
+def test_zero_and_mean_ablation_never_mix(service: LiveService) -> None:
+    loaded = service.store.get(GPT2)
+    ids = service.tokenize(GPT2, TEXT).ids
+    heads = {Head(0, 1), Head(1, 2)}
+    expected: dict[AblationMode, Tensor] = {
+        mode: capture(loaded, ids, heads, mode).logits for mode in ABLATION_MODES
+    }
+    assert (expected["zero"][-1] - expected["mean"][-1]).abs().max() > 1e-3
+    for _ in range(2):
+        for mode, logits in expected.items():
+            assert torch.equal(service.next_token_logits(GPT2, TEXT, heads, mode), logits[-1])
+            assert torch.equal(service.position_logits(GPT2, TEXT, heads, mode), logits)
+    for mode in ABLATION_MODES:
+        # With nothing off there is nothing to put anywhere.
+        assert torch.equal(
+            service.next_token_logits(GPT2, TEXT, (), mode), service.analyze(GPT2, TEXT).logits
+        )
+    for ask in (service.next_token_logits, service.position_logits):
+        with pytest.raises(UserFacingError, match="not a way to switch heads off"):
+            ask(GPT2, TEXT, heads, "half")  # pyright: ignore[reportArgumentType]
+
+
+def test_the_logits_of_all_positions(
+    store: ModelStore, catalogs: Path, service: LiveService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = service.store.get(GPT2)
+    ids = service.tokenize(GPT2, TEXT).ids
+    clean = service.position_logits(GPT2, TEXT)
+    assert torch.equal(clean, capture(loaded, ids).logits) and clean.shape[0] == len(ids)
+    assert service.position_logits(GPT2, TEXT) is clean
+    assert service.position_logits(GPT2, TEXT, [], "mean") is clean
+    off = service.position_logits(GPT2, TEXT, [Head(2, 3), Head(0, 1)])
+    assert service.position_logits(GPT2, TEXT, {Head(0, 1), Head(2, 3)}) is off
+    assert torch.equal(off[-1], service.next_token_logits(GPT2, TEXT, {Head(0, 1), Head(2, 3)}))
+    # With room for two results the third pushes the first out; with room for none each is computed anew.
+    for room, kept in ((2, False), (0, False), (3, True)):
+        monkeypatch.setattr(live_analysis, "CACHE_BYTES", room * clean.nbytes + 16)
+        small = LiveService(store, catalogs)
+        first = small.position_logits(GPT2, TEXT)
+        small.position_logits(GPT2, TEXT, {Head(0, 1)})
+        small.position_logits(GPT2, TEXT, {Head(0, 2)})
+        again = small.position_logits(GPT2, TEXT)
+        assert torch.equal(again, clean) and (again is first) == kept
 
 
 def test_models_do_not_share_results(service: LiveService) -> None:
@@ -212,3 +259,14 @@ def test_a_missing_damaged_or_foreign_catalog_is_a_sentence_and_the_rest_works(
 
 def test_catalogs_are_each_models_own(service: LiveService) -> None:
     assert service.analyze(GPT2, TEXT).summary and not service.analyze(LLAMA, TEXT).summary
+
+
+def test_a_model_that_the_store_drops_is_really_freed(tiny_models_folder: Path, catalogs: Path) -> None:
+    service = LiveService(ModelStore([tiny_models_folder], memory_budget=0), catalogs)
+    service.analyze("tiny-gpt2", "The cat sat")
+    service.next_token_logits("tiny-gpt2", "The cat sat", [Head(0, 0)])
+    weight = weakref.ref(next(iter(service.store.get("tiny-gpt2").model.parameters())))
+    assert weight() is not None
+    service.analyze("tiny-llama", "The cat sat")
+    assert weight() is None
+    assert service.analyze("tiny-gpt2", "The cat sat").loaded is service.store.get("tiny-gpt2")

@@ -1,0 +1,140 @@
+"""What switching heads off does to one prediction: four measures, pure functions on logits.
+
+The effect map and the random sets share them with the prediction panel (`prediction.compare`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+MeasureKey = Literal["probability", "log_probability", "logit_difference", "kl"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One way to say how much a prediction changed.
+
+    Attributes:
+        key: its name in results.
+        label: its name for people.
+        meaning: in plain words; the technical term in parentheses.
+        unit: of the numbers, "" for none.
+    """
+
+    key: MeasureKey
+    label: str
+    meaning: str
+    unit: str
+
+
+MEASURES: Mapping[MeasureKey, Measure] = MappingProxyType(
+    {
+        measure.key: measure
+        for measure in (
+            Measure(
+                "probability",
+                "Probability",
+                "how much less or more likely the chosen token gets",
+                "",
+            ),
+            Measure(
+                "log_probability",
+                "Log probability",
+                "the same on a scale where halving counts alike wherever it starts (natural logarithm of the "
+                "probability)",
+                "nats",
+            ),
+            Measure(
+                "logit_difference",
+                "Logit difference",
+                "how far the chosen token is ahead of the other token before probabilities are made of the "
+                "scores (difference of logits)",
+                "",
+            ),
+            Measure(
+                "kl",
+                "Whole prediction (KL)",
+                "how much the prediction changes over all tokens together (Kullback-Leibler divergence of "
+                "the ablated from the clean one); 0 is no change",
+                "nats",
+            ),
+        )
+    }
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """The measures of some predictions; each tensor has one entry a prediction, float64.
+
+    Attributes:
+        probability: of the target.
+        log_probability: its natural logarithm.
+        logit_difference: the target's logit minus the other token's.
+        kl: KL(clean || this prediction), nats; 0 for the clean prediction itself.
+    """
+
+    probability: Tensor
+    log_probability: Tensor
+    logit_difference: Tensor
+    kl: Tensor
+
+    def __getitem__(self, measure: MeasureKey) -> Tensor:
+        return {
+            "probability": self.probability,
+            "log_probability": self.log_probability,
+            "logit_difference": self.logit_difference,
+            "kl": self.kl,
+        }[measure]
+
+
+def values(clean: Tensor, logits: Tensor, target: int, other: int) -> Values:
+    """Measure predictions against the clean one.
+
+    Args:
+        clean: logits [vocab] with all heads on.
+        logits: logits [prediction, vocab].
+        target: the chosen token.
+        other: the token that it is compared with in the logit difference.
+
+    Raises:
+        ValueError: shapes that do not fit, or a token outside the vocabulary.
+    """
+    if clean.dim() != 1 or logits.dim() != 2 or clean.shape[0] != logits.shape[1]:
+        raise ValueError(
+            "logits must have the shapes (vocab,) and (prediction, vocab). "
+            f"Got {tuple(clean.shape)} and {tuple(logits.shape)}."
+        )
+    for token in (target, other):
+        if not 0 <= token < len(clean):
+            raise ValueError(f"a token must be in [0, {len(clean)}). Got {token}.")
+    clean_log = clean.double().log_softmax(-1)
+    logs = logits.double().log_softmax(-1)
+    kl = (clean_log.exp() * (clean_log - logs)).sum(-1)
+    return Values(
+        probability=logs[:, target].exp(),
+        log_probability=logs[:, target].clone(),
+        logit_difference=logits[:, target].double() - logits[:, other].double(),
+        # Rounding can make it a little less than nothing.
+        kl=kl.clamp(min=0),
+    )
+
+
+def rival_of(clean: Tensor, target: int) -> int:
+    """The likeliest token besides `target` in logits [vocab]."""
+    return next(token for token in clean.topk(2).indices.tolist() if token != target)
+
+
+def join(parts: list[tuple[list[int], Values]]) -> Values:
+    """Values that were measured in pieces, each with its places, put together in order of the places."""
+    order = torch.tensor([place for places, _ in parts for place in places]).argsort()
+    return Values(
+        *(
+            torch.cat([part[key] for _, part in parts])[order]
+            for key in ("probability", "log_probability", "logit_difference", "kl")
+        )
+    )
