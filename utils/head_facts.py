@@ -10,7 +10,7 @@ from utils.heads import Head
 from utils.live_analysis import LiveAnalysis
 from utils.model_loading import LoadedModel
 from utils.prompts import TokenizedPrompt
-from utils.role_scores import MEASURED_ROLES, resting_share
+from utils.role_scores import MEASURED_ROLES
 
 # On a first visit the head of the first of these roles that is active is shown: the more telling role comes
 # first.
@@ -109,11 +109,6 @@ def role_facts(analysis: LiveAnalysis, head: Head) -> list[RoleFact]:
             )
         )
     return facts
-
-
-def resting(analysis: LiveAnalysis, head: Head) -> float:
-    """How much of the head's attention rests on the first token."""
-    return float(resting_share(analysis.attention[head.layer, head.head]))
 
 
 def marked_pairs(analysis: LiveAnalysis, head: Head) -> tuple[tuple[tuple[int, int], ...], str]:
