@@ -8,6 +8,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from utils.heads import Head
+from utils.training_history import Scaffold
 
 VOCABULARY = 4096
 EMBEDDING_DEVIATION = 0.05
@@ -76,6 +77,16 @@ class Recipe:
         """The stage in force after so many tokens."""
         share = tokens_done / self.tokens
         return next((stage for stage in self.stages if share < stage.until), self.stages[-1])
+
+    @property
+    def scaffolds(self) -> tuple[Scaffold, ...]:
+        """Where a scaffold stands, in tokens, and which heads it points at their targets."""
+        starts = (0.0, *(stage.until for stage in self.stages))
+        return tuple(
+            Scaffold(round(start * self.tokens), round(stage.until * self.tokens), self.scaffold_heads)
+            for start, stage in zip(starts, self.stages, strict=False)
+            if stage.scaffold
+        )
 
 
 def sinusoids(positions: int, width: int) -> torch.Tensor:

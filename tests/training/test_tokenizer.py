@@ -16,7 +16,7 @@ from training.tokenizer import (
     token_ids,
     train_tokenizer,
 )
-from utils.model_loading import BUNDLED
+from utils.model_sources import BUNDLED
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, text: str) -> list[str]:
