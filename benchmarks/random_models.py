@@ -1,0 +1,45 @@
+"""A random model to measure on: nothing has to be fetched, and its shape is chosen."""
+
+from pathlib import Path
+
+import torch
+from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+from utils.model_sources import BUNDLED, FIRST_MODEL
+
+# GPT-2's.
+VOCABULARY = 50257
+
+
+def save_random_gpt2(
+    folder: Path, layers: int = 12, heads: int = 12, width: int = 768, context: int = 1024
+) -> Path:
+    """Save a GPT-2 with random weights, GPT-2 small's shape by default, and a bundled model's tokenizer.
+
+    Args:
+        folder: made where it is missing.
+        layers: how many.
+        heads: in each layer.
+        width: of the residual stream, a multiple of `heads`.
+        context: most tokens.
+
+    Returns:
+        The folder.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(BUNDLED / FIRST_MODEL, local_files_only=True)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = GPT2LMHeadModel(
+            GPT2Config(
+                vocab_size=VOCABULARY,
+                n_layer=layers,
+                n_head=heads,
+                n_embd=width,
+                n_positions=context,
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+            )
+        )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
