@@ -6,21 +6,60 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import torch
 import waitress
 from dash import Dash, set_props
 
-from callbacks import live, page_tools
+from callbacks import (
+    analysis_panel,
+    catalog_page,
+    compare_page,
+    continuations_view,
+    effects_view,
+    export_panel,
+    formation_page,
+    live,
+    live_links,
+    next_token_view,
+    page_tools,
+    positions_view,
+    random_sets_panel,
+    routing,
+    words_page,
+)
+from callbacks.catalog_page import CatalogPage
+from callbacks.compare_page import ComparePage
+from callbacks.continuations_view import ContinuationsView
+from callbacks.effects_view import EffectsView
+from callbacks.export_panel import ExportPanel
+from callbacks.formation_page import FormationPage
+from callbacks.guide import Guide
+from callbacks.guide import register as register_guide
+from callbacks.instructor_page import InstructorPage
 from callbacks.live_page import LivePage
+from callbacks.next_token_view import NextTokenView
+from callbacks.positions_view import PositionsView
+from callbacks.random_sets_panel import RandomSetsPanel
+from callbacks.routing import Page
 from callbacks.vendor_route import register_vendor_route
+from callbacks.words_page import WordsPage
 from components import ids
 from components.messages import unexpected
 from components.shell import shell
-from utils.examples import EXAMPLES_FOLDER, FIRST_PROMPT, load_examples
+from training.recipes import RECIPES
+from utils.analysis_jobs import AnalysisJobs
+from utils.devices import DTYPES, check_device
+from utils.errors import UserFacingError
 from utils.head_detection import CATALOG_FOLDER
+from utils.jobs import Jobs
+from utils.lessons import LESSONS_FOLDER, load_lessons
 from utils.live_analysis import LiveService
-from utils.model_loading import BUNDLED, ModelStore
+from utils.model_sources import BUNDLED
+from utils.model_store import ModelStore
+from utils.prepared_presets import PreparedPresets
+from utils.presets import PRESETS_FOLDER, load_presets
 from utils.prompts import MAX_TOKENS, MOST_TOKENS
 
 logger = logging.getLogger(__name__)
@@ -38,14 +77,17 @@ INDEX = """<!DOCTYPE html>
     </head>
     <body>
         {%app_entry%}
-        <footer>
+        <div>
             {%config%}
             {%scripts%}
             {%renderer%}
-        </footer>
+        </div>
     </body>
 </html>
 """
+
+
+PAGES = ("live", "lessons", "catalog", "formation", "compare", "words", "instructor")
 
 
 @dataclass(frozen=True)
@@ -56,19 +98,32 @@ class Settings:
         host: address to serve on.
         port: port to serve on.
         model_dirs: folders with models besides the bundled ones.
-        models: names that may be used; None for all.
-        examples: folder of example prompts.
+        models: names that may be used; None for all in the folders. A name that no folder has is a model of
+            the Hugging Face hub.
+        pages: keys of the pages that may be opened, of `PAGES`; None for all.
+        examples: a folder of presets besides those that come with HeadScope.
+        lessons: a folder of lessons, likewise.
         catalogs: folder of head catalogs.
         max_tokens: most tokens a prompt may have.
+        device: where the models run: "cpu", "cuda", "cuda:1" or "mps".
+        dtype: the numbers they run in: "float32"; on a GPU also "bfloat16" or "float16".
+        memory: bytes that the models that are kept may take together; None for half of what is free.
+        prepare: whether the presets are computed in the background from the start.
     """
 
     host: str = "127.0.0.1"
     port: int = 8050
     model_dirs: tuple[Path, ...] = ()
     models: tuple[str, ...] | None = None
-    examples: Path = EXAMPLES_FOLDER
+    pages: tuple[str, ...] | None = None
+    examples: Path | None = None
+    lessons: Path | None = None
     catalogs: Path = CATALOG_FOLDER
     max_tokens: int = MAX_TOKENS
+    device: str = "cpu"
+    dtype: str = "float32"
+    memory: int | None = None
+    prepare: bool = False
 
 
 def _report_error(error: Exception) -> None:
@@ -83,10 +138,17 @@ def create_app(settings: Settings | None = None) -> Dash:
     What is wrong with the operator's folders is logged and shown; the app goes on with what it has.
     """
     settings = settings or Settings()
-    store = ModelStore((BUNDLED, *settings.model_dirs), settings.models)
+    store = ModelStore(
+        (BUNDLED, *settings.model_dirs),
+        settings.models,
+        device=settings.device,
+        dtype=settings.dtype,
+        memory_budget=settings.memory,
+    )
     service = LiveService(store, settings.catalogs, settings.max_tokens)
-    examples = load_examples(settings.examples)
-    for problem in (*store.problems, *examples.problems):
+    presets = load_presets(*_folders(PRESETS_FOLDER, settings.examples))
+    lessons = load_lessons(*_folders(LESSONS_FOLDER, settings.lessons), presets=presets)
+    for problem in (*store.problems, *presets.problems, *lessons.problems):
         logger.warning("%s", problem)
     app = Dash(
         "headscope",
@@ -96,17 +158,59 @@ def create_app(settings: Settings | None = None) -> Dash:
         on_error=_report_error,
         index_string=INDEX,
         serve_locally=True,
+        # The pages' parts come and go with the address.
+        suppress_callback_exceptions=True,
     )
-    first = examples.examples[0].prompt if examples.examples else FIRST_PROMPT
     # A folder's path is the operator's business: the page names what is missing, the log says where.
-    problems = list(examples.problems)
+    problems = [*presets.problems, *lessons.problems]
     if not store.names():
         problems.append("There is no model to use. The operator can add a folder with --model-dir.")
-    app.layout = shell(store.names(), examples.examples, first, settings.max_tokens, problems)
-    live.register(app, LivePage(service, examples.examples))
+    effects = EffectsView(service)
+    random_sets = RandomSetsPanel(service)
+    here = [name for name in store.names() if store.is_here(name)]
+    prepared = PreparedPresets(presets, service, here, also=effects.prepare)
+    guide = Guide(service, prepared, lessons)
+    instructor = InstructorPage(prepared, lessons)
+    live_page = LivePage(service, guide, problems)
+    catalog = CatalogPage(service, locked=settings.models is not None)
+    formation = FormationPage(store, {name: recipe.scaffolds for name, recipe in RECIPES.items()})
+    comparing = ComparePage(service)
+    pages = (
+        Page("live", "/", "Live", live_page.layout),
+        Page("lessons", "/lessons", "Lessons", instructor.lessons_layout),
+        Page("catalog", "/catalog", "Catalog", catalog.layout),
+        Page("formation", "/formation", "How heads form", formation.layout),
+        Page("compare", "/compare", "Compare", comparing.layout),
+        Page("words", "/words", "Words", WordsPage().layout),
+        Page("instructor", "/instructor", "Instructors", instructor.layout),
+    )
+    # The marks of every page lead to the words, so they are always there.
+    pages = tuple(page for page in pages if settings.pages is None or page.key in (*settings.pages, "words"))
+    app.layout = lambda: shell(uuid4().hex)
+    live.register(app, live_page)
+    register_guide(app, guide)
+    next_token_view.register(app, NextTokenView(service))
+    effects_view.register(app, effects)
+    positions_view.register(app, PositionsView(service))
+    continuations_view.register(app, ContinuationsView(service))
+    random_sets_panel.register(app, random_sets)
+    export_panel.register(app, ExportPanel(service, effects.known, random_sets.known, presets, lessons))
+    live_links.register(app)
+    catalog_page.register(app, catalog)
+    formation_page.register(app, formation)
+    compare_page.register(app, comparing)
+    words_page.register(app)
+    analysis_panel.register(app, AnalysisJobs(store, settings.catalogs, settings.device))
+    routing.register(app, pages)
     page_tools.register(app)
     register_vendor_route(app.server)
+    if settings.prepare:
+        Jobs().start("presets", prepared.prepare)
     return app
+
+
+def _folders(own: Path, operators: Path | None) -> tuple[Path, ...]:
+    return (own,) if operators is None else (own, operators)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -125,10 +229,48 @@ def build_parser() -> argparse.ArgumentParser:
         help="a model's folder in Hugging Face layout, or a folder of such folders (repeatable)",
     )
     parser.add_argument(
-        "--models", nargs="+", metavar="NAME", help="the models that may be used (default: all)"
+        "--models",
+        nargs="+",
+        metavar="NAME",
+        help="the models that may be used (default: all in the folders); a name that no folder has is a "
+        "model of the Hugging Face hub, fetched when it is first chosen: gpt2, EleutherAI/pythia-70m",
     )
     parser.add_argument(
-        "--examples", type=Path, default=defaults.examples, help="folder of example prompts (*.yaml)"
+        "--device",
+        default=defaults.device,
+        help="where the models run: cpu, cuda, cuda:1 (and so on) or mps (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default=defaults.dtype,
+        help="the numbers the models run in; on the CPU float32 alone (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--memory",
+        type=float,
+        metavar="GB",
+        help="memory for the models that are kept loaded, in GB (default: half of what is free)",
+    )
+    parser.add_argument(
+        "--pages",
+        nargs="+",
+        choices=PAGES,
+        metavar="NAME",
+        help=f"the pages that may be opened, of {', '.join(PAGES)} (default: all; words is always there)",
+    )
+    parser.add_argument(
+        "--examples", type=Path, metavar="DIR", help="a folder of presets (*.yaml) of your own, besides ours"
+    )
+    parser.add_argument(
+        "--lessons", type=Path, metavar="DIR", help="a folder of lessons (*.yaml) of your own, besides ours"
+    )
+    parser.add_argument(
+        "--catalogs",
+        type=Path,
+        default=defaults.catalogs,
+        metavar="DIR",
+        help="folder of head catalogs, where the app also writes them (default: head_categories/)",
     )
     parser.add_argument(
         "--max-tokens",
@@ -147,16 +289,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--port must be from 1 to 65535")
     if not 3 <= arguments.max_tokens <= MOST_TOKENS:
         parser.error(f"--max-tokens must be from 3 to {MOST_TOKENS}")
+    if arguments.memory is not None and not 0 <= arguments.memory < 1e6:
+        parser.error("--memory must be a number of GB from 0")
+    try:
+        check_device(arguments.device, arguments.dtype)
+    except UserFacingError as error:
+        parser.error(str(error))
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # One forward runs at a time for each model; two threads within it are enough and leave the machine alone.
     torch.set_num_threads(min(4, torch.get_num_threads()))
     settings = Settings(
-        arguments.host,
-        arguments.port,
-        tuple(arguments.model_dir),
-        tuple(arguments.models) if arguments.models else None,
-        arguments.examples,
+        host=arguments.host,
+        port=arguments.port,
+        model_dirs=tuple(arguments.model_dir),
+        models=tuple(arguments.models) if arguments.models else None,
+        pages=tuple(arguments.pages) if arguments.pages else None,
+        examples=arguments.examples,
+        lessons=arguments.lessons,
+        catalogs=arguments.catalogs,
         max_tokens=arguments.max_tokens,
+        device=arguments.device,
+        dtype=arguments.dtype,
+        memory=None if arguments.memory is None else round(arguments.memory * 1e9),
+        prepare=True,
     )
     app = create_app(settings)
     sys.stdout.write(f"HeadScope is on http://{settings.host}:{settings.port} (Ctrl+C ends it)\n")

@@ -3,6 +3,7 @@
   "use strict";
 
   const THEME_KEY = "headscope-theme";
+  let themeClicks = 0;
   let pattern = null;
   let chosen = null;
 
@@ -25,11 +26,37 @@
 
   applyTheme(currentTheme());
 
+  // The clipboard's own interface is closed to pages without https, as a class often has them.
+  function copyText(text) {
+    const box = document.createElement("textarea");
+    box.value = text;
+    box.setAttribute("readonly", "");
+    box.style.position = "fixed";
+    box.style.opacity = "0";
+    document.body.appendChild(box);
+    const focused = document.activeElement;
+    box.select();
+    let copied = false;
+    try {
+      copied = document.execCommand("copy");
+    } catch (error) {
+      copied = false;
+    }
+    box.remove();
+    if (focused) {
+      focused.focus({ preventScroll: true });
+    }
+    return copied;
+  }
+
   window.dash_clientside = window.dash_clientside || {};
-  window.dash_clientside.headscope = {
+  // Each script of the page adds its own; which one comes first does not matter.
+  window.dash_clientside.headscope = Object.assign(window.dash_clientside.headscope || {}, {
     theme: function (clicks) {
       let theme = currentTheme();
-      if (clicks) {
+      // Another page's figures ask too, with the clicks of before.
+      if (clicks && clicks !== themeClicks) {
+        themeClicks = clicks;
         theme = document.documentElement.dataset.bsTheme === "dark" ? "light" : "dark";
         try {
           window.localStorage.setItem(THEME_KEY, theme);
@@ -38,7 +65,50 @@
         }
       }
       applyTheme(theme);
-      return theme;
+      return [theme, window.dash_clientside.callback_context.outputs_list[1].map(() => theme)];
+    },
+    pageTitle: function (links) {
+      const here = (links || []).find((link) => link.props.className.includes("hs-nav-here"));
+      document.title = here ? "HeadScope: " + here.props.children : "HeadScope";
+      window.requestAnimationFrame(function () {
+        document.querySelectorAll(".hs-nav-link").forEach(function (link) {
+          link.toggleAttribute("aria-current", link.classList.contains("hs-nav-here"));
+          if (link.hasAttribute("aria-current")) {
+            link.setAttribute("aria-current", "page");
+          }
+        });
+      });
+      return document.title;
+    },
+    showLink: function (query) {
+      if (!query) {
+        return window.dash_clientside.no_update;
+      }
+      // Replaced, not pushed: the Back button leaves the page instead of undoing each click. An answer that
+      // comes late must not change the address of another page.
+      if (window.location.pathname === "/") {
+        window.history.replaceState(window.history.state, "", "/" + query);
+      }
+      return query;
+    },
+    chooseClicked: function (click) {
+      if (click && click.points && click.points.length && click.points[0].customdata) {
+        window.dash_clientside.set_props("store-selected", { data: click.points[0].customdata });
+      }
+      return null; // so that the same cell can be clicked again
+    },
+    showCatalog: function (model, role) {
+      if (window.location.pathname === "/catalog" && model && role) {
+        const query = new URLSearchParams({ model: model, role: role });
+        window.history.replaceState(window.history.state, "", "/catalog?" + query);
+      }
+      return role;
+    },
+    copyLink: function () {
+      return copyText(window.location.href) ? "Link copied." : "Copy the link from the address bar.";
+    },
+    showView: function (view) {
+      return "hs-views-of hs-show-" + view;
     },
     markChosen: function (head) {
       chosen = head;
@@ -50,7 +120,7 @@
       clearShades();
       return data ? data.head : "";
     },
-  };
+  });
 
   document.addEventListener("keydown", function (event) {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
@@ -64,6 +134,30 @@
     moveInGrid(event);
   });
 
+
+  // Whatever stands for a head chooses it: one listener instead of a request for every cell that is drawn.
+  document.addEventListener("click", function (event) {
+    const head = event.target.closest && event.target.closest("[data-choose]");
+    if (head) {
+      window.dash_clientside.set_props("store-selected", { data: head.dataset.choose });
+    }
+  });
+
+  document.addEventListener("click", function (event) {
+    const token = event.target.closest && event.target.closest("[data-position]");
+    if (token) {
+      window.dash_clientside.set_props("shown-position", { value: token.dataset.position });
+      window.dash_clientside.set_props("view", { value: "next" });
+    }
+  });
+
+  document.addEventListener("click", function (event) {
+    const button = event.target.closest && event.target.closest("[data-copy]");
+    if (button) {
+      const copied = copyText(window.location.origin + button.dataset.copy);
+      button.nextElementSibling.textContent = copied ? " copied" : " " + window.location.origin + button.dataset.copy;
+    }
+  });
 
   const KEYS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"];
 

@@ -7,50 +7,43 @@ results. Each callback parses the stores, asks the one live entry point, and han
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from dataclasses import replace
+from typing import Any
 
-from dash import html, no_update
+from dash import no_update
 
+from callbacks.guide import Guide
+from callbacks.live_context import Request, find_analysis, parse_heads
+from callbacks.next_token_view import NOTHING_YET
 from components import ids
 from components.head_detail import detail_title, facts_view, heatmap, heatmap_height, pattern_table
 from components.head_grid import head_grid
-from components.messages import alert
-from components.prediction_panel import chips, no_prediction, prediction_panel
+from components.live_layout import live_layout
+from components.messages import alert, link_notice
+from components.prediction_panel import no_prediction
+from components.progress import progress_view
 from components.role_cards import no_catalog, role_cards
 from components.token_strip import token_strip
 from utils import head_facts
+from utils.also_acting import also_acting
 from utils.errors import UserFacingError
-from utils.examples import Example
+from utils.head_reading import read_head
 from utils.head_view import head_view_height, head_view_html
-from utils.heads import Head, parse_head
+from utils.heads import Head
+from utils.jobs import Jobs, Progress
 from utils.live_analysis import LiveAnalysis, LiveService
-from utils.prediction import compare, plain_sentence
-from utils.prompts import count_tokens, token_label
+from utils.model_store import ModelStore
+from utils.page_links import from_query
+from utils.page_state import fit
+from utils.presets import FIRST_PROMPT
+from utils.prompts import count_tokens
 
-NOTHING_YET = "Nothing is analyzed yet: type a prompt above and press Run."
-
-
-class Request(TypedDict):
-    """What one browser shows: the last prompt that could be analyzed, and on which model."""
-
-    model: str
-    prompt: str
+# With more tokens than this the labels of a heatmap beside the BertViz view would overlap.
+SIDE_BY_SIDE = 20
 
 
-def _parse_heads(names: Any, analysis: LiveAnalysis | None = None) -> list[Head]:
-    """Heads from a store; names that mean nothing, or no head of this model, are left out."""
-    heads: list[Head] = []
-    for name in names or ():
-        try:
-            head = parse_head(str(name))
-        except UserFacingError:
-            continue
-        geometry = analysis.loaded.geometry if analysis else None
-        if geometry and not (head.layer < geometry.n_layers and head.head < geometry.n_heads):
-            continue
-        if head not in heads:
-            heads.append(head)
-    return sorted(heads)
+def _load(store: ModelStore, model: str, progress: Progress) -> None:
+    store.get(model, progress)
 
 
 class LivePage:
@@ -58,21 +51,63 @@ class LivePage:
 
     Args:
         service: the live entry point.
-        examples: in menu order.
+        guide: the presets and lessons.
+        problems: what the operator should know; shown above the page.
     """
 
-    def __init__(self, service: LiveService, examples: Sequence[Example]) -> None:
+    def __init__(self, service: LiveService, guide: Guide, problems: Sequence[str] = ()) -> None:
         self.service = service
-        self.examples = examples
+        self.guide = guide
+        self.problems = problems
+        self.loads = Jobs(workers=2)
+
+    def layout(self, query: str) -> Any:
+        """The page as a link opens it, or on the first model and the first example.
+
+        Args:
+            query: of the address; what is wrong in it is told on the page, the rest is shown.
+        """
+        link, problems = from_query(query)
+        models = self.service.store.names()
+        link, unfit = fit(link, models)
+        problems += unfit
+        state, unfit = self.guide.open(link)
+        problems += unfit
+        model = state.model or (models[0] if models else None)
+        presets = self.guide.presets.presets.presets
+        first = presets[0].prompt if presets else FIRST_PROMPT
+        state = replace(state, model=model, prompt=state.prompt or first)
+        ready = model is not None and self.service.store.is_loaded(model)
+        if model is not None and ready:
+            try:
+                analysis = self.service.analyze(model, state.prompt or "")
+            except UserFacingError as error:
+                problems.append(str(error))
+                state = replace(state, prompt=first)
+            else:
+                geometry, tokens = analysis.loaded.geometry, len(analysis.prompt.ids)
+                state, unfit = fit(state, models, geometry, tokens)
+                problems += unfit
+        return live_layout(models, presets, state, ready, self.service.max_tokens, self.problems, problems)
+
+    def late_link_problems(self, request: Request | None, query: str | None, told: Any) -> Any:
+        """What is wrong with a link that could be told only once its model was loaded.
+
+        Args:
+            request: what is shown now.
+            query: of the address that the page was opened by.
+            told: what is told of the link so far.
+        """
+        state, problems = from_query(query or "")
+        analysis = self._analysis(request)
+        if analysis is None or state.prompt != analysis.prompt.text:
+            return no_update
+        models = self.service.store.names()
+        problems += fit(state, models, analysis.loaded.geometry, len(analysis.prompt.ids))[1]
+        return no_update if told or not problems else link_notice(problems)
 
     def _analysis(self, request: Request | None) -> LiveAnalysis | None:
-        """The analysis behind a request; None for no request, or one that a tampered store holds."""
-        if not request:
-            return None
-        try:
-            return self.service.analyze(str(request.get("model")), str(request.get("prompt")))
-        except UserFacingError:
-            return None
+        return find_analysis(self.service, request)
 
     def _problem(self, request: Request) -> Any:
         """Why a request cannot be shown: its model may have broken since it was made."""
@@ -83,7 +118,7 @@ class LivePage:
         return None
 
     def request_prompt(
-        self, trigger: Any, model: str, prompt: str | None, example: str | None, shown: Request | None
+        self, trigger: Any, model: str, prompt: str | None, shown: Request | None
     ) -> tuple[Any, ...]:
         """Decide what to analyze.
 
@@ -91,31 +126,60 @@ class LivePage:
             trigger: id of what the user touched.
             model: the chosen model.
             prompt: the text in the box.
-            example: the chosen example's number.
             shown: the request on show.
 
         Returns:
-            request, text for the box, error to show, heads that are off, chosen example. A prompt that cannot
-            be analyzed changes nothing but the error: what was typed and what was shown stay.
+            request, text for the box, error to show, heads that are off, request that waits for its
+            model. A prompt that cannot be analyzed changes nothing but the error: what was typed and
+            what was shown stay.
         """
-        text, off, example_value = prompt or "", no_update, no_update
-        if trigger == ids.EXAMPLES:
-            if example is None or not str(example).isdecimal() or int(example) >= len(self.examples):
-                return (no_update,) * 5
-            text = self.examples[int(example)].prompt
-            # The menu goes back to its placeholder, so that the same example can be chosen again.
-            example_value = ""
-        elif isinstance(trigger, dict):
+        text, off = prompt or "", no_update
+        if isinstance(trigger, dict):
             text = self._suggestion(model, trigger)
         elif trigger == ids.MODEL and shown and shown["model"] != model:
             off = []
+        box = no_update if text == prompt else text
+        store = self.service.store
+        if model in store.names() and not store.is_loaded(model):
+            return no_update, box, None, off, Request(model=model, prompt=text)
         try:
             self.service.tokenize(model, text)
         except UserFacingError as error:
-            box = no_update if text == prompt else text
-            return no_update, box, alert(error), no_update, example_value
-        box = no_update if text == prompt else text
-        return Request(model=model, prompt=text), box, None, off, example_value
+            return no_update, box, alert(error), no_update, None
+        return Request(model=model, prompt=text), box, None, off, None
+
+    def follow_load(self, trigger: Any, wanted: Request | None, who: str) -> tuple[Any, Any, Any, bool, Any]:
+        """Load the model of a request that waits for it, and let the request through when it is there.
+
+        Args:
+            trigger: id of what was touched, or of the tick or the store.
+            wanted: the request that waits.
+            who: the visit.
+
+        Returns:
+            request, error to show, progress to show, whether the tick may rest, request that still waits.
+        """
+        if not wanted:
+            return no_update, no_update, None, True, no_update
+        model, store = str(wanted["model"]), self.service.store
+        if isinstance(trigger, dict):
+            self.loads.leave(model, who)
+            return no_update, None, None, True, None
+        if not store.is_loaded(model):
+            view = self.loads.view(model)
+            if view is None or view.state == "cancelled" or (view.ended and trigger == ids.WANTED):
+                view = self.loads.start(model, lambda progress: _load(store, model, progress), who)
+            if not view.ended:
+                cancel = ids.cancel_load(model)
+                return no_update, no_update, progress_view(view, f"Loading {model}", cancel), False, no_update
+            if view.error is not None:
+                return no_update, alert(view.error), None, True, None
+        # Loaded; or loaded and dropped again for another model, in which case this call loads it.
+        try:
+            self.service.tokenize(model, str(wanted["prompt"]))
+        except UserFacingError as error:
+            return no_update, alert(error), None, True, None
+        return Request(model=model, prompt=str(wanted["prompt"])), None, None, True, None
 
     def _suggestion(self, model: str, trigger: dict) -> str:
         catalog = self.service.catalog(model)
@@ -126,41 +190,41 @@ class LivePage:
 
     def token_count(self, prompt: str | None, model: str) -> str:
         """How many tokens the text in the box has, and the cap."""
-        cap = self.service.max_tokens
         try:
-            count = count_tokens(self.service.store.get(model), prompt)
+            loaded = self.service.store.get(model)
         except UserFacingError:
             return ""
+        count, cap = count_tokens(loaded, prompt), min(self.service.max_tokens, loaded.context_length)
+        included = "" if loaded.bos_id is None else ", the start token included"
         over = f" — {count - cap} too many" if count > cap else ""
-        return f"{count} of at most {cap} tokens, the start token included{over}"
+        return f"{count} of at most {cap} tokens{included}{over}"
 
     def show_tokens(self, request: Request | None) -> list:
         """The token strip."""
         analysis = self._analysis(request)
         return token_strip(analysis.prompt) if analysis else []
 
-    def show_roles(self, request: Request | None, off_names: list[str]) -> tuple[Any, Any]:
-        """The role cards, and a notice where the request itself cannot be shown."""
+    def show_roles(self, request: Request | None, off_names: list[str]) -> tuple[Any, Any, str | None]:
+        """The role cards, a notice where the request cannot be shown, the model that needs an analysis."""
         analysis, problem = self._analysis(request), None
         if analysis is None:
             if request:
                 problem = self._problem(request)
-            return [no_prediction(NOTHING_YET)], problem
+            return [no_prediction(NOTHING_YET)], problem, None
         if analysis.catalog is None:
-            return no_catalog(analysis.catalog_problem, analysis.loaded.name), None
+            off = parse_heads(off_names, analysis)
+            told = no_catalog(analysis.catalog_problem, also_acting(analysis), off)
+            return told, None, analysis.loaded.name
         prompts = {role: category.suggested_prompts for role, category in analysis.catalog.categories.items()}
-        off = _parse_heads(off_names, analysis)
+        off = parse_heads(off_names, analysis)
         lookalikes = head_facts.lookalike_sentence(analysis.prompt)
-        return role_cards(analysis.summary, prompts, off, lookalikes), None
+        cards = role_cards(analysis.summary, prompts, off, lookalikes, also_acting(analysis))
+        return cards, None, None
 
-    def choose_head(self, trigger: Any, request: Request | None, chosen: str | None) -> Any:
-        """The head that the detail shows: the clicked one, else the kept one, else an interesting one."""
-        if isinstance(trigger, dict):
-            return trigger["head"]
+    def choose_head(self, request: Request | None, chosen: str | None) -> Any:
+        """The head that the detail shows after a new request: the kept one, else an interesting one."""
         analysis = self._analysis(request)
-        if analysis is None:
-            return no_update
-        if _parse_heads([chosen], analysis):
+        if analysis is None or parse_heads([chosen], analysis):
             return no_update
         return str(head_facts.interesting_head(analysis))
 
@@ -169,14 +233,14 @@ class LivePage:
         analysis = self._analysis(request)
         if analysis is None:
             return no_prediction(NOTHING_YET)
-        head = next(iter(_parse_heads([chosen], analysis)), None)
+        head = next(iter(parse_heads([chosen], analysis)), None)
         geometry = analysis.loaded.geometry
         return head_grid(
             geometry.n_layers,
             geometry.n_heads,
             head_facts.cell_roles(analysis),
             head,
-            _parse_heads(off_names, analysis),
+            parse_heads(off_names, analysis),
         )
 
     def change_ablation(
@@ -186,11 +250,11 @@ class LivePage:
         analysis = self._analysis(request)
         if analysis is None or trigger == ids.CLEAR:
             return []
-        off = set(_parse_heads(off_names, analysis))
+        off = set(parse_heads(off_names, analysis))
         if trigger == ids.TOGGLE_HEAD:
-            off ^= set(_parse_heads([chosen], analysis))
+            off ^= set(parse_heads([chosen], analysis))
         elif trigger["type"] == "chip":
-            off -= set(_parse_heads([trigger["head"]]))
+            off -= set(parse_heads([trigger["head"]]))
         else:
             listed = {
                 Head(entry["layer"], entry["head"]) for entry in analysis.summary.get(trigger["role"], ())
@@ -198,37 +262,12 @@ class LivePage:
             off = off - listed if listed <= off else off | listed
         return [str(head) for head in sorted(off)]
 
-    def show_prediction(
-        self, request: Request | None, off_names: list[str], watched_text: str | None
-    ) -> tuple[Any, Any, Any, bool]:
-        """Chips, prediction panel, tokens that the watch box offers, whether there is nothing to clear."""
-        analysis = self._analysis(request)
-        if analysis is None or request is None:
-            return chips([]), no_prediction(NOTHING_YET), [], True
-        off = _parse_heads(off_names, analysis)
-        loaded = analysis.loaded
-        ablated = self.service.next_token_logits(request["model"], request["prompt"], off)
-        watched = head_facts.token_of_text(loaded, watched_text)
-        comparison = compare(analysis.logits, ablated, watched)
-
-        def label(token: int) -> str:
-            return token_label(loaded, token)
-
-        sentence = plain_sentence(
-            comparison,
-            off,
-            label(comparison.top.token).strip("·"),
-            label(comparison.ablated_top.token).strip("·"),
-        )
-        options = [html.Option(value=label(row.token).lstrip("·")) for row in comparison.rows]
-        return chips(off), prediction_panel(comparison, sentence, off, label), options, not off
-
     def show_detail(
         self, request: Request | None, chosen: str | None, off_names: list[str], theme: str | None
     ) -> tuple[Any, ...]:
-        """Title, switch, facts, BertViz page and style, heatmap and style, table, pattern of a head."""
+        """Title, switch, facts, BertViz page and style, heatmap and style, table, pattern, views' class."""
         analysis = self._analysis(request)
-        heads = _parse_heads([chosen], analysis) if analysis else []
+        heads = parse_heads([chosen], analysis) if analysis else []
         if analysis is None or not heads:
             return (
                 "Choose a head",
@@ -240,6 +279,7 @@ class LivePage:
                 no_update,
                 None,
                 None,
+                "hs-views",
             )
         head = heads[0]
         pattern = analysis.attention[head.layer, head.head]
@@ -248,13 +288,13 @@ class LivePage:
         pairs, pair_roles = head_facts.marked_pairs(analysis, head)
         colours = "dark" if theme == "dark" else "light"
         title = f"Marked: {pair_roles}" if pairs else ""
-        is_off = head in _parse_heads(off_names, analysis)
+        is_off = head in parse_heads(off_names, analysis)
         return (
             detail_title(head),
             f"Switch {head} {'on again' if is_off else 'off'}",
             facts_view(
                 facts,
-                head_facts.resting(analysis, head),
+                read_head(analysis, head),
                 analysis.attention.shape[0] * analysis.attention.shape[1],
             ),
             head_view_html(pattern, labels, head, dark=colours == "dark"),
@@ -263,4 +303,5 @@ class LivePage:
             {"height": heatmap_height(len(labels))},
             pattern_table(pattern, labels),
             {"rows": [[round(value, 3) for value in row] for row in pattern.tolist()], "head": str(head)},
+            "hs-views" if len(labels) <= SIDE_BY_SIDE else "hs-views hs-views-stacked",
         )

@@ -1,6 +1,6 @@
 """The page's own tools: light and dark, the help dialog, what the token strip needs in the browser."""
 
-from dash import ClientsideFunction, Dash, Input, Output, State
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State
 
 from components import ids
 
@@ -9,7 +9,9 @@ def register(app: Dash) -> None:
     """Add these callbacks; those named by ClientsideFunction are in `assets/headscope.js`."""
     app.clientside_callback(
         ClientsideFunction("headscope", "theme"),
-        Output(ids.THEME, "data"),
+        # A page without figures has no store: this output is always there, so that the button always works.
+        Output(ids.PAGE, "data-theme"),
+        Output({"type": "theme", "page": ALL}, "data"),
         Input(ids.THEME_SWITCH, "n_clicks"),
     )
     app.clientside_callback(
@@ -21,6 +23,11 @@ def register(app: Dash) -> None:
         ClientsideFunction("headscope", "markChosen"),
         Output(ids.GRID, "data-chosen"),
         Input(ids.SELECTED, "data"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("headscope", "showView"),
+        Output(ids.VIEWS, "className"),
+        Input(ids.VIEW, "value"),
     )
     app.clientside_callback(
         "function(clicks, open) { return clicks ? !open : open; }",

@@ -6,14 +6,17 @@ import plotly.graph_objects as go
 from dash import html
 from torch import Tensor
 
+from components.attributes import aria
+from components.help_mark import marked
+from components.plots import COLOURS, base_layout, plain
 from components.role_cards import role_style
 from utils.head_facts import RoleFact
+from utils.head_reading import Reading
 from utils.head_roles import ROLES
 from utils.heads import Head
 
 MAX_AXIS_LABEL = 10
 TABLE_KEYS = 3
-_INK = {"light": ("#212529", "#ffffff", "Blues"), "dark": ("#dee2e6", "#212529", "Blues_r")}
 
 
 def describe_roles(facts: Sequence[RoleFact]) -> str:
@@ -28,12 +31,52 @@ def describe_roles(facts: Sequence[RoleFact]) -> str:
     return f"In the catalog: {'primarily ' if also else ''}{names[0]}{also}."
 
 
-def facts_view(facts: Sequence[RoleFact], resting: float, heads: int) -> html.Div:
+def _places_table(reading: Reading) -> html.Details:
+    rows = [
+        html.Tr(
+            [
+                html.Th(place.name, scope="row"),
+                html.Td(f"{place.share:.0%}", className="hs-number"),
+                html.Td(f"{place.chance:.0%}", className="hs-number"),
+                html.Td(str(place.rows), className="hs-number"),
+                html.Td("stands out" if place.stands_out else ""),
+            ]
+        )
+        for place in reading.shares
+    ]
+    titles = ["it looks at", "share", "chance", "tokens", ""]
+    return html.Details(
+        [
+            html.Summary("Where its attention goes on your text"),
+            html.P(
+                "Shares of attention, averaged over the tokens that have such a place to look at. The kinds "
+                "overlap.",
+                className="hs-hint",
+            ),
+            html.Div(
+                html.Table(
+                    [
+                        html.Caption("Where the attention of this head goes", className="visually-hidden"),
+                        html.Thead(html.Tr([html.Th(title, scope="col") for title in titles])),
+                        html.Tbody(rows),
+                    ],
+                    className="hs-table",
+                ),
+                className="hs-scroll",
+                tabIndex=0,
+                role="group",
+                **aria(label="Table"),
+            ),
+        ]
+    )
+
+
+def facts_view(facts: Sequence[RoleFact], reading: Reading, heads: int) -> html.Div:
     """The head's score for every role, live and in the catalog.
 
     Args:
         facts: one a measured role.
-        resting: share of its attention on the first token.
+        reading: what the head does here, from its pattern alone.
         heads: number of heads in the model.
     """
 
@@ -69,10 +112,12 @@ def facts_view(facts: Sequence[RoleFact], resting: float, heads: int) -> html.Di
     titles = ["role", "on your text", "chance", "in the catalog", "catalog rank", ""]
     return html.Div(
         [
-            html.P(
-                f"{describe_roles(facts)} On your text {resting:.0%} of its attention rests on the "
-                f"first token.",
-                className="hs-sentence",
+            html.P(f"{describe_roles(facts)} {reading.sentence}", className="hs-sentence"),
+            marked(
+                html.Span("Scores go from 0 to 1; one at or below chance says nothing.", className="hs-hint"),
+                "live_score",
+                "catalog_score",
+                "chance",
             ),
             html.Div(
                 html.Table(
@@ -84,7 +129,11 @@ def facts_view(facts: Sequence[RoleFact], resting: float, heads: int) -> html.Di
                     className="hs-table",
                 ),
                 className="hs-scroll",
+                tabIndex=0,
+                role="group",
+                **aria(label="Table"),
             ),
+            _places_table(reading),
         ]
     )
 
@@ -101,11 +150,6 @@ def heatmap_height(length: int) -> str:
     return f"{max(380, min(900, 160 + 14 * length))}px"
 
 
-def _plain(text: str) -> str:
-    """Text for Plotly, which reads a few HTML tags in labels: they are shown as they were typed."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 def heatmap(
     attention: Tensor, labels: Sequence[str], pairs: Sequence[tuple[int, int]], title: str, theme: str
 ) -> go.Figure:
@@ -118,8 +162,8 @@ def heatmap(
         title: says what the marks are; empty without marks.
         theme: "light" or "dark".
     """
-    ink, paper, scale = _INK[theme]
-    names = [_plain(label) for label in _axis_labels(labels)]
+    colours = COLOURS[theme]
+    names = [plain(label) for label in _axis_labels(labels)]
     places = list(range(len(labels)))
     values = [
         [round(value, 4) if key <= query else None for key, value in enumerate(row)]
@@ -133,7 +177,7 @@ def heatmap(
             customdata=[[[names[query], names[key]] for key in places] for query in places],
             zmin=0,
             zmax=1,
-            colorscale=scale,
+            colorscale=colours.scale,
             xgap=1,
             ygap=1,
             hoverongaps=False,
@@ -147,21 +191,19 @@ def heatmap(
                 x=[key for _, key in pairs],
                 y=[query for query, _ in pairs],
                 mode="markers",
-                marker={"symbol": "square-open", "size": 11, "color": "#d9480f", "line": {"width": 2}},
+                marker={"symbol": "square-open", "size": 11, "color": colours.mark, "line": {"width": 2}},
                 name="what the role looks for",
                 hoverinfo="skip",
             )
         )
     axis = {"tickmode": "array", "tickvals": places, "ticktext": names, "showgrid": False, "zeroline": False}
+    figure.update_layout(**base_layout(theme))
     figure.update_layout(
         title={"text": title, "font": {"size": 13}} if title else None,
         xaxis={**axis, "title": {"text": "looks at"}, "tickangle": -60, "constrain": "domain"},
         yaxis={**axis, "title": {"text": "looks from"}, "autorange": "reversed", "scaleanchor": "x"},
-        paper_bgcolor=paper,
-        plot_bgcolor=paper,
-        font={"color": ink, "family": "system-ui, sans-serif", "size": 11},
-        margin={"l": 10, "r": 10, "t": 40 if title else 10, "b": 10},
-        showlegend=False,
+        font_size=11,
+        margin_t=40 if title else 10,
     )
     return figure
 

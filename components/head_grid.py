@@ -5,7 +5,6 @@ from typing import Any
 
 from dash import html
 
-from components import ids
 from components.attributes import aria, data
 from components.role_cards import role_style
 from utils.head_facts import CellRole
@@ -35,17 +34,20 @@ def _cell(head: Head, roles: list[CellRole], chosen: bool, off: bool) -> html.Bu
         classes.append("hs-cell-chosen")
     if off:
         classes.append("hs-cell-off")
+    letters = "".join(ROLES[role.key].letter for role in ordered) or "·"
     return html.Button(
-        "".join(ROLES[role.key].letter for role in ordered) or "·",
-        id=ids.cell(name),
+        letters,
         className=" ".join(classes),
         style=style,
         title=f"{name}: {told}{'; switched off' if off else ''}",
         tabIndex=0 if chosen else -1,
+        # The letters come first: a name must hold what is seen. A string costs the browser far less than a
+        # hidden part in each of so many cells.
         **aria(
-            label=f"{name}, {told}{', switched off' if off else ''}", pressed="true" if chosen else "false"
+            label=f"{letters} {name}, {told}{', switched off' if off else ''}",
+            pressed="true" if chosen else "false",
         ),
-        **data(head=name),
+        **data(head=name, choose=name),
     )
 
 

@@ -1,44 +1,26 @@
-"""The help dialog: the field's terms in plain words, from the registry of roles."""
+"""The help dialog: the field's terms in plain words, from the registries of roles and words."""
 
 import dash_bootstrap_components as dbc
 from dash import html
 
 from components import ids
+from components.help_mark import WORDS_PATH
 from utils import head_roles
+from utils.glossary import GLOSSARY
 from utils.head_roles import ROLES
 
+# The words that the live page cannot be read without; the page of words has them all.
 _TERMS = (
-    (
-        "Token",
-        "A piece of text that the model reads as one unit: a word, a part of one, a comma. A dot before "
-        "it (·cat) is a space.",
-    ),
-    (
-        "Attention head",
-        "A small part of a layer that lets every token look back at earlier ones. L2H3 is head 3 of "
-        "layer 2, counted from 0.",
-    ),
-    (
-        "Attention pattern",
-        "How much each token (query) looks at each earlier one (key). Every row sums to 100%.",
-    ),
-    ("BOS", "A start token that stands before every text. Heads with nothing to do often rest on it."),
-    (
-        "Chance",
-        "The score of a head that looks everywhere alike. The mark on a bar shows it; only what is well "
-        "above it counts.",
-    ),
-    (
-        "Switching a head off (zero ablation)",
-        "The head's output is replaced by zeros before it is mixed into the residual stream; all else "
-        "stays as it was.",
-    ),
-    ("KL divergence", "How different two predictions are as a whole, in nats; 0 means the same."),
-    (
-        "Logit difference",
-        "The model's raw score for a token minus that of its closest rival; the softmax makes "
-        "probabilities of such scores.",
-    ),
+    "token",
+    "head",
+    "attention_pattern",
+    "bos",
+    "resting",
+    "chance",
+    "zero",
+    "mean",
+    "kl",
+    "logit_difference",
 )
 
 
@@ -66,7 +48,7 @@ def help_dialog() -> dbc.Modal:
         )
         for role in ROLES.values()
     ]
-    terms = [html.Div([html.Dt(term), html.Dd(text)]) for term, text in _TERMS]
+    terms = [html.Div([html.Dt(GLOSSARY[key].term), html.Dd(GLOSSARY[key].plain)]) for key in _TERMS]
     return dbc.Modal(
         [
             dbc.ModalHeader(dbc.ModalTitle("How to read this page")),
@@ -78,6 +60,14 @@ def help_dialog() -> dbc.Modal:
                     html.P(active_rule()),
                     html.H3("Words", className="hs-subtitle"),
                     html.Dl(terms),
+                    html.P(
+                        [
+                            "All words, with their sources: ",
+                            # A full visit: it leaves the dialog behind.
+                            html.A("Words", href=WORDS_PATH),
+                            ". A “?” beside a heading explains the word that it stands by.",
+                        ]
+                    ),
                     html.H3("Keys", className="hs-subtitle"),
                     html.P(
                         "Ctrl+Enter runs the prompt. In the grid, arrow keys move between heads and "

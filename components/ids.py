@@ -12,25 +12,136 @@ PREDICTION = "prediction"
 CHIPS = "ablation-chips"
 CLEAR = "clear-ablation"
 WATCH = "watched-token"
-WATCH_OPTIONS = "watched-token-options"
+AGAINST = "against-token"
+TOKEN_OPTIONS = "token-options"
+MODE = "ablation-mode"
+POSITION = "shown-position"
+VIEW = "view"
+VIEWS = "views"
+VIEW_NEXT = "view-next"
+VIEW_EFFECTS = "view-effects"
+VIEW_POSITIONS = "view-positions"
+VIEW_CONTINUATIONS = "view-continuations"
+MEASURE = "effect-measure"
+EFFECTS_TICK = "effects-tick"
+EFFECTS_STATE = "effects-state"
+EFFECTS_BODY = "effects-body"
+EFFECTS_FIGURE = "effects-figure"
+EFFECTS_RUN = {"type": "effects-button", "does": "run"}
+RANDOM_KIND = "random-kind"
+RANDOM_DRAWS = "random-draws"
+RANDOM_RUN = "random-run"
+RANDOM_TICK = "random-tick"
+RANDOM_STATE = "random-state"
+RANDOM_BODY = "random-body"
+RANDOM_CANCEL = {"type": "random-button", "does": "cancel"}
+WRITE_TOKENS = "write-tokens"
+WRITE_TEMPERATURE = "write-temperature"
+WRITE_TOP_K = "write-top-k"
+WRITE_SEED = "write-seed"
+WRITE = "write"
+WRITE_TICK = "write-tick"
+WRITE_STATE = "write-state"
+WRITE_BODY = "write-body"
+WRITE_CANCEL = {"type": "write-button", "does": "cancel"}
+EFFECTS_CANCEL = {"type": "effects-button", "does": "cancel"}
+COPY_LINK = "copy-link"
+COPY_TOLD = "copy-told"
+LINK_TOLD = "link-told"
 ROLES = "role-cards"
 GRID = "head-grid"
 DETAIL_TITLE = "head-title"
 DETAIL_FACTS = "head-facts"
 TOGGLE_HEAD = "toggle-head"
 BERTVIZ = "bertviz-frame"
+HEAD_VIEWS = "head-views"
+PART_BERTVIZ = "part-bertviz"
+PART_HEATMAP = "part-heatmap"
+GUIDE = "guide"
+GUIDE_ANSWER = "guide-answer"
 HEATMAP = "heatmap"
 HEATMAP_TABLE = "heatmap-table"
 THEME_SWITCH = "theme-switch"
 HELP_OPEN = "help-open"
 HELP = "help"
 
+# The frame around the pages.
+LOCATION = "address"
+PAGE = "page"
+NAV = "pages"
+
+# Long work: what a page that waits for it shows.
+LOADING = "loading"
+LOAD_TICK = "load-tick"
+
+# The catalog page.
+CATALOG_MODEL = "catalog-model"
+CATALOG_ROLE = "catalog-role"
+CATALOG_BODY = "catalog-body"
+CATALOG_DOWNLOAD = "catalog-download"
+CATALOG_FILE = "catalog-file"
+
+# The page about how heads form.
+FORMATION_MODEL = "formation-model"
+FORMATION_BODY = "formation-body"
+FORMATION_FILM = "formation-film"  # all checkpoints, so that the slider asks the server nothing
+FORMATION_STEP = "formation-step"
+FORMATION_PLACE = "formation-place"
+FORMATION_BACK = "formation-back"
+FORMATION_PLAY = "formation-play"
+FORMATION_NEXT = "formation-next"
+FORMATION_TICK = "formation-tick"
+FORMATION_TOLD = "formation-told"
+FORMATION_GRID = "formation-grid"
+FORMATION_LOSS = "formation-loss"
+FORMATION_ACCURACY = "formation-accuracy"
+FORMATION_SCORES = "formation-scores"
+
+# The page that compares.
+COMPARE_LEFT_MODEL = "compare-left-model"
+COMPARE_LEFT = "compare-left"
+COMPARE_RIGHT_MODEL = "compare-right-model"
+COMPARE_RIGHT = "compare-right"
+COMPARE_RUN = "compare-run"
+COMPARE_SWAP = "compare-swap"
+COMPARE_COPY = "compare-copy"
+COMPARE_WANTED = "compare-wanted"  # {"left_model", "left", "right_model", "right"}: what was asked for
+COMPARE_ALERT = "compare-alert"
+COMPARE_PROGRESS = "compare-progress"
+COMPARE_TICK = "compare-tick"
+COMPARE_BODY = "compare-body"
+COMPARE_LINK = "compare-link"  # the query that restores what is shown
+
+# What can be taken away from the live page.
+EXPORT = "export"
+EXPORT_TOLD = "export-told"
+EXPORT_FILE = "export-file"
+EXPORT_FIGURES = "export-figures"
+EXPORT_NAMES = "export-names"  # {figure: {"name", "title"}}: file names and titles of the figures
+EXPORT_QUESTIONS = "export-questions"  # the questions of the open preset or lesson
+EXPORT_INCLUDED = "export-included"
+EXPORT_ASKED = "export-asked"  # what was clicked, with what the browser alone knows
+RECORD_AUTHOR = "record-author"
+RECORD_TITLE = "record-title"
+RECORD_NOTES = "record-notes"
+
+# The page of words.
+WORDS_FILTER = "words-filter"
+WORDS_TOLD = "words-told"
+WORDS_LIST = "words-list"
+
 # Stores: what one browser has chosen. Nothing of it is kept on the server.
 REQUEST = "store-request"  # {"model": str, "prompt": str}: what is shown
+WANTED = "store-wanted"  # as REQUEST: what is shown as soon as its model is loaded
+WHO = "store-who"  # a name for this browser's page, so that it may leave a job that others wait for
 SELECTED = "store-selected"  # "L5H5"
 ABLATED = "store-ablated"  # ["L5H5", ...]
+OPENED = "store-opened"  # {"preset": key, "revealed"} or {"lesson": key, "step", "done", "finished"}
+LINK = "store-link"  # the query that restores the page
+LAST_LIVE = "store-last-live"  # the same, kept while another page is open
+HOVERED = "store-hovered"  # when a token was last looked at, for the lessons
+GO = "store-go"  # the query of the page to open anew
 PATTERN = "store-pattern"  # the chosen head's pattern, for hovering over tokens
-THEME = "store-theme"  # "light" or "dark"
 
 
 def suggestion(role: str, number: int) -> dict:
@@ -43,16 +154,69 @@ def ablate_role(role: str) -> dict:
     return {"type": "ablate-role", "role": role}
 
 
-def cell(head: str) -> dict:
-    """A head's cell in the grid."""
-    return {"type": "head-cell", "head": head}
-
-
-def link(role: str, head: str) -> dict:
-    """A head's bar in a role card."""
-    return {"type": "head-link", "role": role, "head": head}
-
-
 def chip(head: str) -> dict:
     """The chip of a head that is off."""
     return {"type": "chip", "head": head}
+
+
+def analyze(page: str, model: str) -> dict:
+    """The button that starts the analysis of a model."""
+    return {"type": "analyze", "page": page, "model": model}
+
+
+def cancel_analysis(page: str, model: str) -> dict:
+    """The button by which this visit leaves the analysis of a model."""
+    return {"type": "cancel-analysis", "page": page, "model": model}
+
+
+def cancel_load(model: str) -> dict:
+    """The button by which this page leaves the loading of a model."""
+    return {"type": "cancel-load", "model": model}
+
+
+def compare_example(number: int) -> dict:
+    """A button that fills in a pair worth comparing."""
+    return {"type": "compare-example", "number": number}
+
+
+def cancel_compare(page: str) -> dict:
+    """The button by which a page leaves the loading of the models that it compares."""
+    return {"type": "cancel-compare", "page": page}
+
+
+# What several pages have, each its own: a callback of one page must not hear what stands on another.
+
+
+def theme(page: str) -> dict:
+    """The store of "light" or "dark" for a page's figures."""
+    return {"type": "theme", "page": page}
+
+
+def analysis(page: str) -> dict:
+    """The panel that offers an analysis."""
+    return {"type": "analysis", "page": page}
+
+
+def analysis_tick(page: str) -> dict:
+    """Asks how far the analysis is."""
+    return {"type": "analysis-tick", "page": page}
+
+
+def analysis_for(page: str) -> dict:
+    """The store of the model that the page shows and that has no catalog; None for nothing to offer."""
+    return {"type": "analysis-for", "page": page}
+
+
+def analysis_done(page: str) -> dict:
+    """The store that changes when a catalog has been made: the page then reads it."""
+    return {"type": "analysis-done", "page": page}
+
+
+def guide_button(does: str) -> dict:
+    """A button of the panel of presets and lessons."""
+    return {"type": "guide-button", "does": does}
+
+
+def export(what: str) -> dict:
+    """A button that saves a file."""
+    return {"type": "export", "what": what}

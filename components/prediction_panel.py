@@ -6,6 +6,7 @@ from dash import html
 
 from components import ids
 from components.attributes import aria, data
+from components.help_mark import marked
 from utils.heads import Head
 from utils.prediction import Comparison, TokenChange
 
@@ -86,8 +87,7 @@ def prediction_panel(
         + f". Logit difference to “{label(comparison.rival)}”: {clean_difference:+.2f}"
         + (f" clean, {ablated_difference:+.2f} ablated." if ablated else "."),
     ]
-    if ablated:
-        facts.append(f"KL divergence of the whole prediction: {comparison.kl:.3f} nats.")
+    kl = f"KL divergence of the whole prediction: {comparison.kl:.3f} nats." if ablated else ""
     return html.Div(
         [
             html.P(sentence, className="hs-sentence", role="status"),
@@ -110,8 +110,12 @@ def prediction_panel(
                     className="hs-table",
                 ),
                 className="hs-scroll",
+                tabIndex=0,
+                role="group",
+                **aria(label="Table"),
             ),
             *(html.P(fact, className="hs-fact") for fact in facts),
+            *([marked(html.P(kl, className="hs-fact"), "kl")] if kl else []),
         ]
     )
 

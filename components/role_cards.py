@@ -1,6 +1,7 @@
 """A card a role: its state, a bar a head with its chance mark, the reason when gray, prompts that wake it."""
 
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import dash_bootstrap_components as dbc
@@ -8,6 +9,8 @@ from dash import html
 
 from components import ids
 from components.attributes import aria, data
+from components.help_mark import marked
+from utils.also_acting import ActingHead, AlsoActing
 from utils.head_roles import ROLES, HeadRole
 from utils.heads import Head
 
@@ -34,11 +37,11 @@ def head_bar(role: str, entry: Mapping[str, Any], off: bool) -> html.Button:
             ),
             html.Span(marks, className="hs-bar", **aria(hidden="true")),
             html.Span(f"{live:.2f}", className="hs-bar-number"),
+            html.Span(f" on your text, {state}{told_chance}. Show this head.", className="visually-hidden"),
         ],
-        id=ids.link(role, head),
         className="hs-bar-row" + ("" if entry["is_active"] else " hs-gray"),
         title=f"{head}: {live:.2f} here{told_chance}; {entry['score']:.2f} in the catalog; {entry['reason']}",
-        **aria(label=f"{head}, {state}: {live:.2f} on your text{told_chance}. Show this head."),
+        **data(choose=head),
     )
 
 
@@ -65,12 +68,48 @@ def _suggestions(role: HeadRole, prompts: Sequence[str]) -> list:
     ]
 
 
+def acting_button(entry: ActingHead, off: bool) -> html.Button:
+    """A head that acts like the role now without being listed for it; a click chooses the head.
+
+    One component a head, no bar: there may be forty on the page, and each part costs the browser time.
+    """
+    head = str(entry.head)
+    chance = "" if entry.chance is None else f", chance {entry.chance:.2f}"
+    catalog = "" if entry.catalog is None else f"; {entry.catalog:.2f} in the catalog"
+    return html.Button(
+        f"{head} {entry.live:.2f}{' (off)' if off else ''}",
+        className="hs-acting-head",
+        title=f"{head}, not listed: {entry.live:.2f} here{chance}{catalog}. {entry.note}".rstrip(),
+        **data(choose=head),
+    )
+
+
+def acting_part(acting: AlsoActing, off: Collection[Head]) -> list[Any]:
+    """Heads that act like a role now without being listed for it, set apart from those that are."""
+    if not acting.count:
+        return []
+    return [
+        html.Details(
+            [
+                html.Summary(f"Also acting like this now: {acting.count}", className="hs-acting-title"),
+                marked(html.P(acting.sentence, className="hs-hint"), "also_acting"),
+                html.Div(
+                    [acting_button(entry, entry.head in off) for entry in acting.heads],
+                    className="hs-acting-heads",
+                ),
+            ],
+            className="hs-acting",
+        )
+    ]
+
+
 def role_card(
     role: HeadRole,
     entries: Sequence[Mapping[str, Any]],
     prompts: Sequence[str],
     off: Collection[Head],
     lookalikes: str = "",
+    acting: AlsoActing | None = None,
 ) -> html.Article:
     """The card of one role.
 
@@ -80,6 +119,7 @@ def role_card(
         prompts: the catalog's suggested prompts.
         off: the heads that are switched off.
         lookalikes: a sentence on tokens that only look alike, for roles that need a repetition.
+        acting: heads that act like the role now without being listed for it.
     """
     active = any(entry["is_active"] for entry in entries)
     heads = [Head(entry["layer"], entry["head"]) for entry in entries]
@@ -122,6 +162,8 @@ def role_card(
             ),
             dbc.Button(what, id=ids.ablate_role(role.key), size="sm", color="danger", outline=True),
         ]
+    if acting is not None:
+        body += acting_part(acting, off)
     if role.measured and entries:
         body.append(
             html.Details(
@@ -131,14 +173,17 @@ def role_card(
         )
     return html.Article(
         [
-            html.H3(
-                [
-                    html.I(className=f"bi {circle} hs-circle", **aria(hidden="true")),
-                    html.I(className=f"bi bi-{role.icon}", **aria(hidden="true")),
-                    f" {role.display_name} ",
-                    html.Span(state, className="hs-state"),
-                ],
-                className="hs-role-title",
+            marked(
+                html.H3(
+                    [
+                        html.I(className=f"bi {circle} hs-circle", **aria(hidden="true")),
+                        html.I(className=f"bi bi-{role.icon}", **aria(hidden="true")),
+                        f" {role.display_name} ",
+                        html.Span(state, className="hs-state"),
+                    ],
+                    className="hs-role-title",
+                ),
+                role.key,
             ),
             *body,
         ],
@@ -153,6 +198,7 @@ def role_cards(
     prompts: Mapping[str, Sequence[str]],
     off: Collection[Head],
     lookalikes: str = "",
+    acting: Mapping[str, AlsoActing] = MappingProxyType({}),
 ) -> list[html.Article]:
     """All cards, in the registry's order."""
     return [
@@ -162,23 +208,38 @@ def role_cards(
             prompts.get(key, ()),
             off,
             lookalikes if role.requires_repetition else "",
+            acting.get(key),
         )
         for key, role in ROLES.items()
     ]
 
 
-def no_catalog(problem: str, model: str) -> list[html.Article]:
-    """What stands in the cards' place when the model has no catalog that can be used."""
+def no_catalog(problem: str, acting: Mapping[str, AlsoActing], off: Collection[Head]) -> list[html.Article]:
+    """What stands in the cards' place when the model has no catalog that can be used.
+
+    Args:
+        problem: why there is none, and how to make it.
+        acting: which heads act like a role on this text, whatever they do on others.
+        off: the heads that are switched off.
+    """
     return [
         html.Article(
             [
-                html.H3("No roles to show", className="hs-role-title"),
-                html.P(problem),
-                html.P(["Make it with: ", html.Code(f"python scripts/analyze_heads.py --model {model}")]),
+                html.H3("The roles of this model's heads are not known", className="hs-role-title"),
+                html.P(problem, className="hs-role-text"),
                 html.P(
                     "Attention, predictions and switching heads off work all the same.", className="hs-hint"
                 ),
             ],
             className="hs-role",
-        )
+        ),
+        *(
+            html.Article(
+                [html.H3(ROLES[role].display_name, className="hs-role-title"), *acting_part(found, off)],
+                className="hs-role",
+                style=role_style(ROLES[role]),
+            )
+            for role, found in acting.items()
+            if found.count
+        ),
     ]

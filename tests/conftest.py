@@ -1,7 +1,8 @@
-"""Fixtures for all tests: tiny random models of every family, saved and loaded once a session."""
+"""Fixtures for all tests: tiny random models of every family, each saved and loaded once a session."""
 
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,38 +13,47 @@ from utils.model_loading import LoadedModel, load_model
 
 @pytest.fixture(scope="session")
 def tiny_models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of model folders, tiny-gpt2 and so on. Do not change it: copy what you want to break."""
+    """A folder of two models, tiny-gpt2 and tiny-llama. Do not change it: copy what you want to break."""
     folder = tmp_path_factory.mktemp("models")
-    for model_type in BUILDERS:
+    for model_type in ("gpt2", "llama"):
         save_tiny_model(model_type, folder / f"tiny-{model_type}")
     return folder
 
 
 @pytest.fixture(scope="session")
-def loaded_models(tiny_models_folder: Path) -> dict[str, LoadedModel]:
-    """The tiny models, loaded, by model type."""
-    return {
-        model_type: load_model(f"tiny-{model_type}", tiny_models_folder / f"tiny-{model_type}")
-        for model_type in BUILDERS
-    }
+def tiny_model(
+    tiny_models_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], LoadedModel]:
+    """A function that gives the tiny model of a family, made and loaded when first asked for."""
+    others = tmp_path_factory.mktemp("families")
+
+    @cache
+    def load(model_type: str) -> LoadedModel:
+        name = f"tiny-{model_type}"
+        folder = tiny_models_folder / name
+        if not folder.is_dir():
+            folder = save_tiny_model(model_type, others / name)
+        return load_model(name, folder)
+
+    return load
 
 
 @pytest.fixture(scope="session", params=list(BUILDERS))
-def loaded(request: pytest.FixtureRequest, loaded_models: dict[str, LoadedModel]) -> LoadedModel:
+def loaded(request: pytest.FixtureRequest, tiny_model: Callable[[str], LoadedModel]) -> LoadedModel:
     """Each family's tiny model in turn."""
-    return loaded_models[request.param]
+    return tiny_model(request.param)
 
 
 @pytest.fixture(scope="session")
-def tiny_gpt2(loaded_models: dict[str, LoadedModel]) -> LoadedModel:
+def tiny_gpt2(tiny_model: Callable[[str], LoadedModel]) -> LoadedModel:
     """The tiny GPT-2."""
-    return loaded_models["gpt2"]
+    return tiny_model("gpt2")
 
 
 @pytest.fixture(scope="session")
-def tiny_llama(loaded_models: dict[str, LoadedModel]) -> LoadedModel:
+def tiny_llama(tiny_model: Callable[[str], LoadedModel]) -> LoadedModel:
     """The tiny Llama, with grouped-query attention and heads wider than hidden size / heads."""
-    return loaded_models["llama"]
+    return tiny_model("llama")
 
 
 @pytest.fixture

@@ -1,37 +1,41 @@
 """The live page's callbacks as plain functions, on the model whose heads are known by construction."""
 
 import json
+import shutil
+import threading
 from pathlib import Path
 
 import pytest
 from dash import no_update
 
+from callbacks.guide import Guide
 from callbacks.live_page import LivePage, Request
 from components import ids
-from scripts.analyze_heads import main as analyze
-from tests.hand_built import BUILT, INDUCTION, PREVIOUS, save_hand_built
-from utils.examples import Example
-from utils.heads import Head
+from tests.callbacks.conftest import NAME, guide_of
+from tests.hand_built import BUILT, INDUCTION
+from utils.lessons import LessonSet
 from utils.live_analysis import LiveService
-from utils.model_loading import ModelStore
+from utils.model_store import ModelStore
+from utils.prepared_presets import PreparedPresets
+from utils.presets import PresetSet
 
-NAME = "hand-built"
 REPEATING = "the cat sat on a mat. the cat s"
 REQUEST: Request = {"model": NAME, "prompt": REPEATING}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("live")
-    save_hand_built(folder / NAME)
-    assert analyze(["--model", str(folder / NAME), "--output", str(folder / "catalogs")]) == 0
-    return folder
+def folder(built_folder: Path) -> Path:
+    return built_folder
 
 
 @pytest.fixture(scope="module")
-def page(folder: Path) -> LivePage:
-    service = LiveService(ModelStore((folder / NAME,)), folder / "catalogs")
-    return LivePage(service, [Example(title="one", prompt="abc abc abc")])
+def page(built_service: LiveService, tmp_path_factory: pytest.TempPathFactory) -> LivePage:
+    return LivePage(built_service, guide_of(built_service, tmp_path_factory.mktemp("presets")))
+
+
+def page_of(service: LiveService) -> LivePage:
+    """A page without presets and lessons."""
+    return LivePage(service, Guide(service, PreparedPresets(PresetSet(), service, ()), LessonSet()))
 
 
 def text_of(tree) -> str:
@@ -39,52 +43,41 @@ def text_of(tree) -> str:
 
 
 def test_run_takes_the_typed_prompt(page: LivePage):
-    request, box, error, off, example = page.request_prompt(ids.RUN, NAME, "a b c", None, None)
+    request, *rest = page.request_prompt(ids.RUN, NAME, "a b c", None)
     assert request == {"model": NAME, "prompt": "a b c"}
-    assert (box, error, off, example) == (no_update, None, no_update, no_update)
+    assert rest == [no_update, None, no_update, None]
 
 
 def test_a_bad_prompt_changes_nothing_but_the_error(page: LivePage):
-    request, box, error, off, _ = page.request_prompt(ids.RUN, NAME, "  ", None, REQUEST)
+    request, box, error, off, _ = page.request_prompt(ids.RUN, NAME, "  ", REQUEST)
     assert (request, box, off) == (no_update, no_update, no_update)
     assert "only spaces" in text_of(error)
 
 
 def test_an_unknown_model_names_those_there_are(page: LivePage):
-    error = page.request_prompt(ids.RUN, "gone", "abc", None, REQUEST)[2]
+    error = page.request_prompt(ids.RUN, "gone", "abc", REQUEST)[2]
     assert NAME in text_of(error)
 
 
-def test_an_example_fills_the_box_and_can_be_chosen_again(page: LivePage):
-    request, box, error, _, example = page.request_prompt(ids.EXAMPLES, NAME, "typed", "0", REQUEST)
-    assert request["prompt"] == box == "abc abc abc"
-    assert error is None
-    assert example == ""
-
-
-@pytest.mark.parametrize("example", ["7", "-1", "x", None])
-def test_an_example_that_is_not_there_does_nothing(page: LivePage, example):
-    assert page.request_prompt(ids.EXAMPLES, NAME, "typed", example, REQUEST) == (no_update,) * 5
-
-
 def test_a_suggestion_wakes_its_role(page: LivePage):
-    request, box, _, _, _ = page.request_prompt(ids.suggestion("induction", 0), NAME, "x", None, REQUEST)
+    request, box, *_ = page.request_prompt(ids.suggestion("induction", 0), NAME, "x", REQUEST)
     assert request["prompt"] == box
-    cards, _ = page.show_roles(request, [])
+    cards, _, analyze = page.show_roles(request, [])
+    assert analyze is None
     card = next(card for card in cards if card.to_plotly_json()["props"].get("data-role") == "induction")
     assert card.to_plotly_json()["props"]["data-state"] == "active"
 
 
 def test_a_new_model_switches_every_head_on(page: LivePage):
     shown: Request = {"model": "another", "prompt": "abc"}
-    assert page.request_prompt(ids.MODEL, NAME, "abc", None, shown)[3] == []
+    assert page.request_prompt(ids.MODEL, NAME, "abc", shown)[3] == []
 
 
 def test_the_interesting_head_comes_first(page: LivePage):
-    assert page.choose_head(None, REQUEST, None) == str(INDUCTION)
-    assert page.choose_head(None, REQUEST, "L0H1") is no_update
-    assert page.choose_head(None, REQUEST, "L99H0") == str(INDUCTION)
-    assert page.choose_head(ids.cell("L1H1"), REQUEST, None) == "L1H1"
+    assert page.choose_head(REQUEST, None) == str(INDUCTION)
+    assert page.choose_head(REQUEST, "L0H1") is no_update
+    assert page.choose_head(REQUEST, "L99H0") == str(INDUCTION)
+    assert page.choose_head(None, None) is no_update
 
 
 def test_ablation_of_a_head_a_role_a_chip_and_clearing(page: LivePage):
@@ -103,24 +96,8 @@ def test_a_tampered_store_of_heads_is_cleaned(page: LivePage):
     assert off == ["L0H0", "L0H1"]
 
 
-@pytest.mark.parametrize("head", [INDUCTION, PREVIOUS])
-def test_without_the_induction_circuit_the_pattern_is_no_longer_continued(page: LivePage, head: Head):
-    # "the cat s" goes on with "a" as it did before; both heads of the circuit are needed.
-    clean = text_of(page.show_prediction(REQUEST, [], None)[1])
-    _, panel, options, nothing_off = page.show_prediction(REQUEST, [str(head)], None)
-    assert "The model expects “a” next" in clean
-    assert f"Without {head} the model no longer expects “a”" in text_of(panel)
-    assert options
-    assert nothing_off is False
-
-
-def test_a_watched_token_is_in_the_table(page: LivePage):
-    panel = text_of(page.show_prediction(REQUEST, [], "q")[1])
-    assert "Watching “q”" in panel
-
-
 def test_the_detail_tells_the_head_and_marks_its_pairs(page: LivePage):
-    title, toggle, facts, frame, _, figure, _, table, pattern = page.show_detail(
+    title, toggle, facts, frame, _, figure, _, table, pattern, views = page.show_detail(
         REQUEST, str(INDUCTION), [str(INDUCTION)], "dark"
     )
     assert str(INDUCTION) in title
@@ -131,13 +108,15 @@ def test_the_detail_tells_the_head_and_marks_its_pairs(page: LivePage):
     assert len(figure.data) == 2
     assert len(pattern["rows"]) == len(REPEATING) + 1
     assert "looks from" in text_of(table)
+    # 31 tokens: their labels would overlap in a narrow heatmap.
+    assert "stacked" in views
+    assert "On this text" in text_of(facts)
 
 
 def test_every_view_says_so_when_there_is_nothing_yet(page: LivePage):
     assert page.show_tokens(None) == []
     assert "Nothing is analyzed yet" in text_of(page.show_roles(None, [])[0])
     assert "Nothing is analyzed yet" in text_of(page.show_grid(None, [], None))
-    assert "Nothing is analyzed yet" in text_of(page.show_prediction(None, [], None)[1])
     assert page.show_detail(None, None, [], None)[0] == "Choose a head"
 
 
@@ -160,10 +139,108 @@ def test_what_is_not_repeated_is_told_with_where_the_head_rests(page: LivePage):
 
 
 def test_every_role_of_the_built_model_is_active_where_it_applies(page: LivePage):
-    cards, _ = page.show_roles({"model": NAME, "prompt": "jumbled foxy king. " * 3}, [])
+    cards, _, _ = page.show_roles({"model": NAME, "prompt": "jumbled foxy king. " * 3}, [])
     states = {
         card.to_plotly_json()["props"]["data-role"]: card.to_plotly_json()["props"]["data-state"]
         for card in cards
     }
     assert {role for role, state in states.items() if state == "active"} >= set(BUILT) - {"duplicate_token"}
     assert states["other"] == "neutral"
+
+
+def ended_load(page: LivePage) -> None:
+    pause = threading.Event()
+    for _ in range(600):
+        view = page.loads.view(NAME)
+        if view is not None and view.ended:
+            return
+        pause.wait(0.1)
+    raise AssertionError("the model was not loaded")
+
+
+def test_a_prompt_on_a_model_that_is_not_loaded_waits_for_it(folder: Path):
+    page = page_of(LiveService(ModelStore((folder / NAME,)), folder / "catalogs"))
+    request, _, error, _, wanted = page.request_prompt(ids.RUN, NAME, "a b c", None)
+    assert (request, error) == (no_update, None)
+    assert wanted == {"model": NAME, "prompt": "a b c"}
+    request, _, _, rests, _ = page.follow_load(ids.WANTED, wanted, "me")
+    assert (request, rests) == (no_update, False) or request == {"model": NAME, "prompt": "a b c"}
+    ended_load(page)
+    answer = page.follow_load(ids.LOAD_TICK, {"model": NAME, "prompt": "a b c"}, "me")
+    assert answer == ({"model": NAME, "prompt": "a b c"}, None, None, True, None)
+
+
+def test_a_bad_prompt_is_told_once_its_model_is_there(page: LivePage):
+    request, error, progress, rests, wanted = page.follow_load(
+        ids.WANTED, {"model": NAME, "prompt": " "}, "me"
+    )
+    assert (request, progress, rests, wanted) == (no_update, None, True, None)
+    assert "only spaces" in text_of(error)
+
+
+def test_a_model_that_cannot_be_loaded_is_told_and_tried_again_on_request(folder: Path, tmp_path: Path):
+    broken = Path(shutil.copytree(folder / NAME, tmp_path / NAME))
+    weights = (broken / "model.safetensors").read_bytes()
+    (broken / "model.safetensors").write_bytes(b"")
+    page = page_of(LiveService(ModelStore((broken,)), folder / "catalogs"))
+    wanted: Request = {"model": NAME, "prompt": "a b c"}
+    page.follow_load(ids.WANTED, wanted, "me")
+    ended_load(page)
+    request, error, progress, rests, left = page.follow_load(ids.LOAD_TICK, wanted, "me")
+    assert (request, progress, rests, left) == (no_update, None, True, None)
+    assert NAME in text_of(error)
+    (broken / "model.safetensors").write_bytes(weights)
+    page.follow_load(ids.WANTED, wanted, "me")
+    ended_load(page)
+    assert page.follow_load(ids.LOAD_TICK, wanted, "me")[0] == wanted
+
+
+def test_leaving_a_load_ends_the_waiting(folder: Path):
+    page = page_of(LiveService(ModelStore((folder / NAME,)), folder / "catalogs"))
+    wanted: Request = {"model": NAME, "prompt": "a b c"}
+    page.follow_load(ids.WANTED, wanted, "me")
+    assert page.follow_load(ids.cancel_load(NAME), wanted, "me") == (no_update, None, None, True, None)
+    assert page.follow_load(ids.LOAD_TICK, None, "me")[2:4] == (None, True)
+    ended_load(page)
+
+
+def test_a_model_without_a_catalog_asks_for_an_analysis(folder: Path, tmp_path: Path):
+    service = LiveService(ModelStore((folder / NAME,)), tmp_path)
+    told, problem, analyze = page_of(service).show_roles(REQUEST, [])
+    assert "no catalog" in text_of(told)
+    assert (problem, analyze) == (None, NAME)
+
+
+def test_a_link_opens_what_it_says(page: LivePage):
+    query = f"?v=1&model={NAME}&prompt=abc+abc+abc&head=L0H1&off=L1H0,L0H0"
+    query += "&mode=mean&position=3&target=b&view=effects"
+    told = text_of(page.layout(query))
+    for part in (
+        '"data": {"model": "hand-built", "prompt": "abc abc abc"}',
+        '"data": "L0H1"',
+        '"data": ["L0H0", "L1H0"]',
+        '"value": "mean"',
+        '"value": "3"',
+        '"value": "b"',
+        '"value": "effects"',
+    ):
+        assert part in told
+    assert "not read as a whole" not in told
+
+
+def test_a_link_with_nonsense_says_what_and_shows_the_rest(page: LivePage):
+    told = text_of(page.layout(f"?v=1&model={NAME}&prompt=abc+abc&head=L99H0&position=500&mode=x&what=1"))
+    assert "not read as a whole" in told
+    for part in ("L99H0", "500", "mode", "what"):
+        assert part in told
+    assert '"data": {"model": "hand-built", "prompt": "abc abc"}' in told
+
+
+def test_a_link_whose_prompt_is_too_long_opens_the_example(page: LivePage):
+    told = text_of(page.layout(f"?v=1&model={NAME}&prompt=" + "a+" * 200))
+    assert "the limit is 64" in told
+    assert '"prompt": "abc abc abc"' in told
+
+
+def test_without_a_link_it_opens_on_the_first_model_and_example(page: LivePage):
+    assert '"data": {"model": "hand-built", "prompt": "abc abc abc"}' in text_of(page.layout(""))

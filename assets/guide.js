@@ -1,0 +1,105 @@
+/* Presets and lessons in the browser: covering, pointing, going on, and how far a student has come. */
+(function () {
+  "use strict";
+
+  const PROGRESS_KEY = "headscope-lessons";
+
+  function readProgress() {
+    try {
+      return JSON.parse(window.localStorage.getItem(PROGRESS_KEY)) || {};
+    } catch (error) {
+      return {}; // storage may be forbidden, or hold something else
+    }
+  }
+
+  function mark(className, wanted) {
+    document.querySelectorAll("." + className).forEach(function (element) {
+      if (!wanted.includes(element.id)) {
+        element.classList.remove(className);
+      }
+    });
+    wanted.forEach(function (id) {
+      const element = id && document.getElementById(id);
+      if (element && !element.classList.contains(className)) {
+        element.classList.add(className);
+      }
+    });
+  }
+
+  function markParts() {
+    const guide = document.querySelector(".hs-guide");
+    mark("hs-covered", guide ? guide.dataset.cover.split(" ") : []);
+    mark("hs-pointed", guide ? guide.dataset.point.split(" ") : []);
+  }
+
+  function tellProgress() {
+    const progress = readProgress();
+    document.querySelectorAll("[data-lesson-progress]").forEach(function (place) {
+      const kept = progress[place.dataset.lessonProgress];
+      const steps = Number(place.dataset.lessonSteps);
+      let told = "Not begun yet.";
+      if (kept && kept.finished) {
+        told = "Finished.";
+      } else if (kept) {
+        told = "You are at step " + Math.min(kept.step, steps) + " of " + steps + ".";
+      }
+      if (place.textContent !== told) {
+        place.textContent = told;
+      }
+      const link = document.querySelector('[data-lesson-link="' + place.dataset.lessonProgress + '"]');
+      // Written once: what this observer writes calls it again.
+      if (link && kept && !kept.finished && link.textContent !== "Go on") {
+        link.href = "/?v=1&lesson=" + encodeURIComponent(place.dataset.lessonProgress) + "&step=" + kept.step;
+        link.textContent = "Go on";
+      }
+    });
+  }
+
+  new MutationObserver(function () {
+    markParts();
+    tellProgress();
+  }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-cover", "data-point"] });
+
+  // One look at a token is enough to tell the server; a lesson may be waiting for it.
+  let told = false;
+  ["mouseover", "focusin"].forEach(function (kind) {
+    document.addEventListener(kind, function (event) {
+      const token = event.target.closest && event.target.closest("#token-strip .hs-token");
+      if (token && !told && document.querySelector(".hs-guide")) {
+        told = true;
+        window.dash_clientside.set_props("store-hovered", { data: Date.now() });
+        window.setTimeout(function () {
+          told = false;
+        }, 1500);
+      }
+    });
+  });
+
+  window.dash_clientside = window.dash_clientside || {};
+  window.dash_clientside.headscope = Object.assign(window.dash_clientside.headscope || {}, {
+    go: function (query) {
+      if (query) {
+        window.location.assign("/" + query);
+      }
+      return window.dash_clientside.no_update;
+    },
+    openExample: function (key, model) {
+      if (key) {
+        window.location.assign("/?" + new URLSearchParams({ v: 1, model: model || "", preset: key }));
+      }
+      return window.dash_clientside.no_update;
+    },
+    keepLesson: function (opened) {
+      if (opened && opened.lesson) {
+        const progress = readProgress();
+        progress[opened.lesson] = { step: opened.step || 1, finished: Boolean(opened.finished) };
+        try {
+          window.localStorage.setItem(PROGRESS_KEY, JSON.stringify(progress));
+        } catch (error) {
+          /* then it lasts as long as the page */
+        }
+      }
+      return "";
+    },
+  });
+})();

@@ -1,0 +1,58 @@
+"""Analyzing a model from a page: start, progress, cancel, done; wired for whichever page has the panel."""
+
+from typing import Any
+
+from dash import ALL, MATCH, Dash, Input, Output, State, ctx, no_update
+
+from components import ids
+from components.analysis_panel import analysis_panel
+from utils.analysis_jobs import AnalysisJobs
+
+
+def follow_analysis(
+    jobs: AnalysisJobs, trigger: Any, page: str, model: str | None, who: str
+) -> tuple[Any, bool, Any]:
+    """Panel, whether the tick may rest, and the model whose catalog is there now.
+
+    Args:
+        jobs: the analyses under way.
+        trigger: id of what was touched, or of the tick or the store.
+        page: the page's key.
+        model: the model that the page shows and that has no catalog; None for nothing to offer.
+        who: the visit.
+    """
+    if not model:
+        return None, True, no_update
+    touched = trigger.get("type") if isinstance(trigger, dict) else None
+    if touched == "analyze" and trigger["model"] == model:
+        jobs.start(model, who)
+    elif touched == "cancel-analysis" and trigger["model"] == model:
+        jobs.leave(model, who)
+    view = jobs.view(model)
+    if view is not None and view.state == "done":
+        if touched == "analysis-tick":
+            return None, True, model
+        view = None  # that catalog is gone again: it is offered anew
+    return analysis_panel(page, model, view), view is None or view.ended, no_update
+
+
+def register(app: Dash, jobs: AnalysisJobs) -> None:
+    """Add the panel's callback."""
+
+    @app.callback(
+        Output({"type": "analysis", "page": MATCH}, "children"),
+        Output({"type": "analysis-tick", "page": MATCH}, "disabled"),
+        Output({"type": "analysis-done", "page": MATCH}, "data"),
+        Input({"type": "analysis-for", "page": MATCH}, "data"),
+        Input({"type": "analysis-tick", "page": MATCH}, "n_intervals"),
+        Input({"type": "analyze", "page": MATCH, "model": ALL}, "n_clicks"),
+        Input({"type": "cancel-analysis", "page": MATCH, "model": ALL}, "n_clicks"),
+        State(ids.WHO, "data"),
+    )
+    def _(model, ticks, starts, cancels, who):
+        trigger = ctx.triggered_id
+        buttons = ("analyze", "cancel-analysis")
+        # A button that has just been drawn counts as a change of its n_clicks; only a click has a value.
+        if trigger and trigger["type"] in buttons and not any(part["value"] for part in ctx.triggered):
+            return (no_update,) * 3
+        return follow_analysis(jobs, trigger, ctx.outputs_list[0]["id"]["page"], model, who or "")

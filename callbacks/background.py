@@ -1,0 +1,53 @@
+"""Results that take a while: computed once as a job, kept for all who ask for the same."""
+
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+from cachetools import LRUCache
+
+from utils.jobs import Jobs, JobView, Progress
+
+Result = TypeVar("Result")
+
+
+class Background(Generic[Result]):
+    """Computes and keeps results by key.
+
+    Args:
+        kept: how many results are kept.
+        workers: how many are computed at once.
+    """
+
+    def __init__(self, kept: int, workers: int = 2) -> None:
+        self._jobs = Jobs(workers)
+        self._kept: LRUCache[Hashable, Result] = LRUCache(kept)
+
+    def get(self, key: Hashable) -> Result | None:
+        """The result, None where it is not there (yet)."""
+        return self._kept.get(key)
+
+    def keep(self, key: Hashable, result: Result) -> None:
+        """Keep a result that was computed elsewhere."""
+        self._kept[key] = result
+
+    def follow(self, key: Hashable, compute: Callable[[Progress], Result], who: str, again: bool) -> JobView:
+        """How far the computation is; it starts where there was none.
+
+        Args:
+            key: what is computed.
+            compute: does it.
+            who: the visit.
+            again: whether one that failed or was cancelled starts anew (someone asks for it, no tick).
+        """
+        view = self._jobs.view(key)
+        if view is None or (view.ended and again):
+
+            def work(progress: Progress) -> None:
+                self._kept[key] = compute(progress)
+
+            view = self._jobs.start(key, work, who)
+        return view
+
+    def leave(self, key: Hashable, who: str) -> None:
+        """`who` no longer waits for the result."""
+        self._jobs.leave(key, who)

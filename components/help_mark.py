@@ -1,0 +1,66 @@
+"""A small "?" beside a heading or a label, which tells a word of the glossary in place.
+
+It is an HTML disclosure (details and summary), so keyboards and screen readers know it, and it works without
+a script; `assets/words.js` only keeps it in sight and closes it by Escape.
+"""
+
+from typing import Any
+
+from dash import dcc, html
+
+from components.attributes import aria
+from utils.glossary import GLOSSARY
+from utils.head_roles import ROLES
+
+WORDS_PATH = "/words"
+
+
+def term_link(key: str) -> str:
+    """The address of a term on the page of words.
+
+    Raises:
+        KeyError: the glossary has no such term.
+    """
+    return f"{WORDS_PATH}#{GLOSSARY[key].key}"
+
+
+def help_mark(*keys: str) -> html.Details:
+    """The mark, to stand beside the words that it explains (not inside a heading, a label or a button).
+
+    Args:
+        keys: of the glossary, at least one.
+
+    Raises:
+        KeyError: the glossary has no such term.
+    """
+    terms = [GLOSSARY[key] for key in keys]
+    names = " and ".join(term.term for term in terms)
+    return html.Details(
+        [
+            html.Summary("?", **aria(label=f"What does this mean: {names}?")),
+            html.Div(
+                [
+                    html.Div(
+                        [
+                            html.Strong(term.term),
+                            html.P(ROLES[term.key].explanation if term.key in ROLES else term.plain),
+                            dcc.Link("More in Words", href=term_link(term.key), title=term.term),
+                        ],
+                        className="hs-help-term",
+                    )
+                    for term in terms
+                ],
+                className="hs-help-box",
+            ),
+        ],
+        className="hs-help",
+    )
+
+
+def marked(element: Any, *keys: str) -> html.Div:
+    """A heading or a label with its mark beside it.
+
+    Raises:
+        KeyError: the glossary has no such term.
+    """
+    return html.Div([element, help_mark(*keys)], className="hs-title-row")

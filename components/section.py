@@ -1,0 +1,56 @@
+"""A card with a heading, as every page is made of."""
+
+from typing import Any
+
+from dash import html
+
+from components.attributes import aria
+from components.help_mark import help_mark
+
+
+def section(
+    title: str, hint: str, *children: Any, name: str, term: str | tuple[str, ...] = ()
+) -> html.Section:
+    """One card.
+
+    Args:
+        title: its heading.
+        hint: a sentence below it, on how to read it.
+        children: what stands in it.
+        name: makes the heading's id, by which screen readers name the card.
+        term: key of the glossary's word, or words, that a mark beside the heading explains.
+    """
+    heading = f"{name}-heading"
+    told = html.H2(title, id=heading, className="hs-title")
+    terms = (term,) if isinstance(term, str) else term
+    return html.Section(
+        [
+            html.Div(
+                [
+                    html.Div([told, help_mark(*terms)], className="hs-title-row") if terms else told,
+                    html.P(hint, className="hs-hint"),
+                ],
+                className="hs-section-head",
+            ),
+            *children,
+        ],
+        className="hs-card",
+        **aria(labelledby=heading),
+    )
+
+
+def scroller(child: Any, label: str, tall: bool = False) -> html.Div:
+    """A place in which something wide can be scrolled sideways, by keyboard too.
+
+    Args:
+        child: a wide table, say.
+        label: what it is, for screen readers.
+        tall: whether it is cut at the bottom as well.
+    """
+    return html.Div(
+        child,
+        className="hs-scroll hs-tall" if tall else "hs-scroll",
+        tabIndex=0,
+        role="region",
+        **aria(label=label),
+    )

@@ -1,0 +1,38 @@
+"""Addresses and pages."""
+
+import json
+
+from dash import html
+
+from callbacks.routing import Page, show_page
+
+PAGES = (
+    Page("live", "/", "Live", lambda query: html.P(f"live {query}")),
+    Page("catalog", "/catalog", "Catalog", lambda query: html.P(f"catalog {query}")),
+)
+
+
+def text_of(tree) -> str:
+    return json.dumps(tree, default=lambda part: part.to_plotly_json(), ensure_ascii=False)
+
+
+def test_each_page_stands_at_its_address_and_gets_the_query():
+    assert "live " in text_of(show_page(PAGES, "/", None)[0])
+    assert "catalog ?model=x" in text_of(show_page(PAGES, "/catalog", "?model=x")[0])
+    assert "catalog " in text_of(show_page(PAGES, "/catalog/", "")[0])
+
+
+def test_the_menu_marks_the_page_that_is_shown():
+    links = show_page(PAGES, "/catalog", "")[1]
+    assert ["hs-nav-here" in link.className for link in links] == [False, True]
+    assert [link.href for link in links] == ["/", "/catalog"]
+
+
+def test_an_unknown_address_says_so_and_keeps_the_menu():
+    tree, links = show_page(PAGES, "/nowhere<script>", "")
+    assert "no such page" in text_of(tree)
+    assert len(links) == 2
+
+
+def test_before_the_address_is_known_the_first_page_is_shown():
+    assert "live" in text_of(show_page(PAGES, None, None)[0])
