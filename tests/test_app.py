@@ -2,22 +2,54 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from dash import Dash
 
 from app import Settings, build_parser, create_app, main
 from components import ids
 
 
-def ids_in(component) -> list:
-    return [part.id for part in component._traverse() if getattr(part, "id", None) is not None]
+def opened(app: Dash, path: str = "/", query: str = "") -> Any:
+    """What the browser gets for the page at an address, as JSON."""
+    answer = app.server.test_client().post(
+        "/_dash-update-component",
+        json={
+            "output": f"..{ids.PAGE}.children...{ids.NAV}.children..",
+            "outputs": [{"id": part, "property": "children"} for part in (ids.PAGE, ids.NAV)],
+            "inputs": [
+                {"id": ids.LOCATION, "property": "pathname", "value": path},
+                {"id": ids.LOCATION, "property": "search", "value": query},
+            ],
+            "state": [{"id": ids.LAST_LIVE, "property": "data", "value": None}],
+            "changedPropIds": [f"{ids.LOCATION}.pathname"],
+        },
+    )
+    return answer.get_json()["response"][ids.PAGE]["children"]
 
 
-def test_every_id_in_the_layout_is_there_once():
-    found = ids_in(create_app().layout)
+def parts(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every component's properties in a tree of JSON."""
+    if isinstance(tree, dict):
+        if isinstance(tree.get("props"), dict):
+            yield tree["props"]
+        for value in tree.values():
+            yield from parts(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from parts(value)
+
+
+@pytest.mark.parametrize("path", ["/", "/catalog", "/formation", "/compare", "/words"])
+def test_every_id_of_a_page_and_its_frame_is_there_once(path: str):
+    app = create_app()
+    frame = [part.id for part in app.layout()._traverse() if getattr(part, "id", None) is not None]
+    found = [str(props["id"]) for props in parts(opened(app, path)) if "id" in props] + frame
     assert len(found) == len(set(found))
-    assert {ids.MODEL, ids.PROMPT, ids.RUN, ids.BERTVIZ, ids.HEATMAP} <= set(found)
+    assert len(found) > len(frame) + 5
 
 
 def test_the_app_does_not_import_transformer_lens():
@@ -34,24 +66,49 @@ def test_nothing_is_asked_of_another_host():
 
 def test_the_operators_limits_hold():
     app = create_app(Settings(models=("demo-llama",)))
-    menu = next(part for part in app.layout._traverse() if getattr(part, "id", None) == ids.MODEL)
-    assert [option["value"] for option in menu.options] == ["demo-llama"]
+    menus = {
+        str(props.get("id")): props.get("options")
+        for path in ("/", "/catalog")
+        for props in parts(opened(app, path))
+    }
+    for menu in (ids.MODEL, ids.CATALOG_MODEL):
+        assert [option["value"] for option in menus[menu]] == ["demo-llama"]
+
+
+def test_a_class_may_be_locked_to_some_pages_and_the_words():
+    app = create_app(Settings(pages=("live",)))
+    for path in ("/catalog", "/compare", "/formation"):
+        assert "There is no such page" in str(opened(app, path))
+    # The marks beside headings lead there.
+    for path in ("/", "/words"):
+        assert "There is no such page" not in str(opened(app, path))
 
 
 def test_no_model_at_all_is_told(tmp_path: Path):
-    layout = str(create_app(Settings(models=("no-such-model",))).layout)
-    assert "There is no model to use" in layout
+    assert "There is no model to use" in str(opened(create_app(Settings(models=("no such model",)))))
 
 
 def test_a_bad_example_is_named_and_skipped(tmp_path: Path):
     (tmp_path / "bad.yaml").write_text("title: [", encoding="utf-8")
-    layout = str(create_app(Settings(examples=tmp_path)).layout)
+    layout = str(opened(create_app(Settings(examples=tmp_path))))
     assert "bad.yaml" in layout
     assert str(tmp_path) not in layout
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--port", "0"], ["--port", "x"], ["--max-tokens", "999"], ["--nonsense"]]
+    "arguments",
+    [
+        ["--port", "0"],
+        ["--port", "x"],
+        ["--max-tokens", "999"],
+        ["--nonsense"],
+        ["--device", "cuda:999"],
+        ["--device", "tpu"],
+        ["--dtype", "float64"],
+        ["--dtype", "bfloat16"],
+        ["--memory", "-1"],
+        ["--memory", "nan"],
+    ],
 )
 def test_bad_usage_ends_with_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as ended:

@@ -8,7 +8,8 @@ from training.recipes import RECIPES
 from utils.attention_capture import capture
 from utils.heads import Head
 from utils.model_families import output_projection
-from utils.model_loading import LoadedModel, ModelStore
+from utils.model_loading import LoadedModel
+from utils.model_store import ModelStore
 from utils.prompts import tokenize_prompt
 
 PROMPTS = (

@@ -7,6 +7,7 @@ import pytest
 
 from training.recipes import RECIPES
 from utils.head_roles import ROLES
+from utils.model_families import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -24,6 +25,10 @@ def test_the_readme_lists_every_role():
 
 def test_the_readme_lists_every_bundled_model():
     assert table_keys("model") == list(RECIPES)
+
+
+def test_the_readme_lists_every_family():
+    assert table_keys("family") == list(FAMILIES)
 
 
 @pytest.mark.parametrize("name", list(RECIPES))

@@ -20,6 +20,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import flask
@@ -33,7 +34,7 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
-from werkzeug.serving import make_server
+from waitress.server import create_server
 
 from scripts.ensure_browser import browser_is_required, find_chromium, what_is_missing
 
@@ -154,15 +155,15 @@ def serve() -> Iterator[Callable[[flask.Flask], str]]:
     servers = []
 
     def start(app: flask.Flask) -> str:
-        server = make_server(HOST, 0, app, threaded=True)
+        # The server that the app itself runs on.
+        server: Any = create_server(app, host=HOST, port=0, threads=8)
         servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        return f"http://{HOST}:{server.server_port}"
+        threading.Thread(target=server.run, daemon=True).start()
+        return f"http://{HOST}:{server.effective_port}"
 
     yield start
     for server in servers:
-        server.shutdown()
-        server.server_close()
+        server.close()
 
 
 @pytest.fixture(scope="session")
