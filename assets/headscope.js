@@ -143,6 +143,17 @@
     }
   });
 
+  // A button that Dash did not draw tells what it is for.
+  let presses = 0;
+  document.addEventListener("click", function (event) {
+    const button = event.target.closest && event.target.closest("[data-press]");
+    if (button) {
+      presses += 1;
+      const told = Object.assign(JSON.parse(button.dataset.press), { presses: presses });
+      window.dash_clientside.set_props("store-pressed", { data: told });
+    }
+  });
+
   document.addEventListener("click", function (event) {
     const token = event.target.closest && event.target.closest("[data-position]");
     if (token) {
@@ -185,17 +196,6 @@
     }
   }
 
-  // Another prompt or a head switched off draws the grid anew: mark and keyboard stay on their cells.
-  let lastCell = null;
-  document.addEventListener("focusin", function (event) {
-    const cell = event.target.closest(".hs-cell");
-    lastCell = cell ? cell.dataset.head : null;
-  });
-  document.addEventListener("pointerdown", function (event) {
-    if (!event.target.closest(".hs-cell")) {
-      lastCell = null;
-    }
-  });
   function markCells() {
     if (!chosen) {
       return;
@@ -210,15 +210,8 @@
     });
   }
 
-  new MutationObserver(function () {
-    markCells();
-    if (lastCell && document.activeElement === document.body) {
-      const cell = document.querySelector('.hs-cell[data-head="' + lastCell + '"]');
-      if (cell) {
-        cell.focus({ preventScroll: true });
-      }
-    }
-  }).observe(document.documentElement, { childList: true, subtree: true });
+  // Another prompt or a head switched off draws the grid anew: the mark stays on its cell.
+  document.addEventListener("headscope:filled", markCells);
 
   function tokens() {
     return document.querySelectorAll("#token-strip .hs-token");

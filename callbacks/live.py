@@ -6,11 +6,16 @@ from callbacks.live_context import set_known
 from callbacks.live_page import LivePage
 from components import ids
 from components.live_layout import PAGE as LIVE
+from components.plain_html import PLAIN, as_html
+
+
+def _touched(pressed):
+    """What was touched: a component's id, or what a button that Dash did not draw says of itself."""
+    return pressed if ctx.triggered_id == ids.PRESSED else ctx.triggered_id
 
 
 def register(app: Dash, page: LivePage) -> None:
     """Add the live page's callbacks to the app."""
-    for_suggestions = {"type": "suggestion", "role": ALL, "number": ALL}
 
     @app.callback(
         Output(ids.REQUEST, "data"),
@@ -19,17 +24,17 @@ def register(app: Dash, page: LivePage) -> None:
         Output(ids.ABLATED, "data", allow_duplicate=True),
         Output(ids.WANTED, "data"),
         Input(ids.RUN, "n_clicks"),
-        Input(for_suggestions, "n_clicks"),
+        Input(ids.PRESSED, "data"),
         Input(ids.MODEL, "value"),
         State(ids.PROMPT, "value"),
         State(ids.REQUEST, "data"),
         prevent_initial_call=True,
     )
-    def _(clicks, suggestions, model, prompt, shown):
-        # New suggestion buttons count as a change of their n_clicks; only a click has a value.
-        if not any(part["value"] for part in ctx.triggered):
+    def _(clicks, pressed, model, prompt, shown):
+        trigger = _touched(pressed)
+        if isinstance(trigger, dict) and trigger["type"] != "suggestion":
             return (no_update,) * 5
-        return page.request_prompt(ctx.triggered_id, model, prompt, shown)
+        return page.request_prompt(trigger, model, prompt, shown)
 
     # What `set_known` sets here and in guide.py is no edge of the browser's graph of callbacks, which these
     # edges would close into circles.
@@ -71,57 +76,57 @@ def register(app: Dash, page: LivePage) -> None:
     app.callback(Output(ids.TOKEN_COUNT, "children"), Input(ids.PROMPT, "value"), Input(ids.MODEL, "value"))(
         page.token_count
     )
-    app.callback(Output(ids.TOKENS, "children"), Input(ids.REQUEST, "data"))(page.show_tokens)
+    app.callback(Output(ids.TOKENS, PLAIN), Input(ids.REQUEST, "data"))(as_html(page.show_tokens))
     app.callback(
-        Output(ids.ROLES, "children"),
+        Output(ids.ROLES, PLAIN),
         Output(ids.NOTICE, "children"),
         Output(ids.analysis_for(LIVE), "data"),
         Input(ids.REQUEST, "data"),
         Input(ids.ABLATED, "data"),
-    )(page.show_roles)
+    )(as_html(page.show_roles, 0))
 
     # A click on any head is handled in the browser (headscope.js, "data-choose").
     app.callback(Output(ids.SELECTED, "data"), Input(ids.REQUEST, "data"), State(ids.SELECTED, "data"))(
         page.choose_head
     )
     app.callback(
-        Output(ids.GRID, "children"),
+        Output(ids.GRID, PLAIN),
         Input(ids.REQUEST, "data"),
         Input(ids.ABLATED, "data"),
         # Another choice is marked in the browser (`page_tools`): a grid drawn anew would lose quick key
         # presses.
         State(ids.SELECTED, "data"),
-    )(page.show_grid)
+    )(as_html(page.show_grid))
 
     @app.callback(
         Output(ids.ABLATED, "data"),
         Input(ids.TOGGLE_HEAD, "n_clicks"),
-        Input({"type": "ablate-role", "role": ALL}, "n_clicks"),
-        Input({"type": "chip", "head": ALL}, "n_clicks"),
+        Input(ids.PRESSED, "data"),
         Input(ids.CLEAR, "n_clicks"),
         State(ids.REQUEST, "data"),
         State(ids.SELECTED, "data"),
         State(ids.ABLATED, "data"),
         prevent_initial_call=True,
     )
-    def _(toggles, roles, chip_clicks, clears, request, chosen, off):
-        if not any(part["value"] for part in ctx.triggered):
+    def _(toggles, pressed, clears, request, chosen, off):
+        trigger = _touched(pressed)
+        if isinstance(trigger, dict) and trigger["type"] not in ("ablate-role", "chip"):
             return no_update
-        return page.change_ablation(ctx.triggered_id, request, chosen, off)
+        return page.change_ablation(trigger, request, chosen, off)
 
     app.callback(
         Output(ids.DETAIL_TITLE, "children"),
         Output(ids.TOGGLE_HEAD, "children"),
-        Output(ids.DETAIL_FACTS, "children"),
+        Output(ids.DETAIL_FACTS, PLAIN),
         Output(ids.BERTVIZ, "srcDoc"),
         Output(ids.BERTVIZ, "style"),
         Output(ids.HEATMAP, "figure"),
         Output(ids.HEATMAP, "style"),
-        Output(ids.HEATMAP_TABLE, "children"),
+        Output(ids.HEATMAP_TABLE, PLAIN),
         Output(ids.PATTERN, "data"),
         Output(ids.HEAD_VIEWS, "className"),
         Input(ids.REQUEST, "data"),
         Input(ids.SELECTED, "data"),
         Input(ids.ABLATED, "data"),
         Input(ids.theme(LIVE), "data"),
-    )(page.show_detail)
+    )(as_html(page.show_detail, 2, 7))

@@ -7,6 +7,7 @@ from dash import Dash, Input, Output, State, html, no_update
 from callbacks.live_context import Request, find_analysis, find_shown
 from components import ids
 from components.answer_card import LAST
+from components.plain_html import PLAIN, as_html
 from components.prediction_panel import chips, no_prediction, prediction_panel
 from utils.live_analysis import LiveService
 from utils.prediction import compare, plain_sentence
@@ -82,11 +83,11 @@ class NextTokenView:
 def register(app: Dash, view: NextTokenView) -> None:
     """Add the view's callbacks to the app."""
     app.callback(
-        Output(ids.CHIPS, "children"),
+        Output(ids.CHIPS, PLAIN),
         Output(ids.CLEAR, "disabled"),
         Input(ids.REQUEST, "data"),
         Input(ids.ABLATED, "data"),
-    )(view.show_chips)
+    )(as_html(view.show_chips, 0))
     app.callback(
         Output(ids.POSITION, "options"),
         Output(ids.POSITION, "value"),
@@ -96,8 +97,8 @@ def register(app: Dash, view: NextTokenView) -> None:
     )(view.offer_positions)
 
     @app.callback(
-        Output(ids.PREDICTION, "children"),
-        Output(ids.TOKEN_OPTIONS, "children"),
+        Output(ids.PREDICTION, PLAIN),
+        Output(ids.TOKEN_OPTIONS, PLAIN),
         Input(ids.REQUEST, "data"),
         Input(ids.ABLATED, "data"),
         Input(ids.MODE, "value"),
@@ -109,4 +110,4 @@ def register(app: Dash, view: NextTokenView) -> None:
     def _(request, off, mode, position, target, against, view_key):
         if view_key != "next":
             return no_update, no_update
-        return view.show(request, off, mode, position, target, against)
+        return as_html(view.show, 0, 1)(request, off, mode, position, target, against)

@@ -6,9 +6,10 @@ a script; `assets/words.js` only keeps it in sight and closes it by Escape.
 
 from typing import Any
 
-from dash import dcc, html
+from dash import html
 
-from components.attributes import aria
+from components.attributes import aria, data
+from components.plain_html import static
 from utils.glossary import GLOSSARY
 from utils.head_roles import ROLES
 
@@ -24,7 +25,7 @@ def term_link(key: str) -> str:
     return f"{WORDS_PATH}#{GLOSSARY[key].key}"
 
 
-def help_mark(*keys: str) -> html.Details:
+def help_mark(*keys: str) -> html.Div:
     """The mark, to stand beside the words that it explains (not inside a heading, a label or a button).
 
     Args:
@@ -35,7 +36,7 @@ def help_mark(*keys: str) -> html.Details:
     """
     terms = [GLOSSARY[key] for key in keys]
     names = " and ".join(term.term for term in terms)
-    return html.Details(
+    mark = html.Details(
         [
             html.Summary("?", **aria(label=f"What does this mean: {names}?")),
             html.Div(
@@ -44,7 +45,12 @@ def help_mark(*keys: str) -> html.Details:
                         [
                             html.Strong(term.term),
                             html.P(ROLES[term.key].explanation if term.key in ROLES else term.plain),
-                            dcc.Link("More in Words", href=term_link(term.key), title=term.term),
+                            html.A(
+                                "More in Words",
+                                href=term_link(term.key),
+                                title=term.term,
+                                **data(page="words"),
+                            ),
                         ],
                         className="hs-help-term",
                     )
@@ -55,6 +61,7 @@ def help_mark(*keys: str) -> html.Details:
         ],
         className="hs-help",
     )
+    return static(mark)
 
 
 def marked(element: Any, *keys: str) -> html.Div:

@@ -141,6 +141,7 @@ LINK = "store-link"  # the query that restores the page
 LAST_LIVE = "store-last-live"  # the same, kept while another page is open
 HOVERED = "store-hovered"  # when a token was last looked at, for the lessons
 GO = "store-go"  # the query of the page to open anew
+PRESSED = "store-pressed"  # the last button pressed that Dash did not draw, as the dicts below
 PATTERN = "store-pattern"  # the chosen head's pattern, for hovering over tokens
 
 

@@ -205,6 +205,7 @@ def live_layout(
             dcc.Store(ids.LINK),
             dcc.Store(ids.HOVERED),
             dcc.Store(ids.GO),
+            dcc.Store(ids.PRESSED),
             dcc.Store(ids.PATTERN),
             dcc.Store(ids.theme(PAGE)),
             dcc.Interval(ids.LOAD_TICK, interval=TICK_MS, disabled=True),

@@ -6,8 +6,9 @@ from typing import Any
 import plotly.graph_objects as go
 from dash import dcc, html
 
-from components.attributes import aria, data
+from components.attributes import data
 from components.plots import COLOURS, base_layout, graph_config, plain
+from components.section import scroller
 from utils.positions import PositionRow, PositionView
 
 
@@ -138,7 +139,7 @@ def positions_body(
             config=graph_config("headscope-positions"),
             style={"height": "240px"},
         ),
-        html.Div(
+        scroller(
             html.Table(
                 [
                     html.Caption("The prediction after every token", className="visually-hidden"),
@@ -152,9 +153,7 @@ def positions_body(
                 ],
                 className="hs-table",
             ),
-            className="hs-scroll hs-tall",
-            tabIndex=0,
-            role="group",
-            **aria(label="Table"),
+            "Table",
+            tall=True,
         ),
     ]

@@ -1,5 +1,6 @@
 """Next-token prediction, clean beside ablated, and the chips of what is off."""
 
+import json
 from collections.abc import Callable, Sequence
 
 from dash import html
@@ -24,10 +25,10 @@ def chips(off: Sequence[Head]) -> list:
         *(
             html.Button(
                 [str(head), " ", html.I(className="bi bi-x", **aria(hidden="true"))],
-                id=ids.chip(str(head)),
                 className="btn btn-outline-danger btn-sm hs-chip",
                 title=f"Switch {head} on again",
                 **aria(label=f"Switch {head} on again"),
+                **data(press=json.dumps(ids.chip(str(head)))),
             )
             for head in off
         ),

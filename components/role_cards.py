@@ -1,10 +1,10 @@
 """A card a role: its state, a bar a head with its chance mark, the reason when gray, prompts that wake it."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-import dash_bootstrap_components as dbc
 from dash import html
 
 from components import ids
@@ -56,13 +56,11 @@ def _suggestions(role: HeadRole, prompts: Sequence[str]) -> list:
     if not prompts:
         return [html.P("No suggested prompt wakes this role on this model.", className="hs-hint")]
     return [
-        dbc.Button(
+        html.Button(
             [html.I(className="bi bi-lightning-charge", **aria(hidden="true")), f" {prompt}"],
-            id=ids.suggestion(role.key, number),
-            size="sm",
-            color="link",
-            className="hs-suggestion",
+            className="btn btn-link btn-sm hs-suggestion",
             title="Fill in this prompt, which wakes the role on this model",
+            **data(press=json.dumps(ids.suggestion(role.key, number))),
         )
         for number, prompt in enumerate(prompts)
     ]
@@ -160,7 +158,11 @@ def role_card(
                 [head_bar(role.key, entry, head in off) for entry, head in zip(entries, heads, strict=True)],
                 className="hs-bars",
             ),
-            dbc.Button(what, id=ids.ablate_role(role.key), size="sm", color="danger", outline=True),
+            html.Button(
+                what,
+                className="btn btn-outline-danger btn-sm",
+                **data(press=json.dumps(ids.ablate_role(role.key))),
+            ),
         ]
     if acting is not None:
         body += acting_part(acting, off)

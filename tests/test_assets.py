@@ -43,6 +43,6 @@ def test_sheets_are_the_versions_that_the_readme_says():
     assert "| 5.3.8 |" in readme and "| 1.13.2 |" in readme
 
 
-@pytest.mark.parametrize("name", ["bootstrap", "bootstrap-icons"])
+@pytest.mark.parametrize("name", ["bootstrap", "bootstrap-icons", "morphdom"])
 def test_licences_are_kept(name):
     assert "The MIT License" in (ASSETS / "licenses" / f"{name}.txt").read_text(encoding="utf-8")
