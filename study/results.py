@@ -1,0 +1,314 @@
+"""Everything under the study's results folder: where it is, its schema, reading and writing.
+
+    splits.json, data_report.json, data_report.md           the data (stage prepare)
+    rankings/<model>__<method>__<task>__<length>.json       one ranking each (stage rank)
+    ablations/<model>__<question>__<length>.json            one `AblationCell` each (stage ablate)
+    tables/<name>.json                                      aggregates of the two (`study.tables`)
+    figures/, FINDINGS.md                                   stages figures and report
+
+"/" in a model's name is "--" in a file's. Files are written whole or not at all. No time of day
+stands in a cell or in a table: the same study gives the same files to the last byte, however often it was
+stopped.
+
+The aggregated tables and their columns are `study.tables`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+
+from utils.atomic_files import undisturbed, write_text_atomic
+from utils.errors import UserFacingError
+from utils.heads import Head, parse_head
+
+if TYPE_CHECKING:
+    from study.ranking_records import RankingRecord
+
+DEFAULT_FOLDER = Path(__file__).resolve().parent / "results"
+CELL_SCHEMA = 1
+
+Tested = Literal["within", "across", "shared", "global"]
+Condition = Literal[
+    "within", "across", "shared", "global", "random_uniform", "random_layer_matched", "single"
+]
+TESTED: tuple[Tested, ...] = get_args(Tested)
+CONTROLS: tuple[Condition, ...] = ("random_uniform", "random_layer_matched")
+
+Record = TypeVar("Record", bound=BaseModel)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class CellSample(_Strict):
+    """One test sample of a cell.
+
+    Attributes:
+        key: the sample's key, as in splits.json.
+        truth: the expected answer.
+        clean_output: what the model writes with all heads on.
+        clean_match: whether that is the answer.
+    """
+
+    key: str
+    truth: str
+    clean_output: str
+    clean_match: bool
+
+
+class HeadSet(_Strict):
+    """One set of heads that was switched off, and what came of it.
+
+    Attributes:
+        condition: why this set: a tested condition, a random control, or a head by itself.
+        method: the ranking method; null for single heads.
+        source: the task whose ranking the tested heads come from; null for shared, global and single.
+        k: how many heads.
+        draw: which draw of a random control, from 0.
+        of: of which tested condition a random set is the control (with the same method, source and k).
+        short: heads of a layer-matched set that come from the nearest layers, theirs being too small.
+        unscored: heads of a tested set whose score is not above 0: they are in it for their number alone.
+        heads: the heads, sorted.
+        matches: for each sample of the cell, whether the answer is right; "1" and "0" in the file.
+    """
+
+    condition: Condition
+    method: str | None = None
+    source: str | None = None
+    k: int = Field(ge=1)
+    draw: int | None = Field(default=None, ge=0)
+    of: Tested | None = None
+    short: int = Field(default=0, ge=0)
+    unscored: int = Field(default=0, ge=0)
+    heads: list[str]
+    matches: list[bool]
+
+    @field_validator("matches", mode="before")
+    @classmethod
+    def _from_digits(cls, value: Any) -> Any:
+        if isinstance(value, str) and not set(value) - set("01"):
+            return [digit == "1" for digit in value]
+        return value
+
+    @field_serializer("matches")
+    def _to_digits(self, value: list[bool]) -> str:
+        return "".join("1" if match else "0" for match in value)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if len(set(self.heads)) != self.k or len(self.heads) != self.k:
+            raise ValueError(f"heads must be {self.k} different heads (k). Got {len(self.heads)}.")
+        if (self.condition in CONTROLS) != (self.of is not None and self.draw is not None):
+            raise ValueError("random sets, and no others, have 'of' and 'draw'.")
+        return self
+
+    def head_set(self) -> list[Head]:
+        """The heads as heads."""
+        return [parse_head(name) for name in self.heads]
+
+
+class AblationCell(_Strict):
+    """All ablations of one model on one question at one length: every method, every condition.
+
+    Attributes:
+        schema_version: of this format.
+        model: the model's name.
+        question: the task whose question is asked.
+        length: tokens of the prompts, as the protocol asks for.
+        n_layers: layers of the model.
+        n_heads: query heads a layer.
+        fingerprint: of all that the cell depends on; a cell with another one is done again.
+        settings: what it was made with.
+        notes: what could not be done and why, a sentence each.
+        samples: the test samples.
+        sets: what was switched off.
+    """
+
+    schema_version: int = CELL_SCHEMA
+    model: str
+    question: str
+    length: int = Field(ge=1)
+    n_layers: int = Field(ge=1)
+    n_heads: int = Field(ge=1)
+    fingerprint: str
+    settings: dict[str, JsonValue]
+    notes: list[str] = []
+    samples: list[CellSample] = Field(min_length=1)
+    sets: list[HeadSet]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.schema_version != CELL_SCHEMA:
+            raise ValueError(f"schema_version must be {CELL_SCHEMA}. Got {self.schema_version}.")
+        for one in self.sets:
+            if len(one.matches) != len(self.samples):
+                raise ValueError(
+                    f"matches must be one a sample, {len(self.samples)}. Got {len(one.matches)}."
+                )
+            for layer, head in one.head_set():
+                if layer >= self.n_layers or head >= self.n_heads:
+                    raise ValueError(f"L{layer}H{head} is no head of {self.n_layers} x {self.n_heads}.")
+        return self
+
+    @property
+    def total_heads(self) -> int:
+        """Heads of the model."""
+        return self.n_layers * self.n_heads
+
+    @property
+    def clean(self) -> list[bool]:
+        """Whether each sample is answered with all heads on."""
+        return [sample.clean_match for sample in self.samples]
+
+
+@dataclass(frozen=True)
+class ResultPaths:
+    """Where things are in one results folder.
+
+    Attributes:
+        folder: the results folder.
+    """
+
+    folder: Path
+
+    @property
+    def splits(self) -> Path:
+        """Which samples are for ranking and which for ablation."""
+        return self.folder / "splits.json"
+
+    @property
+    def findings(self) -> Path:
+        """The findings in words."""
+        return self.folder / "FINDINGS.md"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of figures."""
+        return self.folder / "figures"
+
+    def ranking(self, model: str, method: str, task: str, length: int) -> Path:
+        """The ranking of one method."""
+        return self.folder / "rankings" / f"{file_name(model)}__{method}__{task}__{length}.json"
+
+    def cell(self, model: str, question: str, length: int) -> Path:
+        """The ablations of one question."""
+        return self.folder / "ablations" / f"{file_name(model)}__{question}__{length}.json"
+
+    def table(self, name: str) -> Path:
+        """One aggregated table, a key of `study.tables.COLUMNS`."""
+        return self.folder / "tables" / f"{name}.json"
+
+
+def file_name(model: str) -> str:
+    """A model's name as part of a file's name."""
+    return model.replace("/", "--")
+
+
+def save_cell(cell: AblationCell, folder: Path) -> Path:
+    """Write a cell into the results folder `folder`, a set a line; returns its path.
+
+    Raises:
+        UserFacingError: the folder cannot be written to.
+    """
+    path = ResultPaths(folder).cell(cell.model, cell.question, cell.length)
+    # What does not apply is left out: most of the sets' fields.
+    data = cell.model_dump(mode="json", exclude_none=True)
+    save_text(path, json_lines(data, ("samples", "sets")))
+    return path
+
+
+def load_cell(path: Path) -> AblationCell:
+    """Read one cell.
+
+    Raises:
+        UserFacingError: there is none, or the file is damaged.
+    """
+    return read_model(path, AblationCell, "python scripts/run_study.py ablate")
+
+
+def load_cells(folder: Path) -> list[AblationCell]:
+    """All cells of the results folder `folder`, by name of their files.
+
+    Raises:
+        UserFacingError: one of them is damaged.
+    """
+    return [load_cell(path) for path in sorted((folder / "ablations").glob("*.json"))]
+
+
+def load_rankings(folder: Path) -> list["RankingRecord"]:
+    """All rankings of the results folder `folder`, by name of their files.
+
+    Raises:
+        UserFacingError: one of them is damaged.
+    """
+    from study.ranking_records import load_ranking
+
+    return [load_ranking(path) for path in sorted((folder / "rankings").glob("*.json"))]
+
+
+def read_model(path: Path, kind: type[Record], remedy: str) -> Record:
+    """Read a file of one kind of record.
+
+    Raises:
+        UserFacingError: there is none, or it is damaged; `remedy` is the command that makes it.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise UserFacingError(f"There is no file {path}.", f"Make it with: {remedy}") from None
+    except OSError as error:
+        raise UserFacingError(
+            f"{path} cannot be read ({error.strerror or type(error).__name__}).",
+            "Check the file's permissions.",
+        ) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        what = " ".join(first["msg"].removeprefix("Value error, ").rstrip(".").split())
+        raise UserFacingError(
+            f"{path} is damaged ({f'{place}: ' if place else ''}{what[:200]}).", f"Make it with: {remedy}"
+        ) from error
+
+
+def save_text(path: Path, text: str) -> None:
+    """Write a file of the results whole or not at all, its folder made where it is missing.
+
+    Raises:
+        UserFacingError: it cannot be written.
+    """
+    try:
+        with undisturbed():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text_atomic(path, text)
+    except OSError as error:
+        raise UserFacingError(
+            f"{path} cannot be written ({error.strerror or type(error).__name__}).",
+            "Choose a folder that can be written to with --results.",
+        ) from error
+
+
+def json_lines(data: Mapping[str, Any], long: Sequence[str]) -> str:
+    """JSON with the entries of the lists named in `long` on a line each, so that files can be compared."""
+    parts = []
+    for key, value in data.items():
+        if key in long and value:
+            entries = ",\n  ".join(json.dumps(entry, allow_nan=False, ensure_ascii=False) for entry in value)
+            text = f"[\n  {entries}\n ]"
+        else:
+            text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        parts.append(f" {json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
