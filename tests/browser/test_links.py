@@ -13,10 +13,42 @@ PRESETS = load_presets()
 LESSONS = load_lessons(presets=PRESETS)
 
 
+def test_a_copied_link_shows_another_browser_the_same(new_page: Callable[..., Page], app_url: str) -> None:
+    first = new_page()
+    open_page(first, f"{app_url}/?v=1&model=demo-llama&off=L1H0,L1H3&mode=mean")
+    run_prompt(first, "The red apple and the green pear, the red apple and the")
+    expect(first.locator(".hs-token-text").nth(2)).to_have_text("·red")
+    first.locator('.hs-cell[data-head="L1H3"]').click()
+    expect(first.locator("#head-title")).to_contain_text("L1H3")
+    first.locator("#watched-token").fill("green")
+    first.locator("#watched-token").press("Enter")
+    expect(first.locator("#prediction")).to_contain_text("Watching “·green”")
+    expect(first.locator("#ablation-chips .hs-chip")).to_have_text(["L1H0", "L1H3"])
+    first.wait_for_function("location.search.includes('target=') && location.search.includes('head=L1H3')")
+    first.get_by_role("button", name="Copy link").click()
+    expect(first.locator("#copy-told")).to_have_text("Link copied.")
+    second = new_page()
+    open_page(second, first.url)
+    for shown in (
+        "#ablation-chips",
+        "#prediction",
+        "#head-title",
+        "#head-facts",
+        "#prompt",
+        "#ablation-mode",
+    ):
+        same = first.locator(shown)
+        if shown in ("#prompt", "#ablation-mode"):
+            expect(second.locator(shown)).to_have_value(same.input_value())
+        else:
+            expect(second.locator(shown)).to_have_text(same.inner_text(), use_inner_text=True)
+    second.wait_for_function("url => location.href === url", arg=first.url)
+
+
 def test_the_view_is_part_of_the_link(new_page: Callable[..., Page], app_url: str) -> None:
     first = new_page()
     open_page(first, app_url)
-    first.get_by_text("At every position").click()
+    first.get_by_text("At every position", exact=True).click()
     expect(first.locator("#view-positions .hs-table")).to_be_visible()
     first.wait_for_function("location.search.includes('view=positions')")
     second = new_page()
