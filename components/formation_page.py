@@ -8,6 +8,7 @@ from dash import dcc, html
 
 from components import ids
 from components.attributes import aria, data
+from components.fields import menu
 from components.formation_cards import curves_card, grid_card, numbers_card
 from components.formation_film import film
 from components.help_mark import marked
@@ -41,21 +42,12 @@ def formation_layout(
         link_problems: what is wrong with the link that the page was opened by.
     """
     if models:
-        menu: Any = html.Div(
-            html.Div(
-                [
-                    dbc.Label("Model", html_for=ids.FORMATION_MODEL),
-                    dbc.Select(
-                        id=ids.FORMATION_MODEL,
-                        options=[{"label": name, "value": name} for name in models],
-                        value=model,
-                    ),
-                ]
-            ),
+        choice: Any = html.Div(
+            menu("Model", ids.FORMATION_MODEL, {name: name for name in models}, model),
             className="hs-menu-row",
         )
     else:
-        menu = html.P(
+        choice = html.P(
             "None of the models that may be used here has a training log. The bundled models have one; the "
             "operator can allow them.",
         )
@@ -68,7 +60,7 @@ def formation_layout(
                 "A head's role is not built in: it comes about in training. The bundled models kept a log of "
                 "theirs. Move the slider, or press Play, and see which heads take up which role, and when. "
                 "A role on test inputs is not all that a head does.",
-                menu,
+                choice,
                 name="formation",
                 term="induction_circuit",
             ),
