@@ -141,7 +141,7 @@ class Writer:
     def __iter__(self) -> Iterator[WrittenToken]:
         """Write the text; each token is one forward. Iterating again writes it again."""
         self._tokens, self._stop = [], None
-        ends = _end_tokens(self._loaded)
+        ends = end_tokens(self._loaded)
         dice = torch.Generator().manual_seed(self.options.seed)
         pieces = _Pieces(self._loaded, self._ids)
         fresh, cache = self._ids, None
@@ -268,7 +268,7 @@ class _Pieces:
         return decoded
 
 
-def _end_tokens(loaded: LoadedModel) -> frozenset[int]:
+def end_tokens(loaded: LoadedModel) -> frozenset[int]:
     """The tokens with which the model ends a text: by its generation settings, else its tokenizer's."""
     settings = loaded.model.generation_config
     ends: Any = settings.eos_token_id if settings is not None else None

@@ -43,7 +43,7 @@ def ids_of(loaded: LoadedModel, text: str = PROMPT) -> list[int]:
 
 def without_end(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> LoadedModel:
     """The model, which no token ends: a random one ends a text at random."""
-    monkeypatch.setattr(continuation, "_end_tokens", lambda loaded: frozenset())
+    monkeypatch.setattr(continuation, "end_tokens", lambda loaded: frozenset())
     return loaded
 
 
