@@ -1,0 +1,73 @@
+"""Colours and layout of all Plotly figures, on the pages and in the study's files, light and dark."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Colours:
+    """One theme's colours.
+
+    Attributes:
+        ink: text and axes.
+        paper: background.
+        scale: Plotly's name of the scale from little to much.
+        diverging: Plotly's name of the scale from less through none to more.
+        mark: outlines that must be seen on the scale.
+        clean: whatever is shown with all heads on.
+        ablated: whatever is shown with heads off.
+        series: lines that are told apart by marker and dash as well; blue, vermilion, green and purple after
+            Okabe and Ito (https://jfly.uni-koeln.de/color/), which the colour-blind can tell apart,
+            darkened or lightened until they stand out from the paper.
+        grid: lines behind the data.
+    """
+
+    ink: str
+    paper: str
+    scale: str
+    diverging: str | list[list[float | str]]
+    mark: str
+    clean: str
+    ablated: str
+    series: tuple[str, ...]
+    grid: str
+
+
+# Plotly's RdBu is white in the middle, which would glare on dark paper.
+_DARK_DIVERGING: list[list[float | str]] = [[0, "#f08a62"], [0.5, "#2b3036"], [1, "#6db3e8"]]
+COLOURS = {
+    "light": Colours(
+        ink="#212529",
+        paper="#ffffff",
+        scale="Blues",
+        diverging="RdBu",
+        mark="#c2410c",
+        clean="#2b6cb0",
+        ablated="#c2410c",
+        series=("#0072b2", "#c2500b", "#007a5a", "#a3457f"),
+        grid="#dee2e6",
+    ),
+    "dark": Colours(
+        ink="#dee2e6",
+        paper="#212529",
+        scale="Blues_r",
+        diverging=_DARK_DIVERGING,
+        mark="#f5a268",
+        clean="#7db3ee",
+        ablated="#f5a268",
+        series=("#6db8ec", "#f2945a", "#3fcf9f", "#e6a0cb"),
+        grid="#495057",
+    ),
+}
+
+
+def base_layout(theme: str) -> dict[str, Any]:
+    """Layout options for a figure in a theme ("light" or "dark"; anything else is light)."""
+    colours = COLOURS.get(theme, COLOURS["light"])
+    return {
+        "paper_bgcolor": colours.paper,
+        "plot_bgcolor": colours.paper,
+        "font": {"color": colours.ink, "family": "system-ui, sans-serif", "size": 12},
+        "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
+        "showlegend": False,
+    }
