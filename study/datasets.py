@@ -1,149 +1,27 @@
 """Generated company filings with known facts: what the study asks about and the bundled models learn from.
 
 A filing is built from parts, so that the place of the needle (the one sentence that holds the asked fact),
-of the question and of the answer are known exactly, in characters and in tokens. The nine tasks, the prompt
-and the null query are METHODS.md, sections 3 and 5. Incorporation state and headquarters state are drawn
-independently: in the real filings they agree in half of the rows, and a model could answer one question by
-the other's fact.
+of the question and of the answer are known exactly, in characters and in tokens. The prompt and the null
+query are METHODS.md, sections 3 and 5; `filing_tasks` has the nine tasks. Incorporation state and
+headquarters state are drawn independently: in the real filings they agree in half of the rows, and a model
+could answer one question by the other's fact.
 """
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from study import filing_words as words
+from study.filing_tasks import MAIN_TASKS as MAIN_TASKS
+from study.filing_tasks import TASKS, Task
+from utils.errors import UserFacingError
 
 NULL_QUERY = "N/A"
 WORD_PROMPT = "Answer in one word:"
 SENTENCE_PROMPT = "Answer in one sentence:"
-
-
-@dataclass(frozen=True)
-class Task:
-    """One question about a filing: how its fact is drawn, told, asked and answered.
-
-    Attributes:
-        key: name in result files.
-        kind: "categorical", "numerical" or "name".
-        question: the question's text, without "Question:".
-        needles: wordings of the sentence that holds the fact, with {value}.
-        draw: draws a value.
-        sentence: the answer as a whole sentence, with {value}.
-    """
-
-    key: str
-    kind: str
-    question: str
-    needles: tuple[str, ...]
-    draw: Callable[[random.Random], str]
-    sentence: str
-
-
-def _choice(values: Sequence[str]) -> Callable[[random.Random], str]:
-    return lambda rng: rng.choice(values)
-
-
-def _number(low: int, high: int) -> Callable[[random.Random], str]:
-    return lambda rng: str(rng.randint(low, high))
-
-
-def _registrant(rng: random.Random) -> str:
-    return " ".join(rng.choice(part) for part in (words.NAME_FIRST, words.NAME_SECOND, words.NAME_SUFFIX))
-
-
-_TASK_ROWS = (
-    Task(
-        "inc_state",
-        "categorical",
-        "In which state was the company incorporated?",
-        (
-            "The company was incorporated in the state of {value}.",
-            "It is a corporation under the laws of {value}.",
-            "The company was incorporated under the laws of {value}.",
-        ),
-        _choice(words.STATES),
-        "The company was incorporated in {value}.",
-    ),
-    Task(
-        "inc_year",
-        "numerical",
-        "In which year was the company incorporated?",
-        (
-            "The company was incorporated in the year {value}.",
-            "It was founded and incorporated in {value}.",
-            "The year of its incorporation is {value}.",
-        ),
-        _number(1901, 1992),
-        "The company was incorporated in {value}.",
-    ),
-    Task(
-        "employee_count",
-        "numerical",
-        "How many employees does the company have in total?",
-        (
-            "The company has {value} employees in total.",
-            "In total it employs {value} people.",
-            "The total number of its employees is {value}.",
-        ),
-        _number(30, 9900),
-        "The company has {value} employees.",
-    ),
-    Task(
-        "hq_state",
-        "categorical",
-        "In which state are the headquarters of the company?",
-        (
-            "The headquarters are in the state of {value}.",
-            "Its headquarters are located in {value}.",
-            "The company has its headquarters in {value}.",
-        ),
-        _choice(words.STATES),
-        "The headquarters are in {value}.",
-    ),
-    Task(
-        "registrant_name",
-        "name",
-        "What is the name of the registrant?",
-        ("The name of the registrant is {value}.", "This report is filed by the registrant {value}."),
-        _registrant,
-        "The registrant is {value}.",
-    ),
-    Task(
-        "hq_city",
-        "name",
-        "In which city is the main office?",
-        ("The main office is in the city of {value}.", "Its main office stands in the city of {value}."),
-        _choice(words.CITIES),
-        "The main office is in {value}.",
-    ),
-    Task(
-        "ceo_lastname",
-        "name",
-        "What is the last name of the chief executive?",
-        ("The chief executive is {first} {value}.", "{first} {value} is the chief executive."),
-        _choice(words.LAST_NAMES),
-        "The chief executive is named {value}.",
-    ),
-    Task(
-        "holders_of_record",
-        "numerical",
-        "How many holders of record are there?",
-        ("There are {value} holders of record.", "The shares have {value} holders of record."),
-        _number(100, 9900),
-        "There are {value} holders of record.",
-    ),
-    Task(
-        "full_time_employees",
-        "numerical",
-        "How many full-time employees are there?",
-        ("There are {value} full-time employees.", "Of these {value} work as full-time employees."),
-        _number(20, 990),
-        "There are {value} full-time employees.",
-    ),
-)
-TASKS: dict[str, Task] = {task.key: task for task in _TASK_ROWS}
-MAIN_TASKS = ("inc_state", "inc_year", "employee_count", "hq_state")
+# Filler sentences that may be too long for the room left, one after another, before it is left empty.
+FILLER_TRIES = 25
 
 
 @dataclass(frozen=True)
@@ -156,8 +34,11 @@ class Sample:
         answer: the expected answer, without the space that goes before it.
         facts: every fact in the filing, {task key: value}.
         spans: character spans [start, end) in the prompt: "section" (the document), "needle" (the sentence
-            with the fact), "answer" (its value there), "question" (the question's text).
-        depth: where the needle stands, 0 for the first sentence to 1 for the last.
+            with the fact), "answer" (its value there), "question" (the question's text). A real filing
+            whose fact was not found has no "needle" and no "answer".
+        depth: where the needle stands, 0 for the first sentence to 1 for the last; None where no needle is
+            known.
+        key: names the sample among all of its task; the same from run to run.
     """
 
     task: str
@@ -165,7 +46,8 @@ class Sample:
     answer: str
     facts: dict[str, str]
     spans: dict[str, tuple[int, int]]
-    depth: float
+    depth: float | None
+    key: str = ""
 
     @property
     def document(self) -> str:
@@ -175,7 +57,11 @@ class Sample:
 
     @property
     def needle(self) -> str:
-        """The sentence that holds the asked fact."""
+        """The sentence that holds the asked fact.
+
+        Raises:
+            KeyError: no needle is known.
+        """
         start, end = self.spans["needle"]
         return self.prompt[start:end]
 
@@ -221,42 +107,67 @@ def make_filing(task_key: str, rng: random.Random, options: FilingOptions | None
         ValueError: unknown task or other fact, or a depth outside [0, 1].
     """
     options = options or FilingOptions()
+    _check(task_key, options)
+    told = _Told.draw(task_key, rng, options)
+    return told.sample(rng, [filler_sentence(rng) for _ in range(options.filler_sentences)], options)
+
+
+def _check(task_key: str, options: FilingOptions) -> None:
     if task_key not in TASKS:
         raise ValueError(f"task must be one of {', '.join(TASKS)}. Got {task_key!r}.")
     if unknown := [key for key in options.other_facts if key not in TASKS]:
         raise ValueError(f"other_facts must be among {', '.join(TASKS)}. Got {unknown[0]!r}.")
     if options.depth is not None and not 0 <= options.depth <= 1:
         raise ValueError(f"depth must be in [0, 1]. Got {options.depth}.")
-    keys = [task_key, *(key for key in options.other_facts if key != task_key)]
-    facts = {key: TASKS[key].draw(rng) for key in keys}
-    told = {key: _tell(TASKS[key], value, rng) for key, value in facts.items()}
-    needle, answer_offset = told[task_key]
-    others = [told[key][0] for key in keys[1:]] + [
-        filler_sentence(rng) for _ in range(options.filler_sentences)
-    ]
-    rng.shuffle(others)
-    place = rng.randint(0, len(others)) if options.depth is None else round(options.depth * len(others))
-    sentences = [*others[:place], needle, *others[place:]]
-    document = " ".join(sentences)
-    needle_start = len(" ".join(sentences[:place])) + (1 if place else 0)
-    answer_start = needle_start + answer_offset
-    prompt, question_span = build_prompt(document, TASKS[task_key].question, options.whole_sentence)
-    answer = (
-        TASKS[task_key].sentence.format(value=facts[task_key]) if options.whole_sentence else facts[task_key]
-    )
-    return Sample(
-        task=task_key,
-        prompt=prompt,
-        answer=answer,
-        facts=facts,
-        spans={
-            "section": (0, len(document)),
-            "needle": (needle_start, needle_start + len(needle)),
-            "answer": (answer_start, answer_start + len(facts[task_key])),
-            "question": question_span,
-        },
-        depth=place / len(others) if others else 0.0,
-    )
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A filing's facts and the sentences that tell them, the asked one first.
+
+    Attributes:
+        facts: {task key: value}.
+        sentences: for each fact its sentence, and where in it the value begins.
+    """
+
+    facts: dict[str, str]
+    sentences: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def draw(cls, task_key: str, rng: random.Random, options: FilingOptions) -> "_Told":
+        keys = [task_key, *(key for key in options.other_facts if key != task_key)]
+        facts = {key: TASKS[key].draw(rng) for key in keys}
+        return cls(facts, tuple(_tell(TASKS[key], value, rng) for key, value in facts.items()))
+
+    def first(self, count: int) -> "_Told":
+        """The same with only so many of the facts."""
+        return _Told(dict(list(self.facts.items())[:count]), self.sentences[:count])
+
+    def sample(self, rng: random.Random, filler: Sequence[str], options: FilingOptions) -> Sample:
+        """The filing with this filler, in an order that is drawn, and the question."""
+        task_key = next(iter(self.facts))
+        task, value = TASKS[task_key], self.facts[task_key]
+        needle, answer_offset = self.sentences[0]
+        others = [sentence for sentence, _ in self.sentences[1:]] + [*filler]
+        rng.shuffle(others)
+        place = rng.randint(0, len(others)) if options.depth is None else round(options.depth * len(others))
+        document = " ".join((*others[:place], needle, *others[place:]))
+        needle_start = len(" ".join(others[:place])) + (1 if place else 0)
+        answer_start = needle_start + answer_offset
+        prompt, question_span = build_prompt(document, task.question, options.whole_sentence)
+        return Sample(
+            task=task_key,
+            prompt=prompt,
+            answer=task.sentence.format(value=value) if options.whole_sentence else value,
+            facts=self.facts,
+            spans={
+                "section": (0, len(document)),
+                "needle": (needle_start, needle_start + len(needle)),
+                "answer": (answer_start, answer_start + len(value)),
+                "question": question_span,
+            },
+            depth=place / len(others) if others else 0.0,
+        )
 
 
 def question_text(question: str, whole_sentence: bool = False) -> str:
@@ -301,4 +212,78 @@ def make_filings(
 ) -> list[Sample]:
     """`count` filings for one task; the same seed gives the same ones."""
     rng = random.Random(f"{seed}-{task_key}")
-    return [make_filing(task_key, rng, options) for _ in range(count)]
+    made = (make_filing(task_key, rng, options) for _ in range(count))
+    return [replace(sample, key=_key(task_key, seed, number)) for number, sample in enumerate(made)]
+
+
+def _key(task_key: str, seed: int | str, number: int) -> str:
+    return f"{task_key}-{seed}-{number:04d}"
+
+
+def make_filings_of_length(
+    task_key: str,
+    count: int,
+    seed: int | str,
+    length: int,
+    count_tokens: Callable[[str], int],
+    options: FilingOptions | None = None,
+) -> list[Sample]:
+    """`count` filings whose prompts are as near to `length` tokens as whole sentences allow, never longer.
+
+    The n-th filing of a seed tells the same facts whatever the length; only where there is no room for the
+    other facts are the last of them left out.
+
+    Args:
+        task_key: one of `TASKS`.
+        count: how many.
+        seed: the same seed gives the same filings.
+        length: tokens of the plain prompt.
+        count_tokens: how many tokens the model gets for a text, BOS included.
+        options: as in `make_filing`; its number of filler sentences is not used.
+
+    Raises:
+        ValueError: as in `make_filing`.
+        UserFacingError: the needle and the question alone are longer than `length`.
+    """
+    options = options or FilingOptions()
+    _check(task_key, options)
+    samples = []
+    for number in range(count):
+        rng = random.Random(f"{seed}-{task_key}-{number}")
+        sample = _of_length(task_key, rng, length, count_tokens, options)
+        samples.append(replace(sample, key=_key(task_key, seed, number)))
+    return samples
+
+
+def _of_length(
+    task_key: str,
+    rng: random.Random,
+    length: int,
+    count_tokens: Callable[[str], int],
+    options: FilingOptions,
+) -> Sample:
+    told = _Told.draw(task_key, rng, options)
+    while (least := count_tokens(told.sample(rng, (), options).prompt)) > length:
+        if len(told.facts) == 1:
+            raise UserFacingError(
+                f"A filing with the question {task_key} has at least {least} tokens; {length} are too few.",
+                "Choose a greater length.",
+            )
+        told = told.first(len(told.facts) - 1)
+    nothing = count_tokens("")
+    filler: list[str] = []
+    left = length - least
+    misses = 0
+    while misses < FILLER_TRIES:
+        sentence = filler_sentence(rng)
+        # Sentences cost what they cost alone, or nearly so: the whole is counted at the end.
+        cost = count_tokens(f" {sentence}") - nothing
+        if cost <= left:
+            filler.append(sentence)
+            left -= cost
+            misses = 0
+        else:
+            misses += 1
+    while count_tokens((sample := told.sample(rng, filler, options)).prompt) > length and filler:
+        filler.pop()
+    return sample

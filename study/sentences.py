@@ -1,0 +1,58 @@
+"""Sentences of a running text, and the one among them that tells a fact."""
+
+import re
+
+# A sentence ends with its mark before white space, unless a small letter follows ("the U.S. company"), or
+# with its line.
+_SENTENCE = re.compile(r"\S.*?(?:[.!?]+[\"”')\]]*(?=\s+[^a-z\s]|\s*\Z)|(?=\s*\n|\s*\Z))")
+# Words whose full stop ends no sentence, whatever follows.
+_ABBREVIATION = re.compile(r"\b(?:Inc|Corp|Co|Ltd|Bros|No|Nos|Mr|Mrs|Ms|Dr|St|U\.S|[A-Z])\.$")
+# What stands beside a value in the sentence that tells it, by task: "Delaware" alone may be anything.
+_TELLING = {
+    "inc_state": r"incorporat|organi[sz]ed|laws of|chartered|corporation",
+    "inc_year": r"incorporat|organi[sz]ed|founded|formed|establish|chartered",
+    "employee_count": r"employ|personnel|work ?force",
+    "hq_state": r"headquarter|(?:executive|principal|main|home|corporate) offices?",
+}
+
+
+def sentences(text: str) -> list[tuple[int, int]]:
+    """Where each sentence of a text stands, [start, end) in characters, in order."""
+    found: list[tuple[int, int]] = []
+    for match in _SENTENCE.finditer(text):
+        start, end = match.span()
+        between = text[found[-1][1] : start] if found else ""
+        if found and "\n" not in between and _ABBREVIATION.search(text, found[-1][0], found[-1][1]):
+            start = found.pop()[0]
+        found.append((start, end))
+    return found
+
+
+def value_pattern(value: str) -> re.Pattern[str]:
+    """Where a value stands in a text: as whole words in any case, a number also with commas."""
+    if value.isdecimal():
+        written = f"(?:{value}|{int(value):,})"
+        return re.compile(rf"(?<!\w)(?<!\d[.,]){written}(?!\w)(?![.,]\d)")
+    words = r"\s+".join(re.escape(word) for word in value.split())
+    return re.compile(rf"(?<!\w){words}(?!\w)", re.IGNORECASE)
+
+
+def find_fact(text: str, task_key: str, value: str) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """The first sentence that holds the value and a word of what is asked, and the value in it.
+
+    Args:
+        text: a filing.
+        task_key: one of the four main tasks.
+        value: the fact's value.
+
+    Returns:
+        The character spans [start, end) of the sentence and of the value, or None where there is no such
+        sentence: the value may be written otherwise, or stand where it means something else.
+    """
+    pattern = value_pattern(value)
+    telling = re.compile(_TELLING[task_key], re.IGNORECASE)
+    for start, end in sentences(text):
+        found = pattern.search(text, start, end)
+        if found and telling.search(text, start, end):
+            return (start, end), found.span()
+    return None
