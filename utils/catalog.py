@@ -25,7 +25,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Matrix = list[list[Share]]
 
 
-def _iso_date(text: str) -> str:
+def iso_date(text: str) -> str:
+    """The text as it is; ValueError where it is no date in ISO form."""
     datetime.fromisoformat(text)
     return text
 
@@ -101,7 +102,7 @@ class Catalog(_Record):
     model_name: str
     num_layers: int = Field(ge=1)
     num_heads: int = Field(ge=1)
-    analysis_date: Annotated[str, AfterValidator(_iso_date)]
+    analysis_date: Annotated[str, AfterValidator(iso_date)]
     settings: Settings
     categories: dict[str, Category]
     all_scores: dict[str, Matrix]

@@ -3,10 +3,8 @@
 Where the patterns come from is the caller's business (`bridge_patterns` in the analyzer).
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from importlib.metadata import version
 
 import torch
@@ -24,6 +22,7 @@ from utils.catalog import (
     RoleThresholds,
     Settings,
 )
+from utils.dates import today
 from utils.errors import UserFacingError
 from utils.head_analysis import (
     PatternChunk,
@@ -129,7 +128,7 @@ def analyze(
     Raises:
         UserFacingError: the model cannot read the probe inputs.
     """
-    date = _today()
+    date = today()
     pieces = _Pieces(progress, pieces_in_all(options))
     scores: dict[str, dict[str, Tensor]] = {}
     inputs: dict[str, ProbeInput] = {}
@@ -186,22 +185,6 @@ def analyze(
 
 def _matrix(table: Tensor) -> Matrix:
     return [[round(score, DECIMALS) for score in row] for row in table.tolist()]
-
-
-def _today() -> str:
-    """The date (UTC), or that of SOURCE_DATE_EPOCH, by which files are made that can be made again.
-
-    The day and no time: made twice on a day from the same model, two catalogs are the same to the last byte.
-    """
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    if epoch is None:
-        return datetime.now(UTC).date().isoformat()
-    try:
-        return datetime.fromtimestamp(int(epoch), UTC).date().isoformat()
-    except (ValueError, OverflowError, OSError):
-        raise UserFacingError(
-            f"SOURCE_DATE_EPOCH is no time: '{epoch[:40]}'.", "Set it to seconds since 1970, or unset it."
-        ) from None
 
 
 def _counted(chunks: Iterator[PatternChunk], what: str, pieces: _Pieces) -> Iterator[PatternChunk]:
