@@ -7,7 +7,8 @@ from dash import html
 
 from components.attributes import aria, data
 from components.role_cards import role_style
-from components.section import scroller, section
+from components.section import section
+from components.tables import number, scrolled_table
 from utils.compared import ChangedHead
 from utils.comparison_words import role_sentence, short_name
 from utils.head_roles import ROLES
@@ -24,7 +25,7 @@ _BADGES = {
 def _score(score: HeadScore | None, named: bool) -> html.Td:
     """A head's score with its circle; with its name where the two sides have different heads."""
     if score is None:
-        return html.Td("–", className="hs-number")
+        return number("–")
     told = "–" if score.live is None else f"{score.live:.2f}"
     icon = "circle-fill" if score.active else "circle"
     return html.Td(
@@ -56,32 +57,19 @@ def _pair_row(pair: HeadPair, rank: int, same_model: bool) -> html.Tr:
     if same_model:
         # No "-0.00".
         change = "–" if pair.difference is None else f"{round(pair.difference, 2) + 0.0:+.2f}"
-        cells.append(html.Td(change, className="hs-number"))
+        cells.append(number(change))
     return html.Tr(cells)
 
 
 def _heads_table(role: RoleComparison, same_model: bool) -> html.Div:
     bar = html.Span("bars", className="visually-hidden")
-    titles = ("head", "", "left", "right", "change") if same_model else ("rank", "", "left", "right")
-    return scroller(
-        html.Table(
-            [
-                html.Caption(f"Heads: {ROLES[role.role].display_name}", className="visually-hidden"),
-                html.Thead(
-                    html.Tr(
-                        [
-                            html.Th(title or bar, scope="col", className="hs-number" if number > 1 else "")
-                            for number, title in enumerate(titles)
-                        ]
-                    )
-                ),
-                html.Tbody(
-                    [_pair_row(pair, rank, same_model) for rank, pair in enumerate(role.pairs, start=1)]
-                ),
-            ],
-            className="hs-table hs-compare-heads",
-        ),
-        label=f"Table of heads: {ROLES[role.role].display_name}",
+    titles = ("head", bar, "left", "right", "change") if same_model else ("rank", bar, "left", "right")
+    return scrolled_table(
+        f"Heads: {ROLES[role.role].display_name}",
+        titles,
+        [_pair_row(pair, rank, same_model) for rank, pair in enumerate(role.pairs, start=1)],
+        numbers=(2, 3, 4),
+        look="hs-compare-heads",
     )
 
 
@@ -159,9 +147,9 @@ def changed_card(changed: Sequence[ChangedHead]) -> html.Section:
                         short_name(entry.role),
                     ]
                 ),
-                html.Td(f"{entry.left:.2f}", className="hs-number"),
-                html.Td(f"{entry.right:.2f}", className="hs-number"),
-                html.Td(f"{entry.difference:+.2f}", className="hs-number"),
+                number(f"{entry.left:.2f}"),
+                number(f"{entry.right:.2f}"),
+                number(f"{entry.difference:+.2f}"),
                 html.Td({True: "yes", False: "no", None: "–"}[entry.listed]),
             ]
         )
@@ -170,25 +158,12 @@ def changed_card(changed: Sequence[ChangedHead]) -> html.Section:
     return section(
         "Heads that change most",
         "Of all heads of the model, whether the catalog lists them for the role or not.",
-        scroller(
-            html.Table(
-                [
-                    html.Caption("Heads that change most", className="visually-hidden"),
-                    html.Thead(
-                        html.Tr(
-                            [
-                                html.Th(title, scope="col", className="hs-number" if 1 < number < 5 else "")
-                                for number, title in enumerate(
-                                    ("head", "pattern", "left", "right", "change", "listed for it")
-                                )
-                            ]
-                        )
-                    ),
-                    html.Tbody(rows),
-                ],
-                className="hs-table hs-compare-most",
-            ),
-            label="Table: heads that change most",
+        scrolled_table(
+            "Heads that change most",
+            ("head", "pattern", "left", "right", "change", "listed for it"),
+            rows,
+            numbers=(2, 3, 4),
+            look="hs-compare-most",
         ),
         name="changed",
         term=("live_score", "also_acting"),

@@ -8,6 +8,7 @@ from dash import dcc, html
 from components.attributes import aria
 from components.compare_roles import changed_card, roles_card
 from components.section import section
+from components.tables import number, scroller, table
 from utils.compared import Compared
 from utils.comparison_words import prediction_sentence, summary_sentence
 from utils.prompt_comparison import Candidate, SideBySide
@@ -119,7 +120,7 @@ def _prediction_table(
         rows.append(
             html.Tr(
                 [
-                    html.Td(str(rank), className="hs-number"),
+                    number(str(rank)),
                     html.Th(html.Bdi(candidate.label), scope="row", className="hs-token-cell"),
                     html.Td(
                         html.Div(
@@ -132,41 +133,21 @@ def _prediction_table(
                         className="hs-prob-cell",
                         **aria(hidden="true"),
                     ),
-                    html.Td(f"{candidate.probability:.1%}", className="hs-number"),
-                    html.Td("–" if twin is None else f"{twin.probability:.1%}", className="hs-number"),
+                    number(f"{candidate.probability:.1%}"),
+                    number("–" if twin is None else f"{twin.probability:.1%}"),
                 ],
                 className="" if twin is None else "hs-watched",
             )
         )
     bar = html.Span("bar", className="visually-hidden")
-    titles = ("rank", "token", "", SIDES[side].lower(), SIDES[1 - side].lower())
-    return html.Div(
+    titles = ("rank", "token", bar, SIDES[side].lower(), SIDES[1 - side].lower())
+    caption = f"Likeliest next tokens, {SIDES[side].lower()}"
+    return scroller(
         [
             html.H3(_name(comparison, side), className="hs-subtitle"),
-            html.Table(
-                [
-                    html.Caption(
-                        f"Likeliest next tokens, {SIDES[side].lower()}", className="visually-hidden"
-                    ),
-                    html.Thead(
-                        html.Tr(
-                            [
-                                html.Th(
-                                    title or bar, scope="col", className="hs-number" if number > 2 else ""
-                                )
-                                for number, title in enumerate(titles)
-                            ]
-                        )
-                    ),
-                    html.Tbody(rows),
-                ],
-                className="hs-table",
-            ),
+            table(caption, titles, rows, numbers=(3, 4)),
         ],
-        className="hs-scroll",
-        tabIndex=0,
-        role="group",
-        **aria(label="Table"),
+        f"Table: {caption}",
     )
 
 

@@ -9,9 +9,10 @@ import plotly.graph_objects as go
 from dash import dcc, html
 
 from components import ids
-from components.attributes import aria, data
+from components.attributes import data
 from components.help_mark import marked
 from components.plots import COLOURS, base_layout, graph_config
+from components.tables import grid_table, number, scrolled_table, scroller
 from utils.effect_map import EffectMap
 from utils.effect_measures import MEASURES, MeasureKey
 from utils.heads import Head
@@ -106,7 +107,7 @@ def effect_figure(effects: EffectMap, measure: MeasureKey, theme: str) -> go.Fig
     return figure
 
 
-def strongest_table(effects: EffectMap, measure: MeasureKey) -> html.Table:
+def strongest_table(effects: EffectMap, measure: MeasureKey) -> html.Div:
     """The heads with the largest effects; a click on one chooses it."""
     change = effects.change(measure)
     rows = [
@@ -115,53 +116,25 @@ def strongest_table(effects: EffectMap, measure: MeasureKey) -> html.Table:
                 html.Th(
                     html.Button(str(head), className="hs-link-button", **data(choose=str(head))), scope="row"
                 ),
-                html.Td(_shown(float(change[head.layer, head.head]), measure), className="hs-number"),
-                html.Td(f"{float(effects.probability[head.layer, head.head]):.1%}", className="hs-number"),
-                html.Td(f"{float(effects.kl[head.layer, head.head]):.3f}", className="hs-number"),
+                number(_shown(float(change[head.layer, head.head]), measure)),
+                number(f"{float(effects.probability[head.layer, head.head]):.1%}"),
+                number(f"{float(effects.kl[head.layer, head.head]):.3f}"),
             ]
         )
         for head in effects.strongest(measure, STRONGEST)
     ]
-    titles = ["switched off", "effect", "probability then", "KL (nats)"]
-    return html.Table(
-        [
-            html.Caption("The heads with the largest effects", className="visually-hidden"),
-            html.Thead(html.Tr([html.Th(title, scope="col") for title in titles])),
-            html.Tbody(rows),
-        ],
-        className="hs-table",
+    return scrolled_table(
+        "The heads with the largest effects",
+        ("switched off", "effect", "probability then", "KL (nats)"),
+        rows,
     )
 
 
-def all_table(effects: EffectMap, measure: MeasureKey) -> html.Table:
+def all_table(effects: EffectMap, measure: MeasureKey) -> html.Div:
     """The grid's numbers."""
-    rows = effects.change(measure).tolist()
-    return html.Table(
-        [
-            html.Caption(f"Effect of each head: {_WRITTEN[measure]}", className="visually-hidden"),
-            html.Thead(
-                html.Tr(
-                    [html.Th("layer", scope="col")]
-                    + [
-                        html.Th(f"H{head}", scope="col", className="hs-number")
-                        for head in range(len(rows[0]))
-                    ]
-                )
-            ),
-            html.Tbody(
-                [
-                    html.Tr(
-                        [
-                            html.Th(f"L{layer}", scope="row"),
-                            *(html.Td(_shown(value, measure), className="hs-number") for value in row),
-                        ]
-                    )
-                    for layer, row in enumerate(rows)
-                ]
-            ),
-        ],
-        className="hs-table",
-    )
+    caption = f"Effect of each head: {_WRITTEN[measure]}"
+    written = [[_shown(value, measure) for value in row] for row in effects.change(measure).tolist()]
+    return scroller(grid_table(caption, written), f"Table: {caption}")
 
 
 def effects_sentence(effects: EffectMap, target: str) -> str:
@@ -202,25 +175,8 @@ def effects_body(effects: EffectMap, measure: MeasureKey, target: str, other: st
             config=graph_config("headscope-effects"),
             style={"height": f"{max(240, min(900, 120 + 34 * layers))}px"},
         ),
-        html.Div(
-            strongest_table(effects, measure),
-            className="hs-scroll",
-            tabIndex=0,
-            role="group",
-            **aria(label="Table"),
-        ),
-        html.Details(
-            [
-                html.Summary("All heads as a table"),
-                html.Div(
-                    all_table(effects, measure),
-                    className="hs-scroll",
-                    tabIndex=0,
-                    role="group",
-                    **aria(label="Table"),
-                ),
-            ]
-        ),
+        strongest_table(effects, measure),
+        html.Details([html.Summary("All heads as a table"), all_table(effects, measure)]),
     ]
 
 

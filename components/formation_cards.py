@@ -13,7 +13,8 @@ from components.formation_curves import MARGINS, Line, loss_lines, role_lines
 from components.help_mark import marked
 from components.plots import graph_config
 from components.role_cards import role_style
-from components.section import scroller, section
+from components.section import section
+from components.tables import number, scrolled_table, scroller, table
 from utils.head_roles import ROLES
 from utils.training_history import History
 
@@ -23,7 +24,7 @@ def grid_card(history: History) -> html.Section:
     layers, heads = history.shape
     head = html.Tr(
         [html.Th(html.Span("layer", className="visually-hidden"), scope="col")]
-        + [html.Th([_hidden("head "), str(number)], scope="col") for number in range(heads)]
+        + [html.Th([_hidden("head "), str(column)], scope="col") for column in range(heads)]
     )
     rows = [
         html.Tr(
@@ -33,9 +34,9 @@ def grid_card(history: History) -> html.Section:
                     # Filled by the browser.
                     [html.Span("·", className="hs-form-letter"), html.Span(className="visually-hidden")],
                     className="hs-form-cell",
-                    **data(cell=str(layer * heads + number)),
+                    **data(cell=str(layer * heads + column)),
                 )
-                for number in range(heads)
+                for column in range(heads)
             ]
         )
         for layer in range(layers)
@@ -98,36 +99,24 @@ def numbers_card(history: History) -> html.Section:
                     ],
                     scope="row",
                 ),
-                html.Td(f"{ROLES[line.key].threshold:g}", className="hs-number"),
+                number(f"{ROLES[line.key].threshold:g}"),
                 *(
-                    html.Td("–", className="hs-number", **data(role=str(number), number=what))
+                    html.Td("–", className="hs-number", **data(role=str(place), number=what))
                     for what in ("passing", "best", "score")
                 ),
             ]
         )
-        for number, line in enumerate(role_lines(history))
+        for place, line in enumerate(role_lines(history))
     ]
-    titles = ("role", "threshold", "heads that reach it", "best head", "its score")
     return section(
         "Each role at this checkpoint",
         "Measured on test inputs. Untrained heads look everywhere alike, so they count as spread out.",
-        scroller(
-            html.Table(
-                [
-                    html.Caption("Each role at this checkpoint", className="visually-hidden"),
-                    html.Thead(
-                        html.Tr(
-                            [
-                                html.Th(title, scope="col", className="hs-number" if number else "")
-                                for number, title in enumerate(titles)
-                            ]
-                        )
-                    ),
-                    html.Tbody(rows),
-                ],
-                className="hs-table hs-form-numbers",
-            ),
-            label="Table: each role at this checkpoint",
+        scrolled_table(
+            "Each role at this checkpoint",
+            ("role", "threshold", "heads that reach it", "best head", "its score"),
+            rows,
+            numbers=(1, 2, 3, 4),
+            look="hs-form-numbers",
         ),
         name="numbers",
         term="threshold",
@@ -247,15 +236,10 @@ def history_table(history: History) -> html.Table:
             html.Tr(
                 [
                     html.Th(f"{point.tokens:,}", scope="row", className="hs-number"),
-                    *(html.Td(cell, className="hs-number") for cell in cells),
+                    *(number(cell) for cell in cells),
                 ]
             )
         )
-    return html.Table(
-        [
-            html.Caption(f"The training of {history.model}", className="visually-hidden"),
-            html.Thead(html.Tr([html.Th(title, scope="col", className="hs-number") for title in titles])),
-            html.Tbody(rows),
-        ],
-        className="hs-table hs-history",
+    return table(
+        f"The training of {history.model}", titles, rows, numbers=range(len(titles)), look="hs-history"
     )

@@ -5,8 +5,9 @@ from typing import Any
 
 from dash import html
 
-from components.attributes import aria, data
+from components.attributes import data
 from components.section import section
+from components.tables import scrolled_table
 from utils.head_roles import ROLES
 from utils.lessons import Lesson
 from utils.page_links import to_query
@@ -30,23 +31,6 @@ def _copy(query: str, what: str) -> html.Td:
             html.Span(className="hs-hint hs-copied", role="status"),
         ],
         className="hs-nowrap",
-    )
-
-
-def _table(caption: str, titles: Sequence[str], rows: Sequence[html.Tr]) -> html.Div:
-    return html.Div(
-        html.Table(
-            [
-                html.Caption(caption, className="visually-hidden"),
-                html.Thead(html.Tr([html.Th(title, scope="col") for title in titles])),
-                html.Tbody(list(rows)),
-            ],
-            className="hs-table",
-        ),
-        className="hs-scroll",
-        tabIndex=0,
-        role="group",
-        **aria(label="Table"),
     )
 
 
@@ -79,7 +63,7 @@ def _lesson_part(lesson: Lesson) -> html.Details:
         [
             html.Summary(f"{lesson.title} ({len(lesson.steps)} steps)"),
             html.P(lesson.about or "", className="hs-hint"),
-            _table(f"Steps of {lesson.title}", ("step", "what the student reads", "link"), rows),
+            scrolled_table(f"Steps of {lesson.title}", ("step", "what the student reads", "link"), rows),
         ]
     )
 
@@ -129,7 +113,7 @@ def instructor_layout(
             section(
                 "Presets",
                 "A question before each reveal: let the class predict, then see.",
-                _table(
+                scrolled_table(
                     "Presets",
                     ("title", "models", "roles", "switches off", "asks first", "link"),
                     [_preset_row(preset) for preset in presets],

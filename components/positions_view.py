@@ -8,7 +8,7 @@ from dash import dcc, html
 
 from components.attributes import data
 from components.plots import COLOURS, base_layout, graph_config, plain
-from components.section import scroller
+from components.tables import scrolled_table
 from utils.positions import PositionRow, PositionView
 
 
@@ -139,21 +139,10 @@ def positions_body(
             config=graph_config("headscope-positions"),
             style={"height": "240px"},
         ),
-        scroller(
-            html.Table(
-                [
-                    html.Caption("The prediction after every token", className="visually-hidden"),
-                    html.Thead(html.Tr([html.Th(title, scope="col") for title in titles])),
-                    html.Tbody(
-                        [
-                            _row(row, labels[row.position], label, ablated, row.position == chosen)
-                            for row in view.rows
-                        ]
-                    ),
-                ],
-                className="hs-table",
-            ),
-            "Table",
+        scrolled_table(
+            "The prediction after every token",
+            titles,
+            [_row(row, labels[row.position], label, ablated, row.position == chosen) for row in view.rows],
             tall=True,
         ),
     ]

@@ -7,9 +7,9 @@ import plotly.graph_objects as go
 from dash import dcc, html
 
 from components import ids
-from components.attributes import aria
 from components.help_mark import marked
 from components.plots import COLOURS, base_layout, graph_config
+from components.tables import number, scrolled_table
 from utils.prediction import name_heads
 from utils.random_sets import DRAWS, KINDS, MOST_DRAWS, Contrast, RandomComparison
 
@@ -130,11 +130,11 @@ def random_body(result: RandomComparison, target: str, theme: str) -> list[Any]:
         html.Tr(
             [
                 html.Th(name, scope="row"),
-                html.Td(f"{found.tested:+.3f}", className="hs-number"),
-                html.Td(f"{found.mean:+.3f}", className="hs-number"),
-                html.Td(f"{found.median:+.3f}", className="hs-number"),
-                html.Td(f"{found.low:+.3f} to {found.high:+.3f}", className="hs-number"),
-                html.Td(f"{found.share_as_strong:.0%}", className="hs-number"),
+                number(f"{found.tested:+.3f}"),
+                number(f"{found.mean:+.3f}"),
+                number(f"{found.median:+.3f}"),
+                number(f"{found.low:+.3f} to {found.high:+.3f}"),
+                number(f"{found.share_as_strong:.0%}"),
             ]
         )
         for name, found in (
@@ -153,20 +153,7 @@ def random_body(result: RandomComparison, target: str, theme: str) -> list[Any]:
             config=graph_config("headscope-random-sets"),
             style={"height": "190px"},
         ),
-        html.Div(
-            html.Table(
-                [
-                    html.Caption("Your heads against random sets", className="visually-hidden"),
-                    html.Thead(html.Tr([html.Th(title, scope="col") for title in titles])),
-                    html.Tbody(rows),
-                ],
-                className="hs-table",
-            ),
-            className="hs-scroll",
-            tabIndex=0,
-            role="group",
-            **aria(label="Table"),
-        ),
+        scrolled_table("Your heads against random sets", titles, rows),
         html.P(
             f"{len(result.random.sets)} draws, seed {result.seed}; none holds a head that you switched off. "
             f"{result.random.caveat}",

@@ -37,20 +37,3 @@ def section(
         className="hs-card",
         **aria(labelledby=heading),
     )
-
-
-def scroller(child: Any, label: str, tall: bool = False) -> html.Div:
-    """A place in which something wide can be scrolled sideways, by keyboard too.
-
-    Args:
-        child: a wide table, say.
-        label: what it is, for screen readers.
-        tall: whether it is cut at the bottom as well.
-    """
-    return html.Div(
-        child,
-        className="hs-scroll hs-tall" if tall else "hs-scroll",
-        tabIndex=0,
-        role="region",
-        **aria(label=label),
-    )
