@@ -86,7 +86,7 @@ class RankingPart(_Part):
     remove_outliers: bool = True
     wu24_rule: Literal["distinct", "count"] = "distinct"
     reasoning_rule: Literal["normalised", "published"] = "normalised"
-    rouge_threshold: Annotated[float, Field(ge=0, le=100)] = 50.0
+    rouge_threshold: Annotated[float, Field(ge=0, lt=100)] = 50.0
     new_tokens: Positive = 16
 
 

@@ -78,7 +78,7 @@ def run_clean(loaded: LoadedModel, ids: Sequence[int], position: int | None = No
             def keep(module: nn.Module, args: Any, output: Any, layer: int = layer) -> None:
                 kept[layer] = output
 
-            handle = _decoder_layer(loaded, layer).register_forward_hook(keep)
+            handle = decoder_layer(loaded, layer).register_forward_hook(keep)
             hooks.callback(handle.remove)
         output = forward_rows(loaded, rows, [()], logits_to_keep=positions)
     layers = tuple(kept[layer] for layer in range(loaded.geometry.n_layers))
@@ -119,7 +119,7 @@ def next_logits(
     return output.logits[:, clean.position - int(clean.kept[0])].clone().float().cpu()
 
 
-def _decoder_layer(loaded: LoadedModel, layer: int) -> nn.Module:
+def decoder_layer(loaded: LoadedModel, layer: int) -> nn.Module:
     """The decoder layer that holds this output projection: its path up to the layer's number."""
     above, _, _ = loaded.family.output_projection.partition("{layer}")
     return loaded.model.get_submodule(f"{above}{layer}")
@@ -130,7 +130,7 @@ def _replayed(loaded: LoadedModel, clean: CleanRun, layers: range, rows: int) ->
     """Let these layers give out what they gave in the clean run, for each of `rows` rows; under the lock."""
     with contextlib.ExitStack() as undo:
         for layer in layers:
-            module = _decoder_layer(loaded, layer)
+            module = decoder_layer(loaded, layer)
             # A forward of the instance's own goes before that of its class, and may be there already.
             own = vars(module).get("forward")
             output = clean.layers[layer]

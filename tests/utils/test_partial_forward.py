@@ -12,7 +12,7 @@ from utils.attention_capture import capture
 from utils.errors import UserFacingError
 from utils.heads import Head
 from utils.model_loading import LoadedModel
-from utils.partial_forward import KEPT, _decoder_layer, next_logits, run_clean
+from utils.partial_forward import KEPT, decoder_layer, next_logits, run_clean
 
 IDS = [0, 5, 17, 60, 5, 17, 99, 3, 5, 21, 8, 40, 77, 5, 17, 60, 2, 9, 33, 12, 64, 7]
 SETS = [[Head(2, 1)], [Head(1, 0), Head(2, 3)], [Head(2, 0), Head(2, 2)], [Head(1, 3)]]
@@ -64,7 +64,7 @@ def test_layers_below_the_lowest_head_are_not_computed(loaded: LoadedModel) -> N
             computed.append(layer)
 
         # The first part of a decoder layer that every family runs.
-        inside = next(iter(_decoder_layer(loaded, layer).children()))
+        inside = next(iter(decoder_layer(loaded, layer).children()))
         handles.append(inside.register_forward_pre_hook(seen))
     next_logits(loaded, clean, [[Head(1, 2)], [Head(2, 1)]])
     for handle in handles:
@@ -100,7 +100,7 @@ def test_the_model_is_as_before_also_after_an_error(
 
 def test_a_forward_that_a_layer_already_had_comes_back(tiny_gpt2: LoadedModel) -> None:
     # Libraries that spread a model over devices put one there.
-    layer = _decoder_layer(tiny_gpt2, 0)
+    layer = decoder_layer(tiny_gpt2, 0)
     calls: list[int] = []
     original = layer.forward
 
