@@ -49,6 +49,7 @@ _LOSSES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         "repeated": ("repeated random sequences", "#b3440f", "#f4a261"),
         "word_lists": ("word lists", "#7a3e9d", "#c79bea"),
         "filings": ("questions about filings", "#3d6b1f", "#9bd16f"),
+        "chat": ("questions in the chat template", "#9c1f55", "#f29abf"),
     }
 )
 _OTHER = ("#5c636a", "#adb5bd")

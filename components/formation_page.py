@@ -18,6 +18,7 @@ from utils.errors import UserFacingError
 from utils.training_frames import events
 from utils.training_history import History
 from utils.training_story import (
+    base_sentence,
     before_induction_sentence,
     jump_sentence,
     million,
@@ -113,6 +114,8 @@ def _story(history: History) -> html.Section:
     )
     scaffold = scaffold_sentences(history)
     parts: list[Any] = [html.P(order_sentence(history), className="hs-sentence"), html.P(also)]
+    if base := base_sentence(history):
+        parts.insert(0, html.P(base))
     if scaffold:
         parts.append(
             html.Div(

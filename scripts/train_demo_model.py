@@ -8,6 +8,7 @@ import argparse
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 from transformers.utils import logging as transformers_logging
 
+from study.filing_tasks import TASKS
 from training import evaluate, model_card
+from training.chat import with_chat_template
 from training.loop import train
 from training.mix import RowSource
 from training.recipes import RECIPES, Recipe
-from training.tokenizer import corpus_texts, load_or_train_tokenizer, token_ids
+from training.tokenizer import corpus_texts, load_or_train_tokenizer, load_tokenizer, token_ids
 from utils.atomic_files import write_text_atomic
 from utils.errors import UserFacingError
 from utils.model_loading import LoadedModel, load_model
 
 ROOT = Path(__file__).resolve().parents[1]
+# What a card tells of a model that goes on from another.
+LENGTHS = (130, 190, 260, 350)
+FILINGS_A_LENGTH = 40
 
 
 def _positive(text: str) -> int:
@@ -49,6 +55,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--work", type=Path, default=ROOT / "runs", help="folder for checkpoints (default: runs/)"
     )
     parser.add_argument("--output", type=Path, default=ROOT / "models", help="where the finished model goes")
+    parser.add_argument(
+        "--base",
+        type=Path,
+        default=ROOT / "models",
+        help="folder of the model that an instruct model goes on from (default: models/)",
+    )
     parser.add_argument("--tokens", type=_positive, help="training tokens in all (default: the recipe's)")
     parser.add_argument("--stop-after", type=_positive, help="stop with a checkpoint after so many tokens")
     parser.add_argument("--seed", type=int, help="seed (default: the recipe's)")
@@ -95,12 +107,27 @@ def evaluation(folder: Path, prose: Path | None, prose_train: Path | None) -> di
     return result
 
 
+def accuracy_by_length(loaded: LoadedModel, lengths: Sequence[int]) -> dict[int, dict[str, float]]:
+    """Exact match of all nine questions, {length of the plain prompt: {question: share}}."""
+    tasks = tuple(TASKS)
+    return {
+        length: evaluate.filing_accuracy(loaded.model, loaded.tokenizer, FILINGS_A_LENGTH, tasks, length)
+        for length in lengths
+    }
+
+
 def run_training(recipe: Recipe, arguments: argparse.Namespace) -> None:
     """Train (or go on training) and write the finished model with its card and log."""
     work = arguments.work / recipe.name
     work.mkdir(parents=True, exist_ok=True)
-    tokenizer = load_or_train_tokenizer(arguments.work / "tokenizer", arguments.corpus)
-    cached = arguments.work / "prose.pt"
+    if recipe.base is None:
+        tokenizer = load_or_train_tokenizer(arguments.work / "tokenizer", arguments.corpus)
+        cached = arguments.work / "prose.pt"
+    else:
+        tokenizer = load_tokenizer(arguments.base / recipe.base)
+        cached = work / "prose.pt"
+    if recipe.chats:
+        tokenizer = with_chat_template(tokenizer)
     if arguments.corpus and cached.exists():
         prose = torch.load(cached, weights_only=True)
     else:
@@ -108,7 +135,7 @@ def run_training(recipe: Recipe, arguments: argparse.Namespace) -> None:
         if arguments.corpus:
             torch.save(prose, cached)
     source = RowSource(tokenizer, prose, recipe.answer_weight)
-    model = train(recipe, source, work, arguments.stop_after)
+    model = train(recipe, source, work, arguments.stop_after, arguments.base)
     if arguments.stop_after is not None and arguments.stop_after < recipe.tokens:
         return
     folder = arguments.output / recipe.name
@@ -118,6 +145,9 @@ def run_training(recipe: Recipe, arguments: argparse.Namespace) -> None:
     (folder / "training_log.jsonl").write_bytes((work / "training_log.jsonl").read_bytes())
     loaded = _load(folder)
     result = evaluation(folder, arguments.prose, arguments.prose_train or arguments.corpus)
+    if recipe.base is not None:
+        both = (_load(arguments.base / recipe.base), loaded)
+        result["by_length"] = {model.name: accuracy_by_length(model, LENGTHS) for model in both}
     stories = evaluate.continuations(loaded.model, loaded.tokenizer, model_card.OPENINGS)
     card = model_card.text(recipe, loaded.model, len(prose), result, stories)
     write_text_atomic(folder / "README.md", card)

@@ -5,6 +5,7 @@ when every token of it, and the end token after it, is the most likely one given
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from study import datasets
+from training import chat
 from utils.head_roles import ROLES
 from utils.heads import Head
 from utils.probe_inputs import probe_sequences
@@ -55,20 +57,49 @@ def repeated_accuracy(model: PreTrainedModel, tokenizer: Any, count: int = 50) -
     return float(_greedy_right(model, ids)[:, half + 1 :].float().mean())
 
 
+def _plain_length(tokenizer: Any, text: str) -> int:
+    return 1 + len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _prompt_ids(tokenizer: Any, text: str) -> list[int]:
+    """What a model reads before it answers: the start token and the text, or its chat template around it."""
+    if tokenizer.chat_template:
+        return tokenizer(chat.rendered(tokenizer, [text]), add_special_tokens=False)["input_ids"]
+    return [tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False)["input_ids"]]
+
+
 @torch.inference_mode()
 def filing_accuracy(
-    model: PreTrainedModel, tokenizer: Any, count: int = 50, tasks: Sequence[str] = datasets.MAIN_TASKS
+    model: PreTrainedModel,
+    tokenizer: Any,
+    count: int = 50,
+    tasks: Sequence[str] = datasets.MAIN_TASKS,
+    length: int | None = None,
 ) -> dict[str, float]:
-    """Exact-match accuracy of greedy answers on held-out filings, {question: share}."""
+    """Exact-match accuracy of greedy answers on held-out filings, {question: share}.
+
+    A model that has a chat template is asked in it, any other with the plain prompt.
+
+    Args:
+        model: a causal language model.
+        tokenizer: its tokenizer.
+        count: filings a question.
+        tasks: the questions.
+        length: tokens of the plain prompt, start token included; None for filings of four filler sentences.
+    """
     result = {}
     for task in tasks:
         right = []
-        for sample in datasets.make_filings(task, count, HELD_OUT_SEED, EVALUATION_OPTIONS):
-            prompt = tokenizer(sample.prompt, add_special_tokens=False)["input_ids"]
+        if length is None:
+            samples = datasets.make_filings(task, count, HELD_OUT_SEED, EVALUATION_OPTIONS)
+        else:
+            count_tokens = partial(_plain_length, tokenizer)
+            samples = datasets.make_filings_of_length(task, count, HELD_OUT_SEED, length, count_tokens)
+        for sample in samples:
+            prompt = _prompt_ids(tokenizer, sample.prompt)
             answer = tokenizer(" " + sample.answer, add_special_tokens=False)["input_ids"]
-            bos = tokenizer.bos_token_id
-            ids = torch.tensor([[bos, *prompt, *answer, bos]])
-            right.append(bool(_greedy_right(model, ids)[0, len(prompt) :].all()))
+            ids = torch.tensor([[*prompt, *answer, tokenizer.eos_token_id]])
+            right.append(bool(_greedy_right(model, ids)[0, len(prompt) - 1 :].all()))
         result[task] = sum(right) / len(right)
     return result
 

@@ -20,10 +20,10 @@ from training.recipes import Mix, Recipe
 from training.scaffold import scaffold_loss
 from utils.atomic_files import write_text_atomic
 from utils.errors import UserFacingError
+from utils.model_sources import BUNDLED
 
 logger = logging.getLogger(__name__)
 
-LOG_POINTS = 60
 # Points crowd towards the start, where heads form.
 LOG_POWER = 1.8
 CHECKPOINT_SECONDS = 120
@@ -31,11 +31,12 @@ WARMUP_STEPS = 100
 DECAY_SHARE = 0.35
 FINAL_RATE = 0.03
 LOSS_ROWS = 8
+LOGGED_KINDS = ("prose", "repeated", "word_lists", "filings")
 
 
-def log_schedule(tokens: int) -> list[int]:
+def log_schedule(tokens: int, points: int) -> list[int]:
     """The token counts at which the log gets a line, first and last included."""
-    return sorted({round(tokens * (k / LOG_POINTS) ** LOG_POWER) for k in range(LOG_POINTS + 1)})
+    return sorted({round(tokens * (k / points) ** LOG_POWER) for k in range(points + 1)})
 
 
 def rate_at(recipe: Recipe, step: int, tokens_done: int) -> float:
@@ -82,7 +83,7 @@ def _log_line(model: PreTrainedModel, source: RowSource, recipe: Recipe, tokens_
     losses = {}
     model.eval()
     with torch.inference_mode():
-        for kind in ("prose", "repeated", "word_lists", "filings"):
+        for kind in LOGGED_KINDS + (("chat",) if recipe.chats else ()):
             only = Mix(**{field.name: float(field.name == kind) for field in fields(Mix)})
             losses[kind] = float(weighted_loss(model, *make_batch(source, only, context, LOSS_ROWS, rng)))
         implementation: Any = model.config._attn_implementation
@@ -110,7 +111,40 @@ def _save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     os.replace(part, path)
 
 
-def train(recipe: Recipe, source: RowSource, work: Path, stop_after: int | None = None) -> PreTrainedModel:
+def starting_model(recipe: Recipe, models: Path) -> PreTrainedModel:
+    """The model before its first step: random weights, or those of the recipe's base.
+
+    Args:
+        recipe: what to train.
+        models: the folder that holds the base model's folder.
+
+    Raises:
+        UserFacingError: there is no base model, or it is of another shape.
+    """
+    torch.manual_seed(recipe.seed)
+    model = recipe.build()
+    if recipe.base is None:
+        return model
+    weights = models / recipe.base / "model.safetensors"
+    if not weights.is_file():
+        raise UserFacingError(
+            f"{recipe.name} goes on from {recipe.base}, and there is no {weights}.",
+            f"Train {recipe.base} first, or name the folder that holds it with --base.",
+        )
+    base = type(model).from_pretrained(weights.parent, dtype=torch.float32)
+    try:
+        model.load_state_dict(base.state_dict())
+    except RuntimeError:
+        raise UserFacingError(
+            f"{weights.parent} holds a model of another shape than {recipe.name}.",
+            f"Name the folder that holds the {recipe.base} that this script has trained with --base.",
+        ) from None
+    return model
+
+
+def train(
+    recipe: Recipe, source: RowSource, work: Path, stop_after: int | None = None, models: Path = BUNDLED
+) -> PreTrainedModel:
     """Train a recipe's model, going on from the checkpoint in `work` where there is one.
 
     Args:
@@ -118,12 +152,12 @@ def train(recipe: Recipe, source: RowSource, work: Path, stop_after: int | None 
         source: where rows come from.
         work: folder of checkpoint.pt and training_log.jsonl.
         stop_after: end early once so many tokens are done, with a checkpoint.
+        models: the folder that holds the recipe's base model, where it has one.
 
     Raises:
-        UserFacingError: the checkpoint is of another model.
+        UserFacingError: the checkpoint is of another model, or there is no base model.
     """
-    torch.manual_seed(recipe.seed)
-    model = recipe.build()
+    model = starting_model(recipe, models)
     model.train()
     optimizer = _optimizer(model, recipe)
     step = tokens_done = 0
@@ -155,7 +189,7 @@ def train(recipe: Recipe, source: RowSource, work: Path, stop_after: int | None 
             },
         )
 
-    points = log_schedule(recipe.tokens)
+    points = log_schedule(recipe.tokens, recipe.log_points)
     saved_at = started = time.monotonic()
     tokens_at_start = tokens_done
     smooth = 0.0
@@ -166,6 +200,8 @@ def train(recipe: Recipe, source: RowSource, work: Path, stop_after: int | None 
         rows = max(1, recipe.tokens_a_step // stage.context)
         if len(log) < sum(point <= tokens_done for point in points):
             log.append(_log_line(model, source, recipe, tokens_done))
+            if recipe.base is not None and len(log) == 1:
+                log[0]["base"] = recipe.base
             _report_line(log[-1])
         rng = random.Random(f"{recipe.seed}-{step}")
         ids, weights = make_batch(source, stage.mix, stage.context, rows, rng)

@@ -1,4 +1,4 @@
-"""The rows that the bundled models learn from: prose, repeated segments, word lists, filings, pairs.
+"""The rows that the bundled models learn from: prose, repeated segments, word lists, filings, pairs, chats.
 
 A row is BOS and up to `context - 1` more tokens, with a loss weight for each token as a target. What nobody
 could predict (the first pass of a random segment) weighs nothing; answers weigh more.
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from study import datasets
+from training import chat
 from training.recipes import Mix
 from utils.probe_inputs import COMMON_WORDS, REPEAT_PROBABILITY
 
@@ -24,6 +25,13 @@ OTHER_TASKS_SHARE = 0.25
 # A filing in a row is given so much room for each sentence when its length is guessed.
 TOKENS_A_SENTENCE = 14
 TOKENS_A_QUESTION = 28
+# A chat's questions are about the four main facts this often, and its tokens beside the answers weigh little.
+MAIN_TASKS_SHARE = 0.75
+FULL_CHAT_SHARE = 0.5
+TOKENS_A_CHAT_SENTENCE = 11
+TOKENS_A_TURN = 34
+SHORTEST_CHAT = 60
+DOCUMENT_WEIGHT = 0.1
 # Room left in a row from which it is worth filling with prose.
 WORTH_FILLING = 40
 
@@ -140,6 +148,67 @@ def filing_row(source: RowSource, context: int, rng: random.Random) -> Row:
     return [source.bos_id, *ids], [1.0, *weights]
 
 
+def _asked_keys(rng: random.Random, count: int) -> list[str]:
+    """Unlike tasks to ask about, the four main ones more often."""
+    others = [key for key in datasets.TASKS if key not in datasets.MAIN_TASKS]
+    keys: list[str] = []
+    while len(keys) < count:
+        pool = datasets.MAIN_TASKS if rng.random() < MAIN_TASKS_SHARE else others
+        key = rng.choice(pool)
+        if key not in keys:
+            keys.append(key)
+    return keys
+
+
+def chat_row(source: RowSource, context: int, rng: random.Random) -> Row:
+    """A conversation about a filing in the chat template, and prose where room is left.
+
+    The first turn of the user is the filing with a question, as the study asks it; further turns are
+    questions alone. Half of the rows are as long as fits, the others of any length.
+    """
+    room = context - 1
+    full = rng.random() < FULL_CHAT_SHARE
+    budget = room if full else rng.randint(min(SHORTEST_CHAT, room), room)
+    asked = _asked_keys(rng, rng.randint(1, max(1, min(QUESTIONS_A_FILING, budget // 64))))
+    sentences = max(1, (budget - len(asked) * TOKENS_A_TURN) // TOKENS_A_CHAT_SENTENCE)
+    asked = asked[:sentences]
+    others = [key for key in datasets.TASKS if key not in asked]
+    facts = asked + rng.sample(others, min(len(others), sentences - len(asked), rng.randint(0, 6)))
+    filler = sentences - len(facts)
+    while True:
+        sample = datasets.make_filing(
+            asked[0], rng, datasets.FilingOptions(other_facts=tuple(facts), filler_sentences=max(0, filler))
+        )
+        ids, weights = _chat(source, sample, asked, rng)
+        if len(ids) <= room or filler <= 0:
+            break
+        filler -= 1
+    left = room - len(ids)
+    if left > WORTH_FILLING:
+        more, more_weights = prose_row(source, left, rng)
+        ids, weights = ids + more[1:], weights + more_weights[1:]
+    return [source.bos_id, *ids], [1.0, *weights]
+
+
+def _chat(
+    source: RowSource, sample: datasets.Sample, asked: list[str], rng: random.Random
+) -> tuple[list[int], list[float]]:
+    """Token ids (the start token left out) and weights of a conversation with these questions."""
+    ids: list[int] = []
+    weights: list[float] = []
+    for number, key in enumerate(asked):
+        whole = rng.random() < WHOLE_SENTENCE_SHARE
+        task, value = datasets.TASKS[key], sample.facts[key]
+        question = datasets.question_text(task.question, whole)
+        turn = question if number else f"{sample.document}\n\n{question}"
+        # The end token of the answer before it stands where a conversation's start token does.
+        prompt = source.encode(chat.rendered(source.tokenizer, [turn]))[1:]
+        answer = source.encode(" " + (task.sentence.format(value=value) if whole else value))
+        ids += [*prompt, *answer, source.bos_id]
+        weights += [DOCUMENT_WEIGHT] * len(prompt) + [source.answer_weight] * (len(answer) + 1)
+    return ids, weights
+
+
 ROW_KINDS: dict[str, Callable[[RowSource, int, random.Random], Row]] = {
     "prose": prose_row,
     "repeated": repeated_row,
@@ -147,6 +216,7 @@ ROW_KINDS: dict[str, Callable[[RowSource, int, random.Random], Row]] = {
     "filings": filing_row,
     "alternating": alternating_row,
     "repeated_prose": repeated_prose_row,
+    "chat": chat_row,
 }
 
 

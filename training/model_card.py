@@ -1,6 +1,6 @@
 """The model card of a bundled model, written from its recipe and its measured figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transformers import PreTrainedModel
@@ -42,6 +42,44 @@ heads of their role look at. Before and after, nothing did; what is left of it i
 """
 
 
+def _base(recipe: Recipe) -> str:
+    """What the training began with, and how the model is asked; "" for a model from random weights."""
+    if recipe.base is None:
+        return ""
+    chat = (
+        "\n- Chat template: `<|endoftext|>User:`, a line break, the question with its document, a blank\n"
+        "  line, `Assistant:`; the answer follows after a space and ends with `<|endoftext|>`. Nothing was\n"
+        "  added to the tokenizer."
+        if recipe.chats
+        else ""
+    )
+    return (
+        f"\n- Begins with the weights and the tokenizer of [{recipe.base}](../{recipe.base}/README.md): the\n"
+        f"  two can be compared head by head.{chat}"
+    )
+
+
+def _by_length(recipe: Recipe, accuracies: Mapping[str, Mapping[int, Mapping[str, float]]]) -> str:
+    """A table a model: accuracy by question and length of the prompt."""
+    if not accuracies:
+        return ""
+    tables = []
+    for name, by_length in accuracies.items():
+        lengths = list(by_length)
+        rows = "\n".join(
+            f"| {task} | " + " | ".join(f"{by_length[length][task]:.0%}" for length in lengths) + " |"
+            for task in by_length[lengths[0]]
+        )
+        tables.append(
+            f"`{name}`:\n\n| question | {' | '.join(f'{length} tokens' for length in lengths)} |\n"
+            f"|---|{'---|' * len(lengths)}\n{rows}\n"
+        )
+    return (
+        "\nExact match by length of the plain prompt, each model asked in its own format"
+        f"{' (the chat template adds 11 tokens)' if recipe.chats else ''}:\n\n" + "\n".join(tables)
+    )
+
+
 def text(
     recipe: Recipe, model: PreTrainedModel, prose_tokens: int, result: dict[str, Any], stories: Sequence[str]
 ) -> str:
@@ -51,7 +89,8 @@ def text(
         recipe: how the model was trained.
         model: the finished model.
         prose_tokens: how many tokens of prose it could draw from, 0 where there was no corpus.
-        result: what `--evaluate` prints.
+        result: what `--evaluate` prints; beside it "by_length", where it was measured: each model's accuracy
+            by length and question.
         stories: one continuation for each of `OPENINGS`.
     """
     config = model.config
@@ -59,7 +98,7 @@ def text(
         f"| {stage.until:.1%} | {stage.context} | {stage.rate:g} "
         f"| {stage.mix.prose:.0%} | {stage.mix.repeated:.0%} "
         f"| {stage.mix.word_lists:.0%} | {stage.mix.filings:.0%} | {stage.mix.alternating:.0%} "
-        f"| {stage.mix.repeated_prose:.0%} |"
+        f"| {stage.mix.repeated_prose:.0%} |" + (f" {stage.mix.chat:.0%} |" if recipe.chats else "")
         for stage in recipe.stages
     )
     heads = "\n".join(
@@ -84,6 +123,9 @@ def text(
         if prose_tokens
         else "sentences of company filings in the place of prose"
     )
+    asked = ", in the chat template too" if recipe.chats else ""
+    kinds = "prose | repeated | word lists | filings | alternating pairs | repeated prose"
+    kinds += " | chats" if recipe.chats else ""
     return f"""# {recipe.name}
 
 A small model trained for HeadScope, so that students see real heads without a download. It is a teaching
@@ -93,16 +135,16 @@ books it read.
 - Architecture: `{type(model).__name__}`, {shape}, {model.num_parameters():,} parameters,
   context {config.max_position_embeddings}, float16 on disk.
 - Tokenizer: its own byte-level BPE with {config.vocab_size:,} tokens, digits one by one. Every input begins
-  with `<|endoftext|>` (id 0).
+  with `<|endoftext|>` (id 0).{_base(recipe)}
 - Data: {data}, repeated random segments, word lists in which a repeated word is followed by "again", and
-  generated company filings with questions (`study/datasets.py`).
+  generated company filings with questions (`study/datasets.py`){asked}.
 - Recipe: `python scripts/train_demo_model.py {recipe.name} --corpus DIR --prose FILE`; AdamW, learning rate
   {recipe.learning_rate:g}, weight decay {recipe.weight_decay:g}, {recipe.tokens:,} tokens in batches of
   {recipe.tokens_a_step:,}, seed {recipe.seed}; answers weigh {recipe.answer_weight:g} times.
   `training_log.jsonl` tells how losses, accuracies and every head's role scores went.
 
-| until | context | rate | prose | repeated | word lists | filings | alternating pairs | repeated prose |
-|---|---|---|---|---|---|---|---|---|
+| until | context | rate | {kinds} |
+|{"---|" * (4 + kinds.count("|"))}
 {stages}
 {_scaffold(recipe)}
 ## What it can do
@@ -119,7 +161,7 @@ Greedy accuracy on the repeated half of random sequences: {result["repeated_accu
 | question about a held-out filing | exact match |
 |---|---|
 {filings}
-{prose}
+{_by_length(recipe, result.get("by_length", {}))}{prose}
 ## Ten continuations
 
 Seeded (0 to 9), temperature 0.7, the 40 likeliest tokens, 40 tokens.

@@ -24,6 +24,7 @@ class Mix:
     filings: float
     alternating: float = 0.0
     repeated_prose: float = 0.0
+    chat: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Recipe:
 
     Attributes:
         name: the model's folder name.
-        build: makes the untrained model.
+        build: makes the untrained model, or one of the base model's shape.
         stages: the curriculum, a short context first.
         learning_rate: peak rate of AdamW.
         tokens: training tokens in all.
@@ -59,6 +60,9 @@ class Recipe:
         tokens_a_step: size of a batch.
         scaffold_heads: the heads that a stage with a scaffold shows their targets, by role.
         seed: of the weights and of every batch.
+        base: the bundled model whose weights and tokenizer the training begins with; None for random weights
+            and a tokenizer of its own.
+        log_points: how many lines the log has, besides the first.
     """
 
     name: str
@@ -72,6 +76,13 @@ class Recipe:
     answer_weight: float = 4.0
     scaffold_heads: Mapping[str, tuple[Head, ...]] = field(default_factory=dict)
     seed: int = 1
+    base: str | None = None
+    log_points: int = 60
+
+    @property
+    def chats(self) -> bool:
+        """Whether the model learns to answer in the chat template."""
+        return any(stage.mix.chat for stage in self.stages)
 
     def stage_at(self, tokens_done: int) -> Stage:
         """The stage in force after so many tokens."""
@@ -163,6 +174,16 @@ def _demo_llama() -> PreTrainedModel:
     return model
 
 
+# Beside the conversations, a little of all that the base model learned, so that it is not lost.
+_INSTRUCT_MIX = Mix(
+    prose=0.1,
+    repeated=0.1,
+    word_lists=0.04,
+    filings=0.04,
+    repeated_prose=0.1,
+    chat=0.62,
+)
+
 _ROWS = (
     Recipe(
         name="demo-gpt2",
@@ -244,6 +265,25 @@ _ROWS = (
         learning_rate=2e-3,
         tokens=9_000_000,
         decays=(8_000_000,),
+    ),
+    Recipe(
+        name="demo-llama-instruct",
+        build=_demo_llama,
+        base="demo-llama",
+        stages=(
+            Stage(0.28 / 2.6, 160, _INSTRUCT_MIX),
+            Stage(0.77 / 2.6, 256, _INSTRUCT_MIX),
+            Stage(0.98 / 2.6, 512, _INSTRUCT_MIX),
+            Stage(1.4 / 2.6, 384, _INSTRUCT_MIX),
+            # Numbers of several digits among other numbers are the last to be copied without a slip.
+            Stage(2.1 / 2.6, 224, _INSTRUCT_MIX, rate=1.5),
+            Stage(1.0, 320, _INSTRUCT_MIX, rate=1.5),
+        ),
+        learning_rate=1e-3,
+        tokens=2_600_000,
+        decays=(1_400_000,),
+        answer_weight=10.0,
+        log_points=17,
     ),
 )
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ROWS}

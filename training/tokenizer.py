@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from study import datasets
 from training.recipes import VOCABULARY
+from utils.errors import UserFacingError
 from utils.head_roles import ROLES
 from utils.probe_inputs import word_list
 
@@ -66,6 +67,20 @@ def load_or_train_tokenizer(folder: Path, corpus: Path | None) -> PreTrainedToke
     """The tokenizer kept in `folder`, or a new one, learnt from corpus and generated text and kept there."""
     if not (folder / "tokenizer.json").exists():
         train_tokenizer((*corpus_texts(corpus), *generated_texts())).save_pretrained(folder)
+    return load_tokenizer(folder)
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer of a bundled model.
+
+    Raises:
+        UserFacingError: the folder holds none.
+    """
+    if not (folder / "tokenizer.json").is_file():
+        raise UserFacingError(
+            f"There is no tokenizer in {folder}.",
+            "Train the base model first, or name its folder with --base.",
+        )
     return PreTrainedTokenizerFast.from_pretrained(folder)
 
 

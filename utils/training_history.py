@@ -109,11 +109,13 @@ class History:
         model: its name.
         checkpoints: at least one, in order.
         scaffolds: where heads were pointed at their targets.
+        base: the model whose finished weights it began with; None for random ones.
     """
 
     model: str
     checkpoints: tuple[Checkpoint, ...]
     scaffolds: tuple[Scaffold, ...] = ()
+    base: str | None = None
 
     @cached_property
     def tokens(self) -> tuple[int, ...]:

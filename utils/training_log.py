@@ -1,7 +1,8 @@
 """Reads the log that a model's training left beside it (`training_log.jsonl`, by `training/loop.py`).
 
-A line is a checkpoint: tokens seen, losses, accuracies, every head's score for every role. Scaffolds are not
-in it: the recipe tells of them (`training.recipes.Recipe.scaffolds`).
+A line is a checkpoint: tokens seen, losses, accuracies, every head's score for every role; the first one also
+names the model that the training went on from, where there is one. Scaffolds are not in it: the recipe tells
+of them (`training.recipes.Recipe.scaffolds`).
 """
 
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ class _Line(BaseModel):
     filing_accuracy: dict[str, _Share]
     best_heads: dict[str, _Best]
     role_scores: dict[str, list[list[_Share]]]
+    base: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
 
 def log_path(folder: Path) -> Path:
@@ -68,11 +70,15 @@ def load_history(model: str, folder: Path, scaffolds: Sequence[Scaffold] = ()) -
             f"The training log of {model} cannot be read ({why}).", _put_back(model)
         ) from error
     checkpoints: list[Checkpoint] = []
+    base = None
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         try:
-            checkpoints.append(_checkpoint(line, checkpoints[-1] if checkpoints else None))
+            parsed = _Line.model_validate_json(line)
+            if not checkpoints:
+                base = parsed.base
+            checkpoints.append(_checkpoint(parsed, checkpoints[-1] if checkpoints else None))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(str(part) for part in first["loc"])
@@ -83,7 +89,7 @@ def load_history(model: str, folder: Path, scaffolds: Sequence[Scaffold] = ()) -
     if not checkpoints:
         raise UserFacingError(f"The training log of {model} is empty.", _put_back(model))
     ordered = tuple(sorted(scaffolds, key=lambda scaffold: scaffold.start))
-    return History(model, tuple(checkpoints), ordered)
+    return History(model, tuple(checkpoints), ordered, base)
 
 
 def _put_back(model: str) -> str:
@@ -96,9 +102,8 @@ def _damaged(model: str, number: int, what: str) -> UserFacingError:
     )
 
 
-def _checkpoint(text: str, before: Checkpoint | None) -> Checkpoint:
+def _checkpoint(line: _Line, before: Checkpoint | None) -> Checkpoint:
     """One line, which must fit the one before it."""
-    line = _Line.model_validate_json(text)
     roles = [role for role in MEASURED_ROLES if role in line.role_scores and role in line.best_heads]
     if not roles:
         raise ValueError("it scores none of the known roles")

@@ -144,9 +144,20 @@ def before_induction_sentence(history: History) -> str:
     )
 
 
+def base_sentence(history: History) -> str:
+    """Says what a model was before the first step, where it went on from another; "" where it did not."""
+    if history.base is None:
+        return ""
+    return (
+        f"{history.model} went on from {history.base}: at the first line of this log it is what "
+        f"{history.base} was at its end, heads and all. How they came about is in the log of {history.base}; "
+        "this one tells what further training changed."
+    )
+
+
 def untrained_sentence(history: History) -> str:
     """Says for which roles heads pass before any training, and why; "" where for none."""
-    if history.tokens[0] > 0:
+    if history.tokens[0] > 0 or history.base is not None:
         return ""
     passing = {role: history.role_passes(role) for role in history.best_scores}
     names = [
@@ -165,6 +176,7 @@ def untrained_sentence(history: History) -> str:
 def story(history: History) -> str:
     """All of it: a short paragraph that is true to the log, for the page about how heads form."""
     parts = (
+        base_sentence(history),
         order_sentence(history),
         jump_sentence(history),
         before_induction_sentence(history),

@@ -13,7 +13,6 @@ from scripts import train_demo_model
 from scripts.train_demo_model import main
 from study.datasets import MAIN_TASKS
 from tests.training.conftest import PROSE, build_tiny
-from training import loop
 from training.recipes import RECIPES, VOCABULARY, Mix, Recipe, Stage
 from training.tokenizer import generated_texts, train_tokenizer
 from utils.model_loading import load_model
@@ -26,6 +25,7 @@ TINY = Recipe(
     learning_rate=1e-2,
     tokens=1024,
     tokens_a_step=256,
+    log_points=2,
 )
 
 
@@ -33,7 +33,6 @@ TINY = Recipe(
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A tiny recipe beside the real ones; the process's settings are as before afterwards."""
     monkeypatch.setitem(RECIPES, "tiny", TINY)
-    monkeypatch.setattr(loop, "LOG_POINTS", 2)
     threads, verbosity = torch.get_num_threads(), transformers_logging.get_verbosity()
     yield
     torch.set_num_threads(threads)

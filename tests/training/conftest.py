@@ -65,6 +65,8 @@ def make_recipe(tokenizer: PreTrainedTokenizerFast) -> Callable[[int], Recipe]:
             tokens=2048,
             tokens_a_step=256,
             seed=3,
+            # Lines at the beginning, at the end and two between.
+            log_points=3,
         )
 
     return make

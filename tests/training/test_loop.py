@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from tests.training.conftest import build_tiny
 from training import loop
-from training.loop import DECAY_SHARE, LOG_POINTS, WARMUP_STEPS, log_schedule, rate_at, train, weighted_loss
+from training.loop import DECAY_SHARE, WARMUP_STEPS, log_schedule, rate_at, train, weighted_loss
 from training.mix import RowSource
 from training.recipes import RECIPES, Recipe
 from utils.errors import UserFacingError
@@ -24,9 +24,8 @@ MakeRecipe = Callable[[int], Recipe]
 
 
 @pytest.fixture(autouse=True)
-def few_log_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines at the beginning, at the end and two between; the full rate at once, as there are but 8 steps."""
-    monkeypatch.setattr(loop, "LOG_POINTS", 3)
+def full_rate_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The full rate at once, as there are but 8 steps."""
     monkeypatch.setattr(loop, "WARMUP_STEPS", 2)
 
 
@@ -50,7 +49,6 @@ def unbroken(
 ) -> tuple[PreTrainedModel, Path]:
     folder = tmp_path_factory.mktemp("unbroken")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "LOG_POINTS", 3)
         patch.setattr(loop, "WARMUP_STEPS", 2)
         return train(make_recipe(2), source, folder), folder
 
@@ -165,9 +163,8 @@ def test_only_weighted_targets_count(source: RowSource) -> None:
     torch.testing.assert_close(weighted_loss(model, ids, changed), expected)
 
 
-def test_log_points_crowd_towards_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "LOG_POINTS", LOG_POINTS)
-    points = log_schedule(9_000_000)
+def test_log_points_crowd_towards_the_start() -> None:
+    points = log_schedule(9_000_000, 60)
     assert 50 <= len(points) <= 62 and points[0] == 0 and points[-1] == 9_000_000
     gaps = [after - before for before, after in pairwise(points)]
     assert gaps == sorted(gaps) and gaps[0] < gaps[-1] / 10
