@@ -20,6 +20,8 @@ from callbacks import (
     effects_view,
     export_panel,
     formation_page,
+    lab,
+    lab_study,
     live,
     live_links,
     next_token_view,
@@ -38,6 +40,10 @@ from callbacks.formation_page import FormationPage
 from callbacks.guide import Guide
 from callbacks.guide import register as register_guide
 from callbacks.instructor_page import InstructorPage
+from callbacks.lab_page import LabPage
+from callbacks.lab_readings import LabReadings
+from callbacks.lab_study import LabStudy
+from callbacks.lab_views import LabViews
 from callbacks.live_page import LivePage
 from callbacks.next_token_view import NextTokenView
 from callbacks.positions_view import PositionsView
@@ -87,7 +93,7 @@ INDEX = """<!DOCTYPE html>
 """
 
 
-PAGES = ("live", "lessons", "catalog", "formation", "compare", "words", "instructor")
+PAGES = ("live", "lessons", "catalog", "formation", "compare", "lab", "words", "instructor")
 
 
 @dataclass(frozen=True)
@@ -175,12 +181,15 @@ def create_app(settings: Settings | None = None) -> Dash:
     catalog = CatalogPage(service, locked=settings.models is not None)
     formation = FormationPage(store, {name: recipe.scaffolds for name, recipe in RECIPES.items()})
     comparing = ComparePage(service)
+    lab_readings, study = LabReadings(service), LabStudy()
+    lab_page = LabPage(lab_readings, study)
     pages = (
         Page("live", "/", "Live", live_page.layout),
         Page("lessons", "/lessons", "Lessons", instructor.lessons_layout),
         Page("catalog", "/catalog", "Catalog", catalog.layout),
         Page("formation", "/formation", "How heads form", formation.layout),
         Page("compare", "/compare", "Compare", comparing.layout),
+        Page("lab", "/lab", "Retrieval lab", lab_page.layout),
         Page("words", "/words", "Words", WordsPage().layout),
         Page("instructor", "/instructor", "Instructors", instructor.layout),
     )
@@ -199,6 +208,8 @@ def create_app(settings: Settings | None = None) -> Dash:
     catalog_page.register(app, catalog)
     formation_page.register(app, formation)
     compare_page.register(app, comparing)
+    lab.register(app, lab_page, LabViews(lab_readings))
+    lab_study.register(app, study)
     words_page.register(app)
     analysis_panel.register(app, AnalysisJobs(store, settings.catalogs, settings.device))
     routing.register(app, pages)

@@ -1,5 +1,6 @@
 """Results that take a while: computed once as a job, kept for all who ask for the same."""
 
+import time
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -8,6 +9,8 @@ from cachetools import LRUCache
 from utils.jobs import Jobs, JobView, Progress
 
 Result = TypeVar("Result")
+# How often one who waits looks whether the result is there, in seconds.
+_STEP = 0.02
 
 
 class Background(Generic[Result]):
@@ -47,6 +50,34 @@ class Background(Generic[Result]):
 
             view = self._jobs.start(key, work, who)
         return view
+
+    def soon(
+        self,
+        key: Hashable,
+        compute: Callable[[Progress], Result],
+        who: str,
+        again: bool,
+        patience: float,
+    ) -> Result | JobView:
+        """The result where it is there or comes in a moment; else how far it is.
+
+        Args:
+            key: what is computed.
+            compute: does it.
+            who: the visit.
+            again: as in `follow`.
+            patience: how long to wait for it, in seconds, so that quick work shows no progress.
+        """
+        kept = self._kept.get(key)
+        if kept is not None:
+            return kept
+        view = self.follow(key, compute, who, again)
+        until = time.monotonic() + patience
+        while not view.ended and time.monotonic() < until:
+            time.sleep(_STEP)
+            view = self._jobs.view(key) or view
+        kept = self._kept.get(key)
+        return view if kept is None else kept
 
     def leave(self, key: Hashable, who: str) -> None:
         """`who` no longer waits for the result."""

@@ -112,6 +112,52 @@ COMPARE_TICK = "compare-tick"
 COMPARE_BODY = "compare-body"
 COMPARE_LINK = "compare-link"  # the query that restores what is shown
 
+# The retrieval lab.
+LAB_MODEL = "lab-model"
+LAB_QUESTION = "lab-question"
+LAB_LENGTH = "lab-length"
+LAB_DEPTH = "lab-depth"
+LAB_SEED = "lab-seed"
+LAB_TEXT = "lab-text"
+LAB_ASKED = "lab-asked"
+LAB_ANSWER = "lab-answer"
+LAB_NEEDLE = "lab-needle"  # the number of the chosen sentence, from 0
+LAB_SENTENCES = "lab-sentences"
+LAB_FORM = "lab-form"
+LAB_RUN = "lab-run"
+LAB_ANOTHER = "lab-another"
+LAB_WANTED = "lab-wanted"  # a LabPrompt as a dict: what was asked for
+LAB_SHOWN = "lab-shown"  # the same, once it has been read
+LAB_TICK = "lab-tick"
+LAB_PROGRESS = "lab-progress"
+LAB_ALERT = "lab-alert"
+LAB_TOLD = "lab-told"
+LAB_TOKENS = "lab-tokens"
+LAB_WRITTEN = "lab-written"
+LAB_METHOD = "lab-method"
+LAB_METHOD_TOLD = "lab-method-told"
+LAB_SCORES = "lab-scores"
+LAB_CATALOG_SCORES = "lab-catalog-scores"
+LAB_TOP = "lab-top"
+LAB_SCORES_TABLE = "lab-scores-table"
+LAB_HEAD = "lab-head"
+LAB_HEAD_TOLD = "lab-head-told"
+LAB_ROWS = "lab-rows"
+LAB_ROWS_TABLE = "lab-rows-table"
+LAB_LOOKS = "lab-looks"  # how much the chosen head looks at each token, for the text's shades
+LAB_K = "lab-k"
+LAB_K_TOLD = "lab-k-told"
+LAB_RANKING = "lab-ranking"
+LAB_MODE = "lab-mode"
+LAB_OFF_TICK = "lab-off-tick"
+LAB_OFF_PROGRESS = "lab-off-progress"
+LAB_OFF = "lab-off"
+LAB_FIGURE = "lab-figure"
+LAB_CHOICE = "lab-choice"  # of what the figure is: a model, a method
+LAB_FIGURE_TOLD = "lab-figure-told"
+LAB_STUDY = "lab-study"
+LAB_LINK = "lab-link"  # the query that restores what is shown
+
 # What can be taken away from the live page.
 EXPORT = "export"
 EXPORT_TOLD = "export-told"
@@ -183,6 +229,16 @@ def compare_example(number: int) -> dict:
 def cancel_compare(page: str) -> dict:
     """The button by which a page leaves the loading of the models that it compares."""
     return {"type": "cancel-compare", "page": page}
+
+
+def cancel_lab(page: str) -> dict:
+    """The button by which this visit leaves the reading of a prompt in the lab."""
+    return {"type": "cancel-lab", "page": page}
+
+
+def cancel_lab_off(page: str) -> dict:
+    """The button by which this visit leaves the lab's ablation."""
+    return {"type": "cancel-lab-off", "page": page}
 
 
 # What several pages have, each its own: a callback of one page must not hear what stands on another.

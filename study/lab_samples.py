@@ -1,0 +1,162 @@
+"""The lab's filings: generated, of a chosen length and with the needle at a chosen depth, or one's own text.
+
+One's own text is asked about in the same prompt as the filings (`datasets.build_prompt`). Its needle is a
+sentence that the visitor points at, or the first one that holds the answer that they typed; without either
+the sample lacks the spans "needle" and "answer", as a real filing may.
+"""
+
+import random
+import re
+
+from study.datasets import FilingOptions, Sample, build_prompt, make_filing, make_filings_of_length
+from study.filing_tasks import TASKS
+from study.lab_state import MOST_SEED, LabPrompt
+from study.prompting import encode_sample
+from utils.errors import UserFacingError
+from utils.model_loading import LoadedModel
+from utils.page_state import excerpt
+
+# A text beyond this is refused before it is tokenized: no model of the menu reads so much.
+LONGEST_TEXT = 1_000_000
+LONGEST_QUESTION = 2_000
+# Tokens that an answer may have.
+NEW_TOKENS = 16
+MOST_SUITABLE = 1_000
+# A sentence ends with its mark before white space, unless a small letter follows ("the U.S. company"), or
+# with its line.
+_SENTENCE = re.compile(r"\S.*?(?:[.!?]+[\"”')\]]*(?=\s+[^a-z\s]|\s*\Z)|(?=\s*\n|\s*\Z))")
+
+
+def suitable_length(loaded: LoadedModel) -> int:
+    """Tokens of a generated prompt where none are asked for: what small models still answer well.
+
+    Three eighths of the context: the bundled models answer less and less well from there on (their cards).
+    """
+    return min(MOST_SUITABLE, loaded.context_length * 3 // 8)
+
+
+def longest(loaded: LoadedModel) -> int:
+    """Most tokens of a prompt, so that there is room for an answer."""
+    return loaded.context_length - NEW_TOKENS
+
+
+def generated_sample(prompt: LabPrompt, loaded: LoadedModel) -> Sample:
+    """A filing with its question, at most as long as asked for and as near to it as whole sentences allow.
+
+    Args:
+        prompt: question, length, depth and seed. With the seed the facts are given; another length or depth
+            puts the same facts into other filler.
+        loaded: the model, whose tokens are counted.
+
+    Raises:
+        UserFacingError: no such question, or a depth, number or length that cannot be.
+    """
+    if prompt.question not in TASKS:
+        raise UserFacingError(
+            f"There is no question {excerpt(prompt.question)}.", f"Choose one of: {', '.join(TASKS)}."
+        )
+    for what, value, most in (("depth", prompt.depth, 100), ("filing's number", prompt.seed, MOST_SEED)):
+        if not 0 <= value <= most:
+            raise UserFacingError(f"The {what} cannot be {value:,}.", f"Choose a number from 0 to {most:,}.")
+    length = suitable_length(loaded) if prompt.length is None else prompt.length
+    if length > longest(loaded):
+        raise UserFacingError(
+            f"{length:,} tokens are too many for {loaded.name}, which reads {loaded.context_length:,} with "
+            "the answer.",
+            f"Choose a length up to {longest(loaded):,}.",
+        )
+    options = FilingOptions(depth=prompt.depth / 100)
+    start = int(loaded.bos_id is not None)
+
+    def tokens(text: str) -> int:
+        return start + len(loaded.text_tokenizer.encode(text, add_special_tokens=False).ids)
+
+    # What a chat template puts around the prompt.
+    bare = make_filing(prompt.question, random.Random(0), FilingOptions((), 0))
+    around = len(encode_sample(loaded, bare).ids) - tokens(bare.prompt)
+    return make_filings_of_length(prompt.question, 1, f"lab-{prompt.seed}", length - around, tokens, options)[
+        0
+    ]
+
+
+def sentences(text: str) -> list[tuple[int, int]]:
+    """Where each sentence of a text stands, [start, end) in characters, in order."""
+    return [match.span() for match in _SENTENCE.finditer(text)]
+
+
+def own_sample(prompt: LabPrompt) -> Sample:
+    """The visitor's text and question as a sample.
+
+    Raises:
+        UserFacingError: no text, no question, too much of either, half a character, or a needle that is no
+            sentence of the text.
+    """
+    document, question, answer = prompt.text.strip(), " ".join(prompt.asked.split()), prompt.answer.strip()
+    for what, text, most in (
+        ("text", document, LONGEST_TEXT),
+        ("question", question, LONGEST_QUESTION),
+        ("answer", answer, LONGEST_QUESTION),
+    ):
+        if len(text) > most:
+            raise UserFacingError(
+                f"The {what} has {len(text):,} characters.",
+                f"Use at most {most:,}; the models read less anyway.",
+            )
+        _check_characters(what, text)
+    if not document:
+        raise UserFacingError(
+            "There is no text to ask about.", "Paste a filing, or choose one of the generated filings."
+        )
+    if not question:
+        raise UserFacingError("There is no question.", "Type what the model should find in the text.")
+    whole, question_span = build_prompt(document, question)
+    spans = {
+        "section": (0, len(document)),
+        "question": question_span,
+        **_fact(document, answer, prompt.needle),
+    }
+    places = sentences(document)
+    depth = None
+    if "needle" in spans:
+        depth = places.index(spans["needle"]) / max(1, len(places) - 1)
+    return Sample(task=prompt.question, prompt=whole, answer=answer, facts={}, spans=spans, depth=depth)
+
+
+def _check_characters(what: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserFacingError(
+            f"Character {error.start + 1} of the {what} is half of a character (a lone surrogate).",
+            "Delete it, or type it again.",
+        ) from None
+
+
+def _fact(document: str, answer: str, needle: int | None) -> dict[str, tuple[int, int]]:
+    """The spans of the needle and of the answer in it, as far as they can be told."""
+    places = sentences(document)
+    if needle is not None and needle >= len(places):
+        raise UserFacingError(
+            f"The text has no sentence {needle + 1}.", f"Choose one from 1 to {len(places)}."
+        )
+    among = places if needle is None else [places[needle]]
+    # As a whole word where there is one: "1" is no answer in "1921".
+    pattern = re.compile(rf"(?<!\w){re.escape(answer)}(?!\w)", re.IGNORECASE) if answer else None
+    for start, end in among:
+        if pattern is not None and (found := pattern.search(document, start, end)):
+            return {"needle": (start, end), "answer": found.span()}
+    return {} if needle is None else {"needle": places[needle]}
+
+
+def needle_note(prompt: LabPrompt, sample: Sample) -> str:
+    """What a visitor should know about the needle of their own text, "" where there is nothing."""
+    if "needle" not in sample.spans:
+        if prompt.answer.strip():
+            return (
+                f"The answer {excerpt(prompt.answer.strip())} stands in no sentence of the text, so there is "
+                "no needle: choose the sentence that holds it."
+            )
+        return "There is no needle yet: choose the sentence that holds the answer, or type the answer."
+    if "answer" not in sample.spans and prompt.answer.strip():
+        return "The chosen sentence does not hold the answer word for word."
+    return ""
