@@ -3,6 +3,7 @@
 The study writes these (`study.ranking_records`), and catalogs hold them.
 """
 
+import itertools
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -105,7 +106,7 @@ class RankingRecord(_Record):
         if [entry.rank for entry in self.head_rankings] != list(range(1, len(names) + 1)):
             raise ValueError("head_rankings must go by rank, from 1.")
         scores = [entry.score for entry in self.head_rankings]
-        if any(before < after for before, after in zip(scores, scores[1:], strict=False)):
+        if any(before < after for before, after in itertools.pairwise(scores)):
             raise ValueError("head_rankings must go by score, the largest first.")
         if self.top_50_heads != names[:TOP_HEADS]:
             raise ValueError("top_50_heads must be the first of head_rankings.")
