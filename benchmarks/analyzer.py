@@ -29,16 +29,16 @@ from transformers.utils import logging as transformers_logging
 from benchmarks.measure import (
     MEBIBYTE,
     add_options,
+    add_sizes,
     clock_for,
     interleaved,
     machine,
     median_ratio,
     peak_memory,
-    positive,
     report,
     timed,
 )
-from benchmarks.random_models import save_random_gpt2
+from benchmarks.random_models import GPT2_SIZES, save_random_gpt2
 from utils.bridge_patterns import CHUNK, BridgePatterns
 from utils.catalog_building import run_prompts
 from utils.detect_head_comparison import DETECTORS, TOLERANCE, TextSequence, compare, text_sequences
@@ -62,15 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     add_options(parser, repeats=3)
-    for name, default, what in (
-        ("sequences", 50, "sequences"),
-        ("layers", 12, "layers of the model"),
-        ("heads", 12, "heads in a layer"),
-        ("width", 768, "width of the model, a multiple of the heads"),
-    ):
-        parser.add_argument(
-            f"--{name}", type=positive, default=default, metavar="N", help=f"{what} (default: {default})"
-        )
+    add_sizes(parser, sequences=(50, "sequences"), **GPT2_SIZES)
     return parser
 
 

@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
-from benchmarks.measure import add_options, clock_for, interleaved, machine, positive, report
-from benchmarks.random_models import save_random_gpt2
+from benchmarks.measure import add_options, add_sizes, clock_for, interleaved, machine, report
+from benchmarks.random_models import GPT2_SIZES, save_random_gpt2
 from utils.ablation import forward
 from utils.attention_capture import capture
 from utils.effect_map import EffectMap, effect_map
@@ -50,16 +50,12 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     add_options(parser, repeats=3)
-    for name, default, what in (
-        ("tokens", 32, "tokens of the prompt"),
-        ("sample", 24, "heads that are switched off one at a time"),
-        ("layers", 12, "layers of the model"),
-        ("heads", 12, "heads in a layer"),
-        ("width", 768, "width of the model, a multiple of the heads"),
-    ):
-        parser.add_argument(
-            f"--{name}", type=positive, default=default, metavar="N", help=f"{what} (default: {default})"
-        )
+    add_sizes(
+        parser,
+        tokens=(32, "tokens of the prompt"),
+        sample=(24, "heads that are switched off one at a time"),
+        **GPT2_SIZES,
+    )
     return parser
 
 

@@ -1,7 +1,7 @@
 """What all benchmarks share: times that a busy machine does not spoil, peak memory, a table or a JSON object.
 
 Nothing here knows what is measured. A benchmark is a script with a `main(argv) -> int` that calls
-`add_options`, `interleaved`, `peak_memory` and `report`.
+`add_options`, `add_sizes`, `interleaved`, `peak_memory` and `report`.
 """
 
 import argparse
@@ -38,6 +38,14 @@ def add_options(parser: argparse.ArgumentParser, repeats: int = 5) -> None:
         metavar="N",
         help="threads that torch uses (default: 1, which other work on the machine disturbs least)",
     )
+
+
+def add_sizes(parser: argparse.ArgumentParser, **sizes: tuple[int, str]) -> None:
+    """An option for each size of what is measured, with the default and what it counts."""
+    for name, (default, what) in sizes.items():
+        parser.add_argument(
+            f"--{name}", type=positive, default=default, metavar="N", help=f"{what} (default: {default})"
+        )
 
 
 def positive(text: str) -> int:

@@ -9,6 +9,12 @@ from utils.model_sources import BUNDLED, FIRST_MODEL
 
 # GPT-2's.
 VOCABULARY = 50257
+# What can be chosen of its shape: the default and what it counts.
+GPT2_SIZES = {
+    "layers": (12, "layers of the model"),
+    "heads": (12, "heads in a layer"),
+    "width": (768, "width of the model, a multiple of the heads"),
+}
 
 
 def save_random_gpt2(
