@@ -20,7 +20,7 @@ from utils.lesson_acts import Act, parse_act
 from utils.page_parts import PAGE_PARTS
 from utils.page_state import PageState, excerpt
 from utils.presets import Effect, ModelNames, PresetSet, Prompt, Text, TokenText, known_key, open_preset
-from utils.yaml_records import Record, read_folders
+from utils.yaml_records import Record, find_record, read_folders
 
 LESSONS_FOLDER = Path(__file__).resolve().parents[1] / "lessons"
 MOST_STEPS = 30
@@ -132,14 +132,7 @@ class LessonSet:
         Raises:
             UserFacingError: there is none of this name.
         """
-        for lesson in self.lessons:
-            if lesson.key == key:
-                return lesson
-        keys = [lesson.key for lesson in self.lessons]
-        raise UserFacingError(
-            f"There is no lesson named {excerpt(key)}.",
-            f"Choose one of: {', '.join(keys)}." if keys else "There is no lesson here.",
-        )
+        return find_record(self.lessons, key, "lesson")
 
 
 def load_lessons(*folders: Path, presets: PresetSet) -> LessonSet:

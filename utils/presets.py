@@ -19,8 +19,8 @@ from utils.errors import UserFacingError
 from utils.head_references import OneHead, SomeHeads, in_words, resolve, resolve_all
 from utils.head_roles import ROLES
 from utils.page_parts import PAGE_PARTS
-from utils.page_state import VIEWS, PageState, excerpt
-from utils.yaml_records import Record, read_folders
+from utils.page_state import VIEWS, PageState
+from utils.yaml_records import Record, find_record, read_folders
 
 PRESETS_FOLDER = Path(__file__).resolve().parents[1] / "examples"
 # What the page shows on a first visit where there is no preset at all.
@@ -185,14 +185,7 @@ class PresetSet:
         Raises:
             UserFacingError: there is none of this name.
         """
-        for preset in self.presets:
-            if preset.key == key:
-                return preset
-        keys = [preset.key for preset in self.presets]
-        raise UserFacingError(
-            f"There is no preset named {excerpt(key)}.",
-            f"Choose one of: {', '.join(keys)}." if keys else "There is no preset here.",
-        )
+        return find_record(self.presets, key, "preset")
 
 
 def load_presets(*folders: Path) -> PresetSet:

@@ -12,6 +12,9 @@ from typing import Any, Generic, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
+from utils.errors import UserFacingError
+from utils.page_state import excerpt
+
 # A file of this project has about 1 kB; what is far larger is something else.
 MOST_BYTES = 100_000
 LONGEST_STEM = 80
@@ -58,6 +61,27 @@ class Folders(Generic[R]):
     records: tuple[R, ...]
     problems: tuple[str, ...]
     notes: tuple[str, ...]
+
+
+def find_record(records: Sequence[R], key: str, word: str) -> R:
+    """The record that a link names.
+
+    Args:
+        records: those that there are.
+        key: as the link has it.
+        word: what a record is called in a sentence ("preset").
+
+    Raises:
+        UserFacingError: there is none of this name.
+    """
+    for record in records:
+        if record.key == key:
+            return record
+    keys = ", ".join(record.key for record in records)
+    raise UserFacingError(
+        f"There is no {word} named {excerpt(key)}.",
+        f"Choose one of: {keys}." if keys else f"There is no {word} here.",
+    )
 
 
 def read_folders(folders: Sequence[Path], record: type[R], word: str, option: str) -> Folders[R]:
