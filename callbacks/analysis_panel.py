@@ -4,6 +4,7 @@ from typing import Any
 
 from dash import ALL, MATCH, Dash, Input, Output, State, ctx, no_update
 
+from callbacks.clicks import only_drawn
 from components import ids
 from components.analysis_panel import analysis_panel
 from utils.analysis_jobs import AnalysisJobs
@@ -50,9 +51,6 @@ def register(app: Dash, jobs: AnalysisJobs) -> None:
         State(ids.WHO, "data"),
     )
     def _(model, ticks, starts, cancels, who):
-        trigger = ctx.triggered_id
-        buttons = ("analyze", "cancel-analysis")
-        # A button that has just been drawn counts as a change of its n_clicks; only a click has a value.
-        if trigger and trigger["type"] in buttons and not any(part["value"] for part in ctx.triggered):
+        if only_drawn("analyze", "cancel-analysis"):
             return (no_update,) * 3
-        return follow_analysis(jobs, trigger, ctx.outputs_list[0]["id"]["page"], model, who or "")
+        return follow_analysis(jobs, ctx.triggered_id, ctx.outputs_list[0]["id"]["page"], model, who or "")

@@ -8,6 +8,7 @@ from typing import Any
 
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_update
 
+from callbacks.clicks import clicked, only_drawn
 from components import ids
 from components.compare_page import PAGE, PAIRS, cancelled, compare_layout, pair_state
 from components.compare_view import SIDES, compare_view
@@ -184,8 +185,7 @@ def register(app: Dash, page: ComparePage) -> None:
         prevent_initial_call=True,
     )
     def _(run, swap, copy, tries, left_model, left, right_model, right):
-        # Buttons that have just been drawn count as a change of their n_clicks; only a click has a value.
-        if not any(part["value"] for part in ctx.triggered):
+        if not clicked():
             return (no_update,) * 5
         state = page.ask(ctx.triggered_id, left_model, left, right_model, right)
         if state is None:
@@ -204,10 +204,9 @@ def register(app: Dash, page: ComparePage) -> None:
         State(ids.WHO, "data"),
     )
     def _(wanted, ticks, cancels, who):
-        trigger = ctx.triggered_id
-        if isinstance(trigger, dict) and not any(part["value"] for part in ctx.triggered):
+        if only_drawn("cancel-compare"):
             return (no_update,) * 5
-        return page.follow(trigger, wanted, who or "")
+        return page.follow(ctx.triggered_id, wanted, who or "")
 
     app.clientside_callback(
         ClientsideFunction("compare", "showLink"),

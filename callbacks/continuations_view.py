@@ -7,6 +7,7 @@ from cachetools import LRUCache
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
 
 from callbacks.background import Background
+from callbacks.clicks import only_drawn
 from callbacks.live_context import Request, Shown, find_shown
 from callbacks.next_token_view import NOTHING_YET
 from components import ids
@@ -140,10 +141,8 @@ def register(app: Dash, view: ContinuationsView) -> None:
         State(ids.WHO, "data"),
     )
     def _(request, off, mode, view_key, write, ticks, clicks, tokens, temperature, top_k, seed, who):
-        trigger = ctx.triggered_id
-        # A button that has just been drawn counts as a change of its n_clicks; only a click has a value.
-        if isinstance(trigger, dict) and not any(part["value"] for part in ctx.triggered):
+        if only_drawn("write-button"):
             return (no_update,) * 3
         if view_key != "continuations":
             return no_update, no_update, True
-        return view.show(trigger, request, off, mode, (tokens, temperature, top_k, seed), who or "")
+        return view.show(ctx.triggered_id, request, off, mode, (tokens, temperature, top_k, seed), who or "")

@@ -6,6 +6,7 @@ from typing import Any
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_update
 
 from callbacks.background import Background
+from callbacks.clicks import only_drawn
 from callbacks.live_context import Request, Shown, find_shown
 from components import ids
 from components.effects_view import effects_body, effects_offer
@@ -145,13 +146,13 @@ def register(app: Dash, view: EffectsView) -> None:
         State(ids.WHO, "data"),
     )
     def _(request, mode, position, target, against, view_key, measure, theme, ticks, clicks, who):
-        trigger = ctx.triggered_id
-        # A button that has just been drawn counts as a change of its n_clicks; only a click has a value.
-        if isinstance(trigger, dict) and "does" in trigger and not any(p["value"] for p in ctx.triggered):
+        if only_drawn("effects-button"):
             return (no_update,) * 3
         if view_key != "effects":
             return no_update, no_update, True
-        return view.show(trigger, request, mode, position, target, against, measure, theme, who or "")
+        return view.show(
+            ctx.triggered_id, request, mode, position, target, against, measure, theme, who or ""
+        )
 
     app.clientside_callback(
         ClientsideFunction("headscope", "chooseClicked"),

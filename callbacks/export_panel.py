@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, dcc, no_update
 
-from callbacks.live_context import Request, Shown, find_analysis, find_shown, parse_heads
+from callbacks.live_context import SHOWN, Request, Shown, find_analysis, find_shown, parse_heads
 from callbacks.next_token_view import NOTHING_YET
 from components import ids
 from components.effects_view import effects_sentence
@@ -279,12 +279,7 @@ def register(app: Dash, panel: ExportPanel) -> None:
         inputs={"asked": Input(ids.EXPORT_ASKED, "data")},
         state={
             "held": {
-                "request": State(ids.REQUEST, "data"),
-                "off": State(ids.ABLATED, "data"),
-                "mode": State(ids.MODE, "value"),
-                "position": State(ids.POSITION, "value"),
-                "target": State(ids.WATCH, "value"),
-                "against": State(ids.AGAINST, "value"),
+                **{name: State(*place) for name, place in SHOWN.items()},
                 "head": State(ids.SELECTED, "data"),
                 "kind": State(ids.RANDOM_KIND, "value"),
                 "draws": State(ids.RANDOM_DRAWS, "value"),

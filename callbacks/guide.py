@@ -5,12 +5,12 @@ from typing import Any
 
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_update
 
+from callbacks.clicks import clicked
 from callbacks.live_context import Request, find_analysis, set_known
 from components import ids
 from components.guide_panel import lesson_card, lesson_finished, preset_card
 from components.live_layout import PAGE as LIVE
 from components.plots import theme_name
-from utils.catalog import Catalog, catalog_path, load_catalog
 from utils.errors import UserFacingError
 from utils.lesson_acts import completed, condition
 from utils.lessons import LessonSet, begins_anew, state_at
@@ -50,14 +50,6 @@ class Guide:
         self.presets = presets
         self.lessons = lessons
 
-    def _catalog(self, model: str) -> Catalog | None:
-        if self.service.store.is_loaded(model):
-            return self.service.catalog(model)
-        try:
-            return load_catalog(catalog_path(model, self.service.catalog_folder))
-        except UserFacingError:
-            return None
-
     def open(self, link: PageState) -> tuple[PageState, list[str]]:
         """What the page shows for a link that names a preset or a lesson, and what is wrong with it.
 
@@ -72,7 +64,9 @@ class Guide:
                 lesson = self.lessons.get(link.lesson)
                 model = choose_model(lesson.model, lesson.title, link.model, models)
                 number = link.step or 1
-                state, problems = state_at(lesson, number, self.presets.presets, model, self._catalog(model))
+                state, problems = state_at(
+                    lesson, number, self.presets.presets, model, self.service.catalog_by_name(model)
+                )
                 return link.over(state), problems
         except UserFacingError as error:
             return replace(link, preset=None, lesson=None, step=None), [str(error)]
@@ -193,7 +187,7 @@ def register(app: Dash, guide: Guide) -> None:
     )
     def _(clicks, opened, request):
         trigger: Any = ctx.triggered_id
-        if not any(part["value"] for part in ctx.triggered):
+        if not clicked():
             return no_update
         step = guide.press(trigger["does"], opened, request)
         state = step.state or PageState()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypedDict
 
 from dash import no_update, set_props
 from torch import Tensor
 
+from components import ids
 from utils.ablation import ABLATION_MODES, AblationMode
 from utils.errors import UserFacingError
 from utils.head_facts import token_of_text
@@ -80,6 +82,19 @@ class Shown:
         if self.last:
             return service.next_token_logits(model, text, off, self.mode)
         return service.position_logits(model, text, off, self.mode)[self.position]
+
+
+# Where the page holds what `find_shown` takes, in its order.
+SHOWN: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "request": (ids.REQUEST, "data"),
+        "off": (ids.ABLATED, "data"),
+        "mode": (ids.MODE, "value"),
+        "position": (ids.POSITION, "value"),
+        "target": (ids.WATCH, "value"),
+        "against": (ids.AGAINST, "value"),
+    }
+)
 
 
 def find_shown(

@@ -4,7 +4,7 @@ from typing import Any
 
 from dash import Dash, Input, Output, State, html, no_update
 
-from callbacks.live_context import Request, find_analysis, find_shown
+from callbacks.live_context import SHOWN, Request, find_analysis, find_shown
 from components import ids
 from components.answer_card import LAST
 from components.plain_html import PLAIN, as_html
@@ -99,12 +99,7 @@ def register(app: Dash, view: NextTokenView) -> None:
     @app.callback(
         Output(ids.PREDICTION, PLAIN),
         Output(ids.TOKEN_OPTIONS, PLAIN),
-        Input(ids.REQUEST, "data"),
-        Input(ids.ABLATED, "data"),
-        Input(ids.MODE, "value"),
-        Input(ids.POSITION, "value"),
-        Input(ids.WATCH, "value"),
-        Input(ids.AGAINST, "value"),
+        *(Input(*place) for place in SHOWN.values()),
         Input(ids.VIEW, "value"),
     )
     def _(request, off, mode, position, target, against, view_key):

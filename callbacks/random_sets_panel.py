@@ -6,7 +6,8 @@ from typing import Any
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
 
 from callbacks.background import Background
-from callbacks.live_context import Shown, find_shown
+from callbacks.clicks import only_drawn
+from callbacks.live_context import SHOWN, Shown, find_shown
 from components import ids
 from components.messages import alert
 from components.plots import theme_name
@@ -118,12 +119,7 @@ def register(app: Dash, panel: RandomSetsPanel) -> None:
         Output(ids.RANDOM_STATE, "children"),
         Output(ids.RANDOM_BODY, "children"),
         Output(ids.RANDOM_TICK, "disabled"),
-        Input(ids.REQUEST, "data"),
-        Input(ids.ABLATED, "data"),
-        Input(ids.MODE, "value"),
-        Input(ids.POSITION, "value"),
-        Input(ids.WATCH, "value"),
-        Input(ids.AGAINST, "value"),
+        *(Input(*place) for place in SHOWN.values()),
         Input(ids.RANDOM_KIND, "value"),
         Input(ids.RANDOM_DRAWS, "value"),
         Input(ids.RANDOM_RUN, "n_clicks"),
@@ -133,9 +129,7 @@ def register(app: Dash, panel: RandomSetsPanel) -> None:
         State(ids.WHO, "data"),
     )
     def _(request, off, mode, position, target, against, kind, draws, run, ticks, clicks, theme, who):
-        trigger = ctx.triggered_id
-        # A button that has just been drawn counts as a change of its n_clicks; only a click has a value.
-        if trigger == ids.RANDOM_CANCEL and not any(part["value"] for part in ctx.triggered):
+        if only_drawn("random-button"):
             return (no_update,) * 3
         shown = find_shown(panel.service, request, off, mode, position, target, against)
-        return panel.show(trigger, shown, kind, draws, theme, who or "")
+        return panel.show(ctx.triggered_id, shown, kind, draws, theme, who or "")

@@ -236,6 +236,18 @@ class LiveService:
         """
         return self._catalog(self.store.get(model))[1]
 
+    def catalog_by_name(self, model: str) -> Catalog | None:
+        """The catalog of a model that may not be loaded, and is not loaded for it; None where there is none.
+
+        Only that of a loaded model is known to fit the model's layers and heads.
+        """
+        if self.store.is_loaded(model):
+            return self.catalog(model)
+        try:
+            return load_catalog(catalog_path(model, self.catalog_folder))
+        except UserFacingError:
+            return None
+
     def _catalog(self, loaded: LoadedModel) -> tuple[int | None, Catalog | None, str]:
         """When the file changed; the catalog and "", or None and why there is none. Read anew on a change."""
         path = catalog_path(loaded.name, self.catalog_folder)

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from utils.catalog import Catalog, catalog_path, load_catalog
+from utils.catalog import Catalog
 from utils.errors import UserFacingError
 from utils.head_facts import token_of_text
 from utils.jobs import Progress
@@ -167,15 +167,7 @@ class PreparedPresets:
         return self._open(preset, choose_model(preset.model, preset.title, shown, names))
 
     def _open(self, preset: Preset, model: str) -> OpenPreset:
-        return open_preset(preset, model, self._catalog(model))
-
-    def _catalog(self, model: str) -> Catalog | None:
-        if self.service.store.is_loaded(model):
-            return self.service.catalog(model)
-        try:
-            return load_catalog(catalog_path(model, self.service.catalog_folder))
-        except UserFacingError:
-            return None
+        return open_preset(preset, model, self.service.catalog_by_name(model))
 
     def effect(self, opened: OpenPreset) -> PresetEffect | None:
         """What the preset's heads do to its token, computed unless it was prepared.
