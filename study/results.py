@@ -13,8 +13,9 @@ stopped.
 The aggregated tables and their columns are `study.tables`.
 """
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args
@@ -290,10 +291,20 @@ def save_text(path: Path, text: str) -> None:
     Raises:
         UserFacingError: it cannot be written.
     """
+    with unwritable(path), undisturbed():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text_atomic(path, text)
+
+
+@contextlib.contextmanager
+def unwritable(path: Path) -> Iterator[None]:
+    """Turn what the disk refuses while `path` is written into one sentence.
+
+    Raises:
+        UserFacingError: it cannot be written.
+    """
     try:
-        with undisturbed():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_text_atomic(path, text)
+        yield
     except OSError as error:
         raise UserFacingError(
             f"{path} cannot be written ({error.strerror or type(error).__name__}).",

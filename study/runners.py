@@ -215,7 +215,7 @@ def _ray(options: RunnerOptions) -> Iterator[Any]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]  (optional)
     except ImportError:
         raise UserFacingError(
             "Ray is not installed.",
@@ -254,13 +254,13 @@ def _check_resources(ray: Any, options: RunnerOptions) -> None:
         most = max((node.get(name, 0) for node in nodes), default=0)
         if wanted > most:
             raise UserFacingError(
-                f"A task is to have {wanted:g} {name}s, and no node of the Ray cluster has more than {most:g}.",
+                f"A task is to have {wanted:g} {name}s, and no node of the Ray cluster has over {most:g}.",
                 f"Ask for fewer with --{name.lower()}s-per-task.",
             )
 
 
 def default_jobs(devices: Sequence[str]) -> int:
-    """How many processes to use: as many as cores, but one where a model runs on a GPU, which they would share."""
+    """As many processes as cores; one where a model runs on a GPU, which they would share."""
     if any(device != "cpu" for device in devices):
         return 1
     with contextlib.suppress(AttributeError):  # not on every system

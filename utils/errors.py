@@ -13,3 +13,7 @@ class UserFacingError(Exception):
         super().__init__(f"{message} {remedy}")
         self.message = message
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """What pickle calls to make it again: a worker process hands its errors over so."""
+        return UserFacingError, (self.message, self.remedy)
