@@ -1,0 +1,177 @@
+"""The stages of the study, in their order: each reads what those before it wrote into the results folder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from study.ablation_study import Say, ablate, rank
+from study.data_report import JSON_NAME, MARKDOWN_NAME, data_report, report_markdown
+from study.protocol import Protocol
+from study.results import ResultPaths, json_lines, load_cells, load_rankings, save_text
+from study.runners import RunnerOptions, default_jobs
+from study.study_data import StudyData, check_splits, make_data, save_splits
+from study.study_models import StudyModel, study_models
+from study.table_building import build_tables
+from study.tables import save_tables
+from utils.errors import UserFacingError
+from utils.jobs import Progress
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """One call of the study.
+
+    Attributes:
+        protocol: the whole protocol; tables are made of all that it names.
+        chosen: what of it is to be run.
+        folder: the results folder.
+        runner: where the work runs; 0 jobs for as many as suit the machine.
+        progress: told how far a stage is.
+        say: told a line that is worth keeping.
+    """
+
+    protocol: Protocol
+    chosen: Protocol
+    folder: Path
+    runner: RunnerOptions
+    progress: Progress
+    say: Say
+
+    def models(self) -> list[StudyModel]:
+        """The chosen models.
+
+        Raises:
+            UserFacingError: as `study.study_models.study_models`.
+        """
+        return study_models(self.chosen, self.progress)
+
+    def where(self) -> RunnerOptions:
+        """Where the work runs, the number of processes settled."""
+        jobs = self.runner.jobs or default_jobs([model.device for model in self.chosen.models])
+        return replace(self.runner, jobs=jobs)
+
+
+def run_prepare(run: StudyRun) -> Path:
+    """Make the data, divide it, and write down what it is like; returns the path of splits.json.
+
+    Raises:
+        UserFacingError: the protocol asks for what cannot be had, or a file cannot be written.
+    """
+    models = run.models()
+    data = make_data(run.chosen, models, run.progress)
+    _write_report(run, models, data)
+    return save_splits(data, run.chosen, run.folder)
+
+
+def _write_report(run: StudyRun, models: list[StudyModel], data: StudyData) -> None:
+    """One report for each length and tokenizer: models that share one have the same filings."""
+    reports = {}
+    for model in models:
+        for length in model.lengths:
+            splits = {
+                task: data.parts[model.name, length, task].split for task in run.chosen.ranking_questions
+            }
+            real = data.real.get((model.name, length))
+            key = (model.tokenizer_digest, length)
+            if key in reports:
+                reports[key][0].append(model.name)
+                continue
+            report = data_report(
+                splits,
+                "generated" if run.chosen.data.truth is None else f"{run.chosen.data.truth}",
+                counts=real.counts if real else None,
+                length=length,
+                count_tokens=model.count_tokens,
+            )
+            reports[key] = ([model.name], report)
+    told = [{"models": names, **report} for names, report in reports.values()]
+    pages = [
+        f"Models: {', '.join(names)}.\n\n{report_markdown(report)}" for names, report in reports.values()
+    ]
+    save_text(run.folder / JSON_NAME, json_lines({"reports": told}, ("reports",)))
+    save_text(run.folder / MARKDOWN_NAME, "\n".join(pages))
+
+
+def run_rank(run: StudyRun) -> Path:
+    """Rank heads on the train parts; returns the folder of the rankings.
+
+    Raises:
+        UserFacingError: the data is not prepared, or a task failed.
+    """
+    models, data = _prepared(run)
+    rank(run.chosen, models, data, run.folder, run.where(), run.progress, run.say)
+    return run.folder / "rankings"
+
+
+def run_ablate(run: StudyRun) -> Path:
+    """Switch heads off on the test parts, and make the tables; returns their folder.
+
+    Raises:
+        UserFacingError: the data is not prepared, heads are not ranked, or a task failed.
+    """
+    models, data = _prepared(run)
+    ablate(run.chosen, models, data, run.folder, run.where(), run.progress, run.say)
+    run.progress("making the tables", 0, 1)
+    tables = build_tables(load_cells(run.folder), load_rankings(run.folder), run.protocol)
+    save_tables(tables, run.folder)
+    run.progress("making the tables", 1, 1)
+    return ResultPaths(run.folder).table("claim").parent
+
+
+def _prepared(run: StudyRun) -> tuple[list[StudyModel], StudyData]:
+    models = run.models()
+    data = make_data(run.chosen, models, run.progress)
+    check_splits(data, run.folder)
+    return models, data
+
+
+def run_figures(run: StudyRun) -> Path:
+    """Draw the figures from the tables; returns the path of their first page.
+
+    Raises:
+        UserFacingError: a table is missing, or a file cannot be written.
+    """
+    from study.figure_files import write_figures
+
+    written = write_figures(
+        run.folder, progress=lambda done, total: run.progress("drawing the figures", done, total)
+    )
+    if written.problem:
+        run.say(written.problem)
+    return written.pages[0]
+
+
+def run_report(run: StudyRun) -> Path:
+    """Tell the findings from the tables; returns the path of FINDINGS.md.
+
+    Raises:
+        UserFacingError: a table is missing, nothing was ablated yet, or the file cannot be written.
+    """
+    from study.findings import write_findings
+
+    return write_findings(run.folder)
+
+
+# In their order; `all` is all of them.
+STAGES: dict[str, Callable[[StudyRun], Path]] = {
+    "prepare": run_prepare,
+    "rank": run_rank,
+    "ablate": run_ablate,
+    "figures": run_figures,
+    "report": run_report,
+}
+
+
+def stages_of(name: str) -> list[str]:
+    """The stages that a name stands for.
+
+    Raises:
+        UserFacingError: there is no such stage.
+    """
+    if name == "all":
+        return list(STAGES)
+    if name not in STAGES:
+        raise UserFacingError(
+            f"There is no stage '{name[:40]}'.", f"Choose one of: {', '.join(STAGES)}, all."
+        )
+    return [name]
