@@ -8,6 +8,7 @@ over all of it and total 0 where that is not known yet; last `{"catalog": path}`
 import json
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
 from utils.errors import UserFacingError
@@ -75,38 +76,50 @@ class TextLines:
 
     Args:
         name: what the work is about, told first.
+        progress: where the progress goes; stderr where it is None.
+        results: where the results go; stdout where it is None.
+        clock: seconds from some time on.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        progress: TextIO | None = None,
+        results: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._name = name
-        self._began = (time.monotonic(), 0, 0)  # when work of this size began, done then, in all
+        self._progress = progress or sys.stderr
+        self._results = results or sys.stdout
+        self._clock = clock
+        self._began = (clock(), 0, 0)  # when work of this size began, done then, in all
         self._shown = 0.0
         self._stage = self._told = ""
         self._open = False
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Tell how far the work is."""
-        now = time.monotonic()
+        now = self._clock()
         new_stage = what != self._stage
         self._stage = what
         if total != self._began[2]:
             self._began = (now, done, total)
-        if not sys.stderr.isatty():
+        if not self._progress.isatty():
             # From the first piece on: where nothing comes of it, the error is the one line.
             if done and what != self._told:
                 self._told = what
-                sys.stderr.write(f"{self._name}: {what}{_share(done, total)}\n")
+                self._progress.write(f"{self._name}: {what}{_share(done, total)}\n")
         elif new_stage or done == total or now - self._shown >= _REFRESH:
             since, first, _ = self._began
             left = _time_left(now - since, done - first, total - first)
-            sys.stderr.write(f"\r\033[K{self._name}: {what}{_share(done, total)}{left}")
+            self._progress.write(f"\r\033[K{self._name}: {what}{_share(done, total)}{left}")
             self._open, self._shown = True, now
-        sys.stderr.flush()
+        self._progress.flush()
 
     def finish(self, path: str) -> None:
-        """Write where the result is to stdout."""
-        sys.stdout.write(f"{path}\n")
-        sys.stdout.flush()
+        """Write where the result is."""
+        self._results.write(f"{path}\n")
+        self._results.flush()
 
     def fail(self, error: UserFacingError) -> None:
         """Nothing here: errors stand on stderr whoever reads the progress."""
@@ -114,8 +127,8 @@ class TextLines:
     def close(self) -> None:
         """End the line that is being written over."""
         if self._open:
-            sys.stderr.write("\n")
-            sys.stderr.flush()
+            self._progress.write("\n")
+            self._progress.flush()
             self._open = False
 
 

@@ -1,8 +1,5 @@
 import io
 import json
-import sys
-
-import pytest
 
 from utils.errors import UserFacingError
 from utils.progress_lines import JsonLines, TextLines
@@ -29,23 +26,22 @@ def test_json_lines_are_objects_and_none_is_told_twice_in_a_row() -> None:
     assert stream.getvalue().isascii()
 
 
-def test_a_log_gets_a_line_a_stage(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = TextLines("demo")
+def test_a_log_gets_a_line_a_stage() -> None:
+    # Streams of its own: what a thread of another test writes to stderr meanwhile is none of this.
+    err, out = io.StringIO(), io.StringIO()
+    lines = TextLines("demo", err, out)
     for what, done in (("loading", 0), ("reading", 1), ("reading", 2), ("checking", 3)):
         lines(what, done, 4)
     lines.close()
     lines.finish("out.json")
-    out, err = capsys.readouterr()
-    assert err == "demo: loading\ndemo: reading (25%)\ndemo: checking (75%)\n"
-    assert out == "out.json\n"
+    assert err.getvalue() == "demo: loading\ndemo: reading (25%)\ndemo: checking (75%)\n"
+    assert out.getvalue() == "out.json\n"
 
 
-def test_a_terminal_gets_one_line_that_is_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_gets_one_line_that_is_written_over() -> None:
     terminal = _Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
     moments = iter([0.0, 10.0, 20.0, 20.05, 30.0])
-    monkeypatch.setattr("time.monotonic", lambda: next(moments))
-    lines = TextLines("demo")
+    lines = TextLines("demo", terminal, clock=lambda: next(moments))
     lines("loading", 0, 4)
     lines("reading", 1, 4)
     lines("reading", 2, 4)  # so soon after the last that it is not shown
