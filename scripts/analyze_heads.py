@@ -1,6 +1,7 @@
 """Measure every head of a model for every role, and write its catalog.
 
 python scripts/analyze_heads.py --model demo-gpt2 --model demo-llama
+python scripts/analyze_heads.py --model demo-gpt2 --rankings
 python scripts/analyze_heads.py --model path/to/a/model/folder --output catalogs/
 python scripts/analyze_heads.py --model demo-gpt2 --compare-detect-head
 python scripts/analyze_heads.py --check
@@ -20,7 +21,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -50,6 +51,28 @@ def _load(source: "ModelSource", arguments: argparse.Namespace, lines: "Progress
     return replace(loaded, name=name)
 
 
+class _Rankings:
+    """The rankings of one model, where they were asked for."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._options = None
+        self.pieces = 0
+        if arguments.rankings:
+            from study.catalog_rankings import CatalogRankingOptions, samples_in_all
+
+            self._options = CatalogRankingOptions(
+                arguments.ranking_samples, arguments.ranking_length, arguments.seed
+            )
+            self.pieces = samples_in_all(self._options)
+
+    def make(self, loaded: "LoadedModel", progress: "Progress") -> dict[str, Any] | None:
+        if self._options is None:
+            return None
+        from study.catalog_rankings import rank_for_catalog
+
+        return rank_for_catalog(loaded, self._options, progress)
+
+
 def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "ProgressLines") -> None:
     """Make and write the catalog of one model."""
     from utils.atomic_files import undisturbed
@@ -57,7 +80,8 @@ def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "Progr
     from utils.catalog_building import AnalysisOptions, analyze, pieces_in_all
 
     options = AnalysisOptions(arguments.seed, arguments.sequences, arguments.device, arguments.dtype)
-    pieces = pieces_in_all(options)
+    ranked = _Rankings(arguments)
+    pieces = ranked.pieces + pieces_in_all(options)
 
     def loading(what: str, done: int, total: int) -> None:
         # For a program it is the first stage of one count; a person sees how far the loading is.
@@ -65,10 +89,18 @@ def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "Progr
 
     loaded = _load(source, arguments, loading)
     loading("starting the analysis", 0, 0)
+    # Before the bridge, which changes the model.
+    rankings = ranked.make(loaded, lambda what, done, total: lines(what, done, pieces))
     from utils.bridge_patterns import BridgePatterns
 
-    analysis = analyze(loaded, BridgePatterns(loaded).patterns, options, lines)
-    catalog, lost = keep_what_stands(analysis.catalog, arguments.output)
+    analysis = analyze(
+        loaded,
+        BridgePatterns(loaded).patterns,
+        options,
+        lambda what, done, total: lines(what, ranked.pieces + done, pieces),
+    )
+    made = analysis.catalog.model_copy(update={"rankings": rankings}) if rankings else analysis.catalog
+    catalog, lost = keep_what_stands(made, arguments.output)
     with undisturbed():
         path = save_catalog(catalog, arguments.output)
     lines.close()

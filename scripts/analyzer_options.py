@@ -60,6 +60,24 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         help="sequences in each random set of test inputs (default: 50)",
     )
     parser.add_argument(
+        "--rankings",
+        action="store_true",
+        help="also rank the heads by the four retrieval methods, on generated filings with four questions",
+    )
+    parser.add_argument(
+        "--ranking-samples",
+        type=_positive,
+        default=20,
+        metavar="N",
+        help="filings for each question in the rankings (default: 20)",
+    )
+    parser.add_argument(
+        "--ranking-length",
+        type=_positive,
+        metavar="N",
+        help="tokens of a filing with its question in the rankings (default: 128, or what the model reads)",
+    )
+    parser.add_argument(
         "--device",
         type=_device,
         default="cpu",
@@ -97,11 +115,11 @@ def check_arguments(arguments: argparse.Namespace, parser: argparse.ArgumentPars
     """End with usage and status 2 where options do not go together or the machine lacks the device."""
     models = arguments.model or []
     if arguments.check is not None:
-        if models or arguments.progress_json:
+        if models or arguments.progress_json or arguments.rankings:
             parser.error("argument --check: goes with no model")
         return
-    if arguments.compare_detect_head and (arguments.progress_json or arguments.name):
-        parser.error("argument --compare-detect-head: goes with neither --progress-json nor --name")
+    if arguments.compare_detect_head and (arguments.progress_json or arguments.name or arguments.rankings):
+        parser.error("argument --compare-detect-head: goes with none of --progress-json, --name, --rankings")
     if not models:
         parser.error("the following arguments are required: --model")
     for option, given in (("--name", arguments.name), ("--progress-json", arguments.progress_json)):

@@ -48,6 +48,14 @@ def uses_chat_template(loaded: LoadedModel) -> bool:
     return loaded.tokenizer.chat_template is not None
 
 
+def count_tokens(loaded: LoadedModel, text: str) -> int:
+    """How many tokens the model gets for a plain text, BOS counted, also where the text is empty.
+
+    For `datasets.make_filings_of_length`.
+    """
+    return len(loaded.text_tokenizer.encode(text, add_special_tokens=False).ids) + (loaded.bos_id is not None)
+
+
 def encode_sample(loaded: LoadedModel, sample: Sample) -> EncodedPrompt:
     """Tokenize a sample's prompt and its null prompt for this model.
 

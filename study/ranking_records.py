@@ -14,7 +14,7 @@ from utils.catalog import DECIMALS
 from utils.errors import UserFacingError
 from utils.heads import Head
 from utils.json_gate import to_json
-from utils.ranking_record import TOP_HEADS, RankedHead, RankingRecord
+from utils.ranking_record import TOP_HEADS, RankedHead, RankingRecord, what_is_wrong
 
 __all__ = ["HeadStatistics", "RankingRecord", "load_ranking", "make_record", "save_ranking", "statistics_of"]
 
@@ -119,11 +119,3 @@ def load_ranking(path: Path) -> RankingRecord:
         raise UserFacingError(
             f"The ranking {path.name} is damaged ({what_is_wrong(error)}).", remedy
         ) from error
-
-
-def what_is_wrong(error: ValidationError) -> str:
-    """The first thing that pydantic found, on one line."""
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    what = " ".join(first["msg"].removeprefix("Value error, ").rstrip(".").split())
-    return f"{f'{place}: ' if place else ''}{what[:200]}"

@@ -95,7 +95,9 @@ class Catalog(_Record):
         all_scores_std: its standard deviation over the probe's sequences, in the same shape.
         probe_scores: where a role is measured on several probe sets, the mean on each; `all_scores` has the
             larger of them, head by head.
-        rankings: retrieval rankings by method, filled by the study.
+        rankings: retrieval rankings by method, a record (`ranking_record.RankingRecord`) a question and
+            length; empty until they are made. Their fields are looked at where they are used, and by
+            `catalog_check`: a ranking that cannot be read takes no role away from the page.
     """
 
     schema_version: int
@@ -195,8 +197,9 @@ def check_shape(catalog: Catalog, n_layers: int, n_heads: int) -> None:
 def keep_what_stands(catalog: Catalog, folder: Path) -> tuple[Catalog, str]:
     """The catalog to save where `folder` may hold an earlier one of the same model.
 
-    Where nothing but the date differs, the earlier one stands, rankings included: analyzing a model again
-    then leaves its file as it is, to the last byte. Rankings of heads that score otherwise now are dropped.
+    Where nothing but the dates differs, the earlier one stands: analyzing a model again then leaves its file
+    as it is, to the last byte. Its rankings stand too where no new ones were made; those of heads that score
+    otherwise now are dropped.
 
     Returns:
         The catalog, and a sentence where something of the earlier one is lost ("" where nothing is).
@@ -205,11 +208,21 @@ def keep_what_stands(catalog: Catalog, folder: Path) -> tuple[Catalog, str]:
         earlier = load_catalog(catalog_path(catalog.model_name, folder))
     except UserFacingError:
         return catalog, ""  # none, or one that is of no use
+    ranked = any(catalog.rankings.values())
+    same = not ranked or _without_dates(catalog.rankings) == _without_dates(earlier.rankings)
     kept = {"analysis_date": earlier.analysis_date, "rankings": earlier.rankings}
-    if catalog.model_copy(update=kept) == earlier:
+    if same and catalog.model_copy(update=kept) == earlier:
         return earlier, ""
-    lost = any(earlier.rankings.values()) and not any(catalog.rankings.values())
-    return catalog, "the heads score otherwise than before: their rankings are dropped" if lost else ""
+    lost = any(earlier.rankings.values()) and not ranked
+    note = "the heads score otherwise than before: their rankings are dropped (--rankings makes new ones)"
+    return catalog, note if lost else ""
+
+
+def _without_dates(rankings: dict[str, list[dict[str, JsonValue]]]) -> dict[str, list[dict[str, JsonValue]]]:
+    return {
+        method: [{key: value for key, value in record.items() if key != "timestamp"} for record in records]
+        for method, records in rankings.items()
+    }
 
 
 def save_catalog(catalog: Catalog, folder: Path) -> Path:

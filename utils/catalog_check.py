@@ -7,11 +7,14 @@ needed to see that.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pydantic import JsonValue, ValidationError
+
 from utils.catalog import Catalog, Category, Matrix, catalog_path, load_catalog
 from utils.errors import UserFacingError
 from utils.head_lists import ScoredHead, other_heads, top_heads
 from utils.head_roles import ROLES
 from utils.heads import Head
+from utils.ranking_record import RankingRecord, what_is_wrong
 
 
 def find_catalogs(paths: Sequence[Path]) -> tuple[list[Path], list[UserFacingError]]:
@@ -57,6 +60,8 @@ def _problems(catalog: Catalog, path: Path) -> Iterator[str]:
         yield from _prompt_problems(role, category)
     for role, probes in catalog.probe_scores.items():
         yield from _probe_problems(catalog, role, probes)
+    for method, records in catalog.rankings.items():
+        yield from _ranking_problems(catalog, method, records)
 
 
 def _threshold_problems(catalog: Catalog) -> Iterator[str]:
@@ -126,3 +131,27 @@ def _probe_problems(catalog: Catalog, role: str, probes: dict[str, Matrix]) -> I
             if score != max(table[layer][head] for table in probes.values()):
                 yield f"the score of {Head(layer, head)} for {role} is not the larger of its probe_scores"
                 return
+
+
+def _ranking_problems(
+    catalog: Catalog, method: str, records: Sequence[dict[str, JsonValue]]
+) -> Iterator[str]:
+    """Each record must be whole, of this model and method, and the only one of its question and length."""
+    heads = {Head(layer, head) for layer in range(catalog.num_layers) for head in range(catalog.num_heads)}
+    seen = set()
+    for number, data in enumerate(records, start=1):
+        where = f"ranking {number} by {method}"
+        try:
+            record = RankingRecord.model_validate(data)
+        except ValidationError as error:
+            yield f"{where} is damaged: {what_is_wrong(error)}"
+            continue
+        if record.method != method:
+            yield f"{where} is one by {record.method}"
+        if record.model_name != catalog.model_name:
+            yield f"{where} is of {record.model_name}"
+        if set(record.heads()) != heads:
+            yield f"{where} must rank the {len(heads)} heads of the model, each once"
+        if (what := (record.question, record.length)) in seen:
+            yield f"{where} is the second for {record.question} at {record.length} tokens"
+        seen.add(what)

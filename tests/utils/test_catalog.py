@@ -195,3 +195,16 @@ def test_an_unchanged_catalog_keeps_its_date_and_rankings(tmp_path: Path) -> Non
     other = again.model_copy(update={"all_scores": scores})
     kept, lost = keep_what_stands(other, tmp_path)
     assert kept == other and "rankings are dropped" in lost
+
+
+def test_new_rankings_replace_the_earlier_ones_unless_only_their_day_differs(tmp_path: Path) -> None:
+    def ranked(day: str, score: float) -> Catalog:
+        record: dict[str, Any] = {"method": "qrhead", "timestamp": day, "score": score}
+        update = {"rankings": {"qrhead": [record]}, "analysis_date": day}
+        return Catalog.model_validate(catalog_data()).model_copy(update=update)
+
+    earlier = ranked("2025-01-01", 0.5)
+    save_catalog(earlier, tmp_path)
+    assert keep_what_stands(ranked("2026-01-01", 0.5), tmp_path) == (earlier, "")
+    new = ranked("2026-01-01", 0.6)
+    assert keep_what_stands(new, tmp_path) == (new, "")

@@ -56,6 +56,61 @@ def test_the_bundled_catalogs_have_no_problem(path: Path) -> None:
         assert set(category["suggested_prompts"]) <= set(row.example_prompts)
 
 
+def _ranking(**changes: Any) -> dict[str, Any]:
+    """A record of the catalog's 8 heads."""
+    heads = [str(Head(layer, head)) for layer in range(2) for head in range(4)]
+    return {
+        "method": "wu24",
+        "model_key": "org/model",
+        "model_name": "org/model",
+        "question": "inc_state",
+        "question_prompt": "Where?",
+        "total_tokens": 128,
+        "span": "needle",
+        "successful_samples": 1,
+        "samples_processed": 2,
+        "settings": {},
+        "timestamp": "2025-11-21",
+        "head_rankings": [
+            {"head": head, "score": 0.5, "rank": rank, "std": 0.0, "count": 1, "max": 0.5}
+            for rank, head in enumerate(heads, start=1)
+        ],
+        "top_50_heads": heads,
+    } | changes
+
+
+def test_rankings_that_are_whole(tmp_path: Path) -> None:
+    data = _catalog()
+    data["rankings"]["wu24"] = [_ranking(), _ranking(total_tokens=256), _ranking(question="inc_year")]
+    assert catalog_problems(_save(data, tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("records", "problem"),
+    [
+        ([_ranking(), {"method": "wu24"}], "ranking 2 by wu24 is damaged: model_key"),
+        ([_ranking(method="qrhead")], "one by qrhead"),
+        ([_ranking(model_name="other")], "is of other"),
+        ([_ranking(), _ranking()], "the second for inc_state at 128 tokens"),
+        (
+            [
+                _ranking(
+                    head_rankings=_ranking()["head_rankings"][:-1],
+                    top_50_heads=_ranking()["top_50_heads"][:-1],
+                )
+            ],
+            "must rank the 8 heads",
+        ),
+        ([_ranking(timestamp="now")], "timestamp"),
+    ],
+)
+def test_rankings_that_are_not(tmp_path: Path, records: list[dict[str, Any]], problem: str) -> None:
+    data = _catalog()
+    data["rankings"]["wu24"] = records
+    (told,) = catalog_problems(_save(data, tmp_path))
+    assert problem in told and "\n" not in told
+
+
 Damage = Callable[[dict[str, Any]], Any]
 INDUCTION = ("categories", "induction", "top_heads")
 DAMAGES: dict[str, tuple[Damage, str]] = {

@@ -1,0 +1,57 @@
+"""analyze_heads --rankings."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.analyze_heads import main
+from utils.catalog import RANKING_METHODS, load_catalog
+from utils.ranking_record import RankingRecord
+
+QUICK = ["--model", "demo-gpt2", "--sequences", "2"]
+RANKED = [*QUICK, "--rankings", "--ranking-samples", "1", "--ranking-length", "100"]
+
+
+def test_rankings_go_into_the_catalog_and_stay_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*RANKED, "--progress-json", "--output", str(tmp_path)]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert any("ranking heads" in line.get("what", "") for line in told)
+    # One count over all of the work.
+    counts = [(line["done"], line["total"]) for line in told if line.get("total")]
+    assert [done for done, _ in counts] == sorted(done for done, _ in counts)
+    assert counts[-1][0] == counts[-1][1] and len({total for _, total in counts}) == 1
+    path = tmp_path / "demo-gpt2.json"
+    catalog = load_catalog(path)
+    for method in RANKING_METHODS:
+        records = [RankingRecord.model_validate(record) for record in catalog.rankings[method]]
+        assert [record.length for record in records] == [100] * 4
+    assert main(["--check", str(path)]) == 0
+    # Analyzed again without rankings: the file stays as it is.
+    before = path.read_bytes()
+    assert main([*QUICK, "--output", str(tmp_path)]) == 0
+    assert path.read_bytes() == before
+
+
+def test_a_length_that_cannot_be_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = [*QUICK, "--rankings", "--ranking-length", "5000", "--output", str(tmp_path)]
+    assert main(argv) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("analyze_heads:")]
+    assert "Choose a --ranking-length of at most 240" in line
+    assert not list(tmp_path.glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--check", "--rankings"],
+        ["--model", "demo-gpt2", "--compare-detect-head", "--rankings"],
+        ["--model", "demo-gpt2", "--rankings", "--ranking-samples", "0"],
+    ],
+)
+def test_options_that_do_not_go_together(argv: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(argv)
+    assert caught.value.code == 2
