@@ -1,4 +1,4 @@
-"""A small study as its tables, by hand: two related models of 4 x 5 heads and one of 2 x 5, every number chosen."""
+"""A small study as its tables, by hand: two related models of 4 x 5 heads, one of 2 x 5."""
 
 from itertools import product
 from typing import Any
@@ -21,16 +21,19 @@ def row(table: str, **values: Any) -> Row:
     return {name: values.get(name) for name in COLUMNS[table]}
 
 
-def tables(drop: float = 0.6, random_drop: float = 0.1, single: float = 0.0) -> dict[str, list[Row]]:
+def tables(
+    drop: float = 0.6, random_drop: float = 0.1, single: float = 0.0, models: int = len(MODELS)
+) -> dict[str, list[Row]]:
     """The tables of a study.
 
     Args:
         drop: by how much the top 5 heads lower the accuracy from 0.9; the top 2 by half of it.
         random_drop: the same for random heads.
-        single: by how much head L0H0 does by itself; no other head does anything.
+        single: by how much head L0H0 lowers it by itself; no other head does anything.
+        models: how many of the models.
     """
     made: dict[str, list[Row]] = {name: [] for name in COLUMNS}
-    for model, layers, heads, lengths in MODELS:
+    for model, layers, heads, lengths in MODELS[:models]:
         for length in lengths:
             base = {"model": model, "length": length}
             _tops(made, base, layers, heads)
@@ -152,7 +155,7 @@ def _single(
 
 
 def _tops(made: dict[str, list[Row]], base: dict[str, Any], layers: int, heads: int) -> None:
-    """wu24: L1H0.. for the states and cities, L2H0.. for years, in layer 1 at most; qrhead: the same one up."""
+    """Layer 1 for states and cities, layer 2 for years; Wu24 from head 0 on, QRHead from head 3 on."""
     k = layers * heads // 5
     for number, method in enumerate(METHODS):
         for task in TASKS:

@@ -1,0 +1,213 @@
+"""What the study says about its claim, methods and models: sections beside the four research questions."""
+
+from itertools import combinations
+from statistics import fmean
+
+from study.figure_overlap import chance_of, heads_of, method_pairs, model_pairs
+from study.figure_style import Tables, condition_name, methods_in, picked, short_method, task_name
+from study.finding_rules import (
+    above_chance,
+    interval,
+    percent,
+    points,
+    settings_of,
+)
+from study.finding_text import Section, listed, table
+from study.overlap import chance_depth_distance, depth_distance, relative_depths
+from study.statistics import jaccard
+from study.tables import Row
+
+# What is put behind a base model's name for the model tuned from it.
+_TUNED = ("-instruct", "-chat", "-it")
+
+
+def claim(tables: Tables) -> Section:
+    """The claim that the protocol fixes beforehand."""
+    rows = tables["claim"]
+    title = "The claim that was fixed beforehand"
+    if not rows:
+        return Section(title, ("The protocol makes no claim.",), "The protocol makes no claim beforehand.")
+    first = rows[0]
+    control = condition_name(first["control"])
+    what = (
+        f"{first['model']}, {short_method(first['method'])}, {first['length']} tokens: with the top "
+        f"{first['k']} heads ({first['share']:.0%} of all) off, fewer answers are right than with as many "
+        f"{control} off, for at least {first['questions_needed']} of {len(rows)} questions (95% interval "
+        "below 0)"
+    )
+    state = "holds" if first["holds"] else "does not hold"
+    lines = [
+        f"{what}.",
+        *table(
+            ("question", "samples", "top - random", "below 0"),
+            [
+                [
+                    task_name(row["question"]),
+                    str(row["n"]),
+                    points(interval(row, "difference")),
+                    "yes" if row["below"] else "no",
+                ]
+                for row in rows
+            ],
+        ),
+        f"The claim **{state}**: {first['questions_below']} of {len(rows)} intervals lie below 0, "
+        f"{first['questions_needed']} were needed.",
+    ]
+    asked = (
+        f"The claim fixed beforehand **{state}**, for {first['questions_below']} of {len(rows)} questions "
+        f"({first['questions_needed']} needed): {what}."
+    )
+    return Section(title, tuple(lines), asked)
+
+
+def answered(tables: Tables) -> Section:
+    """What the models answer with all heads on."""
+    rows = [
+        [
+            row["model"],
+            str(row["length"]),
+            task_name(row["question"]),
+            str(row["n"]),
+            f"{percent(row['accuracy'])} [{percent(row['low'])}, {percent(row['high'])}]",
+        ]
+        for row in tables["clean"]
+    ]
+    lines = table(("model", "tokens", "question", "samples", "right answers"), rows)
+    shares = [row["accuracy"] for row in tables["clean"]]
+    low, high = percent(min(shares)), percent(max(shares))
+    span = low if low == high else f"{low} to {high}"
+    short = f"With all heads on, {span} of a question's answers are right."
+    return Section("What the models answer with all heads on", tuple(lines), short)
+
+
+def methods_alike(tables: Tables) -> Section:
+    """How alike are the methods?"""
+    rows: list[list[str]] = []
+    overlaps: dict[tuple[str, str], list[float]] = {}
+    chances: list[float] = []
+    high = pairs_in_all = 0
+    for setting in settings_of(tables):
+        tops = picked(tables["tops"], model=setting.model, length=setting.length)
+        for one, other in combinations(methods_in(tops), 2):
+            pairs = method_pairs(tops, one, other)
+            if not pairs:
+                continue
+            found = [jaccard(a["heads"], b["heads"]) for a, b in pairs]
+            sure = sum(above_chance(a["heads"], b["heads"], a["n_layers"] * a["n_heads"]) for a, b in pairs)
+            overlaps.setdefault((one, other), []).append(fmean(found))
+            chances.append(chance_of(pairs[0][0]))
+            high, pairs_in_all = high + sure, pairs_in_all + len(pairs)
+            rows.append(
+                [
+                    str(setting),
+                    f"{short_method(one)} and {short_method(other)}",
+                    f"{fmean(found):.2f} ({min(found):.2f} to {max(found):.2f})",
+                    f"{sure} of {len(pairs)}",
+                    f"{chances[-1]:.2f}",
+                ]
+            )
+    title = "How alike are the methods?"
+    if not rows:
+        return Section(title, ("One method alone was run.",), "One method alone was run.")
+    lines = [
+        "Overlap (Jaccard) of the top heads of two methods, mean over questions (least to greatest), and "
+        "for how many questions it is above what 97.5% of random sets share.",
+        *table(("setting", "methods", "overlap", "above chance", "chance"), rows),
+        *_unscored(tables),
+    ]
+    most = max(overlaps, key=lambda pair: fmean(overlaps[pair]))
+    least = min(overlaps, key=lambda pair: fmean(overlaps[pair]))
+    told = [f"most alike are {_two(most)} ({fmean(overlaps[most]):.2f})"]
+    if least != most:
+        told.append(f"least {_two(least)} ({fmean(overlaps[least]):.2f})")
+    short = (
+        f"Of the methods {listed(told)}, where random sets would share {min(chances):.2f}"
+        + (f" to {max(chances):.2f}" if round(min(chances), 2) < round(max(chances), 2) else "")
+        + f"; {high} of {pairs_in_all} pairs of rankings share more than chance."
+    )
+    return Section(title, tuple(lines), short)
+
+
+def _two(pair: tuple[str, str]) -> str:
+    return f"{short_method(pair[0])} and {short_method(pair[1])}"
+
+
+def _unscored(tables: Tables) -> list[str]:
+    """A caution where tops are filled with heads that have no score."""
+    filled = [row for row in tables["tops"] if row["unscored"]]
+    if not filled:
+        return []
+    most = max(filled, key=lambda row: row["unscored"] / row["k"])
+    return [
+        f"Caution: {len(filled)} of {len(tables['tops'])} tops hold heads whose score is not above 0, at "
+        f"most {most['unscored']} of {most['k']} ({most['model']}, {short_method(most['method'])}, "
+        f"{task_name(most['task'])}). They stand there by their place in the model, which makes such tops "
+        "look more alike than they are."
+    ]
+
+
+def models_alike(tables: Tables) -> Section:
+    """Do a base and its instruct model use the same heads?"""
+    models = list(dict.fromkeys(row["model"] for row in tables["tops"]))
+    rows: list[list[str]] = []
+    shorts: list[str] = []
+    for one, other in combinations(models, 2):
+        # Compared at the lengths both have; by depth, at each one's first.
+        for method in methods_in(tables["tops"]):
+            tops = picked(tables["tops"], method=method)
+            pairs = model_pairs(tops, one, other)
+            sure = sum(above_chance(a["heads"], b["heads"], a["n_layers"] * a["n_heads"]) for a, b in pairs)
+            shared = (
+                f"{fmean(jaccard(a['heads'], b['heads']) for a, b in pairs):.2f} ({sure} of {len(pairs)})"
+                if pairs
+                else "–"
+            )
+            chance = f"{chance_of(pairs[0][0]):.2f}" if pairs else "–"
+            depth = _depth(picked(tops, model=one), picked(tops, model=other))
+            if not depth:
+                continue
+            rows.append(
+                [f"{one}, {other}", short_method(method), shared, chance, f"{depth[0]:.2f} ({depth[1]:.2f})"]
+            )
+            if pairs and _is_tuned(one, other):
+                mean = fmean(jaccard(a["heads"], b["heads"]) for a, b in pairs)
+                shorts.append(f"{mean:.2f} by {short_method(method)} ({sure} of {len(pairs)} above chance)")
+    lines = [
+        "Overlap (Jaccard) of the top heads of models of one shape, mean over questions and lengths, in "
+        "brackets how many pairs are above what 97.5% of random sets share; and for all models the "
+        "distance of their top heads in relative depth (0 alike, 1 first against last layer), in "
+        "brackets that of random heads. Models of one shape that were trained apart have no reason to "
+        "share heads.",
+        *table(("models", "method", "heads in common", "chance", "distance in depth"), rows),
+    ]
+    related = [f"{one} and {other}" for one, other in combinations(models, 2) if _is_tuned(one, other)]
+    short = (
+        f"The tops of {listed(related)} overlap by {listed(shorts)}."
+        if shorts
+        else "No base model and the model tuned from it were ranked together."
+    )
+    return Section("Do a base and its instruct model use the same heads?", tuple(lines), short)
+
+
+def _is_tuned(one: str, other: str) -> bool:
+    """Whether one model's name is the other's with a mark of tuning behind it."""
+    short, long = sorted((one.casefold(), other.casefold()), key=len)
+    return long.removeprefix(short) in _TUNED
+
+
+def _depth(one: list[Row], other: list[Row]) -> tuple[float, float] | None:
+    """Distance in depth of two models' tops over all tasks both have, and that of random heads."""
+    tasks = {row["task"] for row in one} & {row["task"] for row in other}
+    first = picked(one, length=one[0]["length"]) if one else []
+    second = picked(other, length=other[0]["length"]) if other else []
+    sides = [[row for row in rows if row["task"] in tasks] for rows in (first, second)]
+    if not all(sides):
+        return None
+    found, chances = [], []
+    for a in sides[0]:
+        for b in picked(sides[1], task=a["task"]):
+            depths = [relative_depths(heads_of(row), row["n_layers"]) for row in (a, b)]
+            found.append(depth_distance(*depths))
+            shapes = [(row["n_layers"], row["n_heads"]) for row in (a, b)]
+            chances.append(chance_depth_distance(shapes[0], a["k"], shapes[1], b["k"]))
+    return fmean(found), fmean(chances)
