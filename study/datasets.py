@@ -10,6 +10,7 @@ could answer one question by the other's fact.
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from study import filing_words as words
@@ -20,8 +21,6 @@ from utils.errors import UserFacingError
 NULL_QUERY = "N/A"
 WORD_PROMPT = "Answer in one word:"
 SENTENCE_PROMPT = "Answer in one sentence:"
-# Filler sentences that may be too long for the room left, one after another, before it is left empty.
-FILLER_TRIES = 25
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,11 @@ class FilingOptions:
 
 def filler_sentence(rng: random.Random) -> str:
     """One sentence that holds no fact of any task."""
-    return rng.choice(words.FILLER).format(good=rng.choice(words.GOODS), raw=rng.choice(words.RAW_MATERIALS))
+    return _filled(rng.choice(words.FILLER), rng)
+
+
+def _filled(wording: str, rng: random.Random) -> str:
+    return wording.format(good=rng.choice(words.GOODS), raw=rng.choice(words.RAW_MATERIALS))
 
 
 def _tell(task: Task, value: str, rng: random.Random) -> tuple[str, int]:
@@ -273,17 +276,18 @@ def _of_length(
     nothing = count_tokens("")
     filler: list[str] = []
     left = length - least
-    misses = 0
-    while misses < FILLER_TRIES:
-        sentence = filler_sentence(rng)
-        # Sentences cost what they cost alone, or nearly so: the whole is counted at the end.
-        cost = count_tokens(f" {sentence}") - nothing
-        if cost <= left:
-            filler.append(sentence)
-            left -= cost
-            misses = 0
+    while True:
+        # Where the sentence drawn is too long, every other wording is tried before the rest is left empty.
+        others = (_filled(text, rng) for text in rng.sample(words.FILLER, len(words.FILLER)))
+        for sentence in chain([filler_sentence(rng)], others):
+            # A sentence costs what it costs alone, or nearly so: the whole is counted at the end.
+            cost = count_tokens(f" {sentence}") - nothing
+            if cost <= left:
+                filler.append(sentence)
+                left -= cost
+                break
         else:
-            misses += 1
+            break
     while count_tokens((sample := told.sample(rng, filler, options)).prompt) > length and filler:
         filler.pop()
     return sample

@@ -58,9 +58,9 @@ def _when(passing: Passing) -> str:
 
 
 def jump_sentence(history: History) -> str:
-    """Where accuracy rose most between two lines of the log; "" where it never rose."""
+    """Where accuracy rose most between two lines of the log; "" where it never rose, or could before."""
     jump = history.jump
-    if jump is None:
+    if jump is None or history.base is not None:
         return ""
     return (
         f"The largest rise in accuracy from one line of the log to the next is {jump.before:.0%} to "

@@ -18,9 +18,11 @@ from study.datasets import (
     filler_sentence,
     make_filing,
     make_filings,
+    make_filings_of_length,
     null_prompt,
     token_spans,
 )
+from utils.errors import UserFacingError
 from utils.model_loading import LoadedModel
 
 EVERYTHING = FilingOptions(other_facts=tuple(TASKS), filler_sentences=8)
@@ -222,3 +224,62 @@ def test_the_asked_fact_may_be_named_among_the_others() -> None:
     assert len(sentences(sample.document)) == len(MAIN_TASKS)
     starts = [sample.document.index(text) for text in sentences(sample.document)]
     assert all(one < other for one, other in pairwise(starts))
+
+
+def words(text: str) -> int:
+    """A token a word, and one before them."""
+    return 1 + len(text.split())
+
+
+@pytest.mark.parametrize("key", TASKS)
+@pytest.mark.parametrize("length", [70, 128, 400])
+def test_filings_of_a_length_are_as_near_to_it_as_sentences_allow(key: str, length: int) -> None:
+    shortest = min(words(text.format(good="x", raw="x")) - 1 for text in filing_words.FILLER)
+    for sample in make_filings_of_length(key, 8, 3, length, words):
+        assert length - shortest < words(sample.prompt) <= length
+        assert span(sample, "answer") == sample.answer == sample.facts[key]
+        assert set(sample.facts) == {key, *MAIN_TASKS}
+        told = [text.strip() for text in sentences(sample.document)]
+        assert told.count(sample.needle) == 1
+        assert sample.depth is not None
+        assert round(sample.depth * (len(told) - 1)) == told.index(sample.needle)
+
+
+def test_a_models_own_tokens_are_counted(tiny_gpt2: LoadedModel) -> None:
+    def count(text: str) -> int:
+        return 1 + len(tiny_gpt2.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    for length in (400, 700):
+        lengths = [count(s.prompt) for s in make_filings_of_length("hq_state", 5, 1, length, count)]
+        assert max(lengths) <= length and min(lengths) > length - 60
+
+
+def test_the_nth_filing_of_a_seed_tells_the_same_facts_at_every_length() -> None:
+    short = make_filings_of_length("inc_year", 6, 5, 100, words)
+    long = make_filings_of_length("inc_year", 9, 5, 300, words)
+    assert [sample.facts for sample in short] == [sample.facts for sample in long[:6]]
+    assert [sample.key for sample in short] == [sample.key for sample in long[:6]]
+    assert make_filings_of_length("inc_year", 9, 5, 300, words) == long
+    assert make_filings_of_length("inc_year", 9, 6, 300, words) != long
+    options = FilingOptions(depth=0.5)
+    for sample in make_filings_of_length("inc_year", 6, 5, 300, words, options):
+        assert sample.depth == pytest.approx(0.5, abs=0.03)
+
+
+def test_where_there_is_little_room_other_facts_are_left_out() -> None:
+    for sample in make_filings_of_length("inc_year", 10, 1, 40, words):
+        assert words(sample.prompt) <= 40 and 1 <= len(sample.facts) < len(MAIN_TASKS)
+        assert span(sample, "answer") == sample.facts["inc_year"]
+
+
+def test_a_length_that_holds_no_needle_is_refused() -> None:
+    with pytest.raises(UserFacingError, match=r"question inc_year has at least \d+ tokens; 15 are too few"):
+        make_filings_of_length("inc_year", 1, 1, 15, words)
+    with pytest.raises(ValueError, match="task must be one of"):
+        make_filings_of_length("colour", 1, 1, 100, words)
+
+
+def test_every_sample_has_a_key_of_its_own() -> None:
+    samples = [sample for key in TASKS for seed in (1, 2) for sample in make_filings(key, 20, seed)]
+    assert len({sample.key for sample in samples}) == len(samples)
+    assert make_filings("inc_year", 3, 1)[2].key == "inc_year-1-0002"
