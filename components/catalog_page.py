@@ -12,8 +12,11 @@ from components.attributes import aria
 from components.catalog_facts import command, known_section, made_section
 from components.catalog_scores import listed_section, scores_section
 from components.fields import menu
+from components.published_heads import published_section
 from components.section import section
+from study.published import for_model, published
 from utils.catalog import Catalog
+from utils.errors import UserFacingError
 from utils.head_roles import ROLES
 from utils.known_heads import KNOWN_HEADS
 
@@ -76,6 +79,7 @@ def catalog_body(catalog: Catalog, role: str, theme: str) -> list[Any]:
                     [
                         listed_section(catalog, role),
                         *([known_section(known)] if known else []),
+                        _published(catalog.model_name),
                         made_section(catalog),
                     ],
                     className="hs-column",
@@ -98,4 +102,15 @@ def catalog_missing(problem: str, model: str) -> list[Any]:
             className="hs-card",
         ),
         *([known_section(known)] if known else []),
+        _published(model),
     ]
+
+
+def _published(model: str) -> html.Section:
+    """What papers published about the model's retrieval heads, or about other models'."""
+    try:
+        own, known = for_model(model), published()
+    except UserFacingError as error:
+        # The catalog is worth showing without them.
+        return section("Published retrieval heads", str(error), name="published")
+    return published_section(own, [ranking for ranking in known if ranking not in own])
