@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_update
 
+from callbacks.clicks import clicked, only_drawn
 from callbacks.lab_page import LabPage
 from callbacks.lab_views import LabViews
 from components import ids
@@ -11,11 +12,6 @@ from components.lab_page import PAGE
 from components.messages import alert
 from components.plain_html import PLAIN
 from utils.errors import UserFacingError
-
-
-def _only_drawn() -> bool:
-    """Whether a button that has just been drawn is all that changed; only a click has a value."""
-    return isinstance(ctx.triggered_id, dict) and not any(part["value"] for part in ctx.triggered)
 
 
 def register(app: Dash, page: LabPage, views: LabViews) -> None:
@@ -42,8 +38,7 @@ def register(app: Dash, page: LabPage, views: LabViews) -> None:
         prevent_initial_call=True,
     )
     def _(runs, others, *values):
-        # The page has just been drawn where nothing has a value.
-        if not any(part["value"] for part in ctx.triggered):
+        if not clicked():
             return (no_update,) * 3
         try:
             prompt = page.ask(ctx.triggered_id, *values)
@@ -62,7 +57,7 @@ def register(app: Dash, page: LabPage, views: LabViews) -> None:
         State(ids.WHO, "data"),
     )
     def _(wanted, ticks, cancels, who):
-        if _only_drawn():
+        if only_drawn("cancel-lab"):
             return (no_update,) * 4
         return page.follow(ctx.triggered_id, wanted, who or "")
 
@@ -88,9 +83,10 @@ def register(app: Dash, page: LabPage, views: LabViews) -> None:
     app.callback(
         Output(ids.LAB_METHOD_TOLD, PLAIN),
         Output(ids.LAB_SCORES, "figure"),
-        Output(ids.LAB_SCORES, "style"),
         Output(ids.LAB_CATALOG_SCORES, "figure"),
+        Output(ids.LAB_SCORES, "style"),
         Output(ids.LAB_CATALOG_SCORES, "style"),
+        Output(ids.LAB_CATALOG_PLACE, "style"),
         Output(ids.LAB_TOP, PLAIN),
         Output(ids.LAB_SCORES_TABLE, PLAIN),
         Input(ids.LAB_SHOWN, "data"),
@@ -123,7 +119,7 @@ def register(app: Dash, page: LabPage, views: LabViews) -> None:
         State(ids.WHO, "data"),
     )
     def _(shown, method, ranking, k, mode, ticks, cancels, who):
-        if _only_drawn():
+        if only_drawn("cancel-lab-off"):
             return (no_update,) * 3
         return views.show_off(ctx.triggered_id, shown, method, ranking, k, mode, who or "")
 

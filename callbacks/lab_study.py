@@ -8,6 +8,8 @@ from dash import Dash, Input, Output, no_update
 from components import ids
 from components.lab_page import PAGE
 from components.lab_rankings import empty_figure
+from components.lab_study import study_tables
+from components.plain_html import PLAIN, to_html
 from components.plots import theme_name
 from study.figure_style import Tables
 from study.figures import FIGURES, told
@@ -68,21 +70,22 @@ class LabStudy:
         ]
         return options, options[0]["value"] if options else None
 
-    def show(self, key: str | None, name: str | None, theme: str | None) -> tuple[Any, Any, Any]:
-        """How the figure is read, the figure, its style."""
+    def show(self, key: str | None, name: str | None, theme: str | None) -> tuple[Any, Any, Any, Any]:
+        """How the figure is read, the figure, its style, its numbers as HTML text."""
         row = FIGURES.get(key or "")
         if row is None or name is None:
-            return (no_update, no_update, no_update)
+            return no_update, no_update, no_update, no_update
         try:
             tables = self.tables()
             choice = next((each for each in row.choices(tables) if row.file_name(each) == name), None)
             # The second menu is still that of the figure before.
             if choice is None:
-                return (no_update, no_update, no_update)
+                return no_update, no_update, no_update, no_update
             figure = row.draw(tables, theme_name(theme), **choice)
         except UserFacingError as error:
-            return str(error), empty_figure(theme_name(theme), "nothing to draw"), {"height": "10rem"}
-        return row.help, figure, {"height": f"{figure.layout['height'] or HEIGHT}px"}
+            return str(error), empty_figure(theme_name(theme), "nothing to draw"), {"height": "10rem"}, ""
+        style = {"height": f"{figure.layout['height'] or HEIGHT}px"}
+        return row.help, figure, style, to_html(study_tables(figure))
 
 
 def register(app: Dash, study: LabStudy) -> None:
@@ -94,6 +97,7 @@ def register(app: Dash, study: LabStudy) -> None:
         Output(ids.LAB_FIGURE_TOLD, "children"),
         Output(ids.LAB_STUDY, "figure"),
         Output(ids.LAB_STUDY, "style"),
+        Output(ids.LAB_STUDY_TABLE, PLAIN),
         Input(ids.LAB_FIGURE, "value"),
         Input(ids.LAB_CHOICE, "value"),
         Input(ids.theme(PAGE), "data"),

@@ -61,27 +61,31 @@ class LabViews:
         """What the method says on this prompt and over the catalog's.
 
         Returns:
-            words; grid of this prompt and its style; grid of the catalog and its style; list of the first
-            heads; table.
+            words; grid of this prompt, grid of the catalog, the style of each; that of the place of the
+            second; list of the first heads; table.
         """
         reading = self.readings.shown(shown)
         if reading is None:
-            return (no_update,) * 7
+            return (no_update,) * 8
         view, colours = parse_view(method, None, head, None, None), theme_name(theme)
-        here = reading.rankings[view.method]
+        here = reading.rankings[view.method].scores
         catalog = self.readings.catalog(reading.prompt.model, view.method)
-        alike = agreement(here.scores, catalog.scores) if here.scores is not None and catalog else None
-        grids: list[Any] = []
-        for scores in (here.scores, None if catalog is None else catalog.scores):
-            if scores is None:
-                grids += [empty_figure(colours, "no ranking"), {"height": grid_height(1)}]
-            else:
-                grids += [score_grid(scores, view.head, colours), {"height": grid_height(len(scores))}]
+        there = None if catalog is None else catalog.scores
+        alike = agreement(here, there) if here is not None and there is not None else None
+        grids = [
+            empty_figure(colours, "no ranking") if scores is None else score_grid(scores, view.head, colours)
+            for scores in (here, there)
+        ]
+        some = here if here is not None else there
+        style = {"height": grid_height(1 if some is None else len(some))}
         return (
-            to_html(method_told(METHODS[view.method], here, catalog, alike)),
+            to_html(method_told(METHODS[view.method], reading.rankings[view.method], catalog, alike)),
             *grids,
-            to_html(top_list(here.scores, catalog, view.head)),
-            to_html(scores_table(here.scores, catalog)),
+            style,
+            style,
+            {} if there is not None else {"display": "none"},
+            to_html(top_list(here, catalog, view.head)),
+            to_html(scores_table(here, catalog)),
         )
 
     def show_head(self, shown: Any, head: Any, theme: str | None) -> tuple[Any, ...]:

@@ -138,6 +138,7 @@ LAB_METHOD = "lab-method"
 LAB_METHOD_TOLD = "lab-method-told"
 LAB_SCORES = "lab-scores"
 LAB_CATALOG_SCORES = "lab-catalog-scores"
+LAB_CATALOG_PLACE = "lab-catalog-place"
 LAB_TOP = "lab-top"
 LAB_SCORES_TABLE = "lab-scores-table"
 LAB_HEAD = "lab-head"
@@ -156,6 +157,7 @@ LAB_FIGURE = "lab-figure"
 LAB_CHOICE = "lab-choice"  # of what the figure is: a model, a method
 LAB_FIGURE_TOLD = "lab-figure-told"
 LAB_STUDY = "lab-study"
+LAB_STUDY_TABLE = "lab-study-table"
 LAB_LINK = "lab-link"  # the query that restores what is shown
 
 # What can be taken away from the live page.

@@ -40,7 +40,7 @@ def ask_section(models: Sequence[str], prompt: LabPrompt) -> html.Section:
                     min=1,
                     step=1,
                     value=prompt.length,
-                    placeholder="as suits",
+                    placeholder="as suits the model",
                 ),
             ),
             field(

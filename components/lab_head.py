@@ -11,7 +11,7 @@ from components.tables import number, scrolled_table
 from study.lab_rows import HeadLook
 
 # More names on the lower axis than this would lie on top of each other.
-MOST_NAMES = 48
+MOST_NAMES = 30
 LONGEST_NAME = 12
 TABLE_KEYS = 3
 LAST = "the last token"
@@ -124,7 +124,7 @@ def head_told(look: HeadLook) -> html.P:
         f"From the question {look.head} puts {look.question_share:.1%} of its attention on the needle, "
         f"{told} ({look.even_share:.1%}: the needle's share of what it can see). From the last token of the "
         f"prompt it is {look.last_share:.1%}.",
-        className="hs-sentence",
+        className="hs-lab-told",
     )
 
 

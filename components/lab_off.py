@@ -8,9 +8,7 @@ from dash import html
 from components.tables import number, scrolled_table
 from study.lab_ablation import LabAblation, Outcome
 from utils.ablation import AblationMode
-from utils.random_sets import SetKind
 
-KIND_NAMES: dict[SetKind, str] = {"layer-matched": "random, layer-matched", "uniform": "random, uniform"}
 # A set with more heads than this is not written out.
 MOST_HEADS = 12
 NOT_UNUSED = (
@@ -42,10 +40,7 @@ def off_sentence(done: LabAblation) -> str:
     if known:
         told += " (right)" if done.tested.right else " (wrong)"
     word = ("right" if known else "the same") if count else ""
-    parts = [
-        f"{_held(draws, known)} of {len(draws)} {KIND_NAMES[kind].removeprefix('random, ')}"
-        for kind, draws in sorted(done.controls.items())
-    ]
+    parts = [f"{_held(draws, known)} of {len(draws)} {kind}" for kind, draws in sorted(done.controls.items())]
     tail = f" With as many random heads off it stays {word} in {' and '.join(parts)} draws."
     if known and not done.clean.right:
         tail += " The answer is wrong with all heads on already, so it says little here."
@@ -58,12 +53,13 @@ def off_table(done: LabAblation) -> html.Div:
     if done.tested.heads:
         rows.append(_row("the top heads", done.tested))
     for kind, draws in sorted(done.controls.items()):
-        rows += [_row(f"{KIND_NAMES[kind]} {index}", draw) for index, draw in enumerate(draws, start=1)]
+        rows += [_row(f"random, {kind} {index}", draw) for index, draw in enumerate(draws, start=1)]
     return scrolled_table(
         "Answers with heads off",
-        ["off", "answer", "", "probability of the true answer", "heads"],
+        ["off", "answer", "", "probability of the truth", "heads"],
         rows,
         numbers=(3,),
+        look="hs-lab-off",
     )
 
 
@@ -94,15 +90,15 @@ def off_view(done: LabAblation, scored: int) -> list[Any]:
         done: what was switched off.
         scored: how many heads of the ranking have a score above 0.
     """
-    caveats = [f"{KIND_NAMES[kind].capitalize()}: {told}" for kind, told in done.caveats.items() if told]
+    caveats = [f"Random, {kind}: {told}" for kind, told in done.caveats.items() if told]
     if (unscored := len(done.tested.heads) - scored) > 0:
         caveats.insert(
             0,
-            f"The ranking scores {scored or 'no'} heads above 0; the other {unscored} of the set stand in order "
-            "of layer and head.",
+            f"The ranking scores {scored or 'no'} heads above 0; the other {unscored} of the set stand in "
+            "order of layer and head.",
         )
     return [
-        html.P(off_sentence(done), className="hs-sentence"),
+        html.P(off_sentence(done), className="hs-sentence", role="status"),
         off_table(done),
         *(html.P(told, className="hs-hint") for told in caveats),
         html.P(f"{NOT_UNUSED} {OFF_DISTRIBUTION[done.mode]}", className="hs-hint"),

@@ -66,10 +66,11 @@ def lab_layout(
             html.Div(
                 [
                     html.Div([_rankings(methods, state)], className="hs-column"),
-                    html.Div([_head(state), _off(state)], className="hs-column"),
+                    html.Div([_head(state)], className="hs-column"),
                 ],
                 className="hs-columns",
             ),
+            _off(state),
             study_section(figures, study_problem),
         ],
         className="hs-page-body hs-lab",
@@ -80,11 +81,11 @@ def _prompt() -> html.Section:
     return section(
         "The prompt and the answer",
         "The text is shaded by how much the chosen head looks at each token while the question is read.",
-        html.Div(id=ids.LAB_WRITTEN, className="hs-static", **aria(live="polite")),
+        html.Div(id=ids.LAB_WRITTEN, className="hs-static"),
         html.Div(id=ids.LAB_TOLD, className="hs-static"),
         html.Div(
             id=ids.LAB_TOKENS,
-            className="hs-static hs-lab-text",
+            className="hs-lab-text",
             tabIndex=0,
             role="group",
             **aria(label="The prompt, token by token"),
@@ -94,15 +95,8 @@ def _prompt() -> html.Section:
     )
 
 
-def _fold(summary: str, key: str, label: str) -> html.Details:
-    return html.Details(
-        [
-            html.Summary(summary),
-            html.Div(
-                id=key, className="hs-static hs-scroll hs-tall", tabIndex=0, role="group", **aria(label=label)
-            ),
-        ]
-    )
+def _fold(summary: str, key: str) -> html.Details:
+    return html.Details([html.Summary(summary), html.Div(id=key, className="hs-static")])
 
 
 def _rankings(methods: Mapping[str, str], state: LabState) -> html.Section:
@@ -133,13 +127,14 @@ def _rankings(methods: Mapping[str, str], state: LabState) -> html.Section:
                     [
                         html.H3("Over many prompts (catalog)", className="hs-subtitle"),
                         lab_graph(ids.LAB_CATALOG_SCORES, "ranking-catalog"),
-                    ]
+                    ],
+                    id=ids.LAB_CATALOG_PLACE,
                 ),
             ],
             className="hs-lab-grids",
         ),
         html.Div(id=ids.LAB_TOP, className="hs-static"),
-        _fold("Both grids as a table", ids.LAB_SCORES_TABLE, "Table: scores of the heads"),
+        _fold("Both grids as a table", ids.LAB_SCORES_TABLE),
         name="lab-rankings",
         term=tuple(methods),
     )
@@ -154,7 +149,7 @@ def _head(state: LabState) -> html.Section:
         html.Div([_chooser(chosen)], className="hs-lab-fields"),
         html.Div(id=ids.LAB_HEAD_TOLD, className="hs-static"),
         lab_graph(ids.LAB_ROWS, "question-rows"),
-        _fold("As a table: where each token looks most", ids.LAB_ROWS_TABLE, "Table: where each token looks"),
+        _fold("As a table: where each token looks most", ids.LAB_ROWS_TABLE),
         name="lab-head",
         term=("query", "key", "chance"),
     )
@@ -205,7 +200,7 @@ def _off(state: LabState) -> html.Section:
             className="hs-lab-fields",
         ),
         html.Div(id=ids.LAB_OFF_PROGRESS, role="status"),
-        html.Div(id=ids.LAB_OFF, className="hs-static", **aria(live="polite")),
+        html.Div(id=ids.LAB_OFF, className="hs-static"),
         name="lab-off",
         term=("ablation", "random_control", "layer_matched", "backup_head"),
     )

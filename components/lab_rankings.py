@@ -188,7 +188,7 @@ def scores_table(scores: Tensor | None, catalog: CatalogRanking | None) -> list[
         html.Tr([html.Th(str(head), scope="row"), *cells(head)]) for head in rank_order(first)[:MOST_ROWS]
     ]
     titles = ["head", "score here", "rank here", "score, catalog", "rank, catalog"]
-    parts: list[Any] = [scrolled_table("Scores of the heads", titles, rows, numbers=range(1, 5))]
+    parts: list[Any] = [scrolled_table("Scores of the heads", titles, rows, numbers=range(1, 5), tall=True)]
     if first.numel() > MOST_ROWS:
         parts.append(html.P(f"The first {MOST_ROWS} of {first.numel():,} heads.", className="hs-hint"))
     return parts

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+import plotly.graph_objects as go
 from dash import dcc, html
 
 from components import ids
 from components.fields import menu
 from components.plots import graph_config
 from components.section import section
+from components.tables import scrolled_table
+from study.figure_tables import figure_tables
 
 COMMAND = "python scripts/run_study.py all"
 
@@ -23,6 +26,19 @@ def lab_graph(key: str, name: str) -> dcc.Graph:
     return dcc.Graph(
         id=key, responsive=True, config=graph_config(f"headscope-{name}"), className="hs-lab-graph"
     )
+
+
+def study_tables(figure: go.Figure) -> list[html.Div]:
+    """A figure's numbers."""
+    return [
+        scrolled_table(
+            table.caption or "The figure's numbers",
+            table.titles,
+            [html.Tr([html.Th(row[0], scope="row"), *map(html.Td, row[1:])]) for row in table.rows],
+            tall=True,
+        )
+        for table in figure_tables(figure)
+    ]
 
 
 def study_section(figures: Mapping[str, str], problem: str) -> html.Section:
@@ -46,7 +62,13 @@ def study_section(figures: Mapping[str, str], problem: str) -> html.Section:
                 className="hs-lab-fields",
             ),
             html.Div(id=ids.LAB_FIGURE_TOLD, className="hs-static"),
-            html.Div(lab_graph(ids.LAB_STUDY, "study"), className="hs-scroll"),
+            lab_graph(ids.LAB_STUDY, "study"),
+            html.Details(
+                [
+                    html.Summary("Its numbers as a table"),
+                    html.Div(id=ids.LAB_STUDY_TABLE, className="hs-static"),
+                ]
+            ),
         ]
     return section(
         "The study",

@@ -113,7 +113,7 @@ def answer_view(reading: LabReading) -> list[Any]:
         for label, chance in zip(reading.answer_labels, reading.answer_chances, strict=True)
     ]
     return [
-        html.P(told, className="hs-sentence"),
+        html.P(told, className="hs-sentence", role="status"),
         html.Ol(
             items,
             className="hs-lab-answer-tokens",

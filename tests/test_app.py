@@ -43,7 +43,7 @@ def parts(tree: Any) -> Iterator[dict[str, Any]]:
             yield from parts(value)
 
 
-@pytest.mark.parametrize("path", ["/", "/catalog", "/formation", "/compare", "/words"])
+@pytest.mark.parametrize("path", ["/", "/catalog", "/formation", "/compare", "/lab", "/words"])
 def test_every_id_of_a_page_and_its_frame_is_there_once(path: str):
     app = create_app()
     frame = [part.id for part in app.layout()._traverse() if getattr(part, "id", None) is not None]
