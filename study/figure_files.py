@@ -98,7 +98,9 @@ def _copy_plotly(target: Path) -> None:
 def _data(figure: go.Figure) -> dict[str, Any]:
     """A figure for plotly.js, numbers rounded: more places than can be seen only make the files larger."""
     data: Any = to_json(json.loads(figure.to_json() or "{}"), _DECIMALS)
-    return {"data": data["data"], "layout": data["layout"]}
+    # Plotly would name each trace at random.
+    traces = [{**trace, "uid": f"n{place}"} for place, trace in enumerate(data["data"])]
+    return {"data": traces, "layout": data["layout"]}
 
 
 _POLICY = (

@@ -1,5 +1,6 @@
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +217,25 @@ def test_images_of_one_figure_are_one_file() -> None:
 
 def test_tasks_of_the_hand_made_study_are_known() -> None:
     assert {row["task"] for row in TABLES["tops"]} == set(TASKS)
+
+
+def test_images_are_drawn_by_the_browser_of_the_machine(tmp_path: Path) -> None:
+    few = {name: rows if name == "tops" else [] for name, rows in tables(models=1).items()}
+    few["tops"] = picked(few["tops"], length=128, method="wu24")
+    save_tables(few, tmp_path)
+    done: list[tuple[int, int]] = []
+    written = write_figures(tmp_path, progress=lambda number, total: done.append((number, total)))
+    if written.problem:
+        pytest.skip(written.problem)
+    assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert [image.stem.split("__")[0] for image in written.images] == [
+        "question_overlap",
+        "method_overlap",
+        "layer_distribution",
+        "model_comparison",
+    ]
+    text = written.images[2].read_text(encoding="utf-8")
+    assert text.startswith("<svg")
+    assert "Layers of the top 4 heads" in text
+    # No random name, so that the same figure is the same file.
+    assert not re.search(r"(trace|clip|defs-)[0-9a-f]{6}", text)
