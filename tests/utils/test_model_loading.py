@@ -1,154 +1,26 @@
-"""Loading: good folders, every kind of bad folder, progress, and what goes beyond the memory."""
+"""Loading: good folders, progress, and what goes beyond the memory or the device."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 import utils.model_loading
 import utils.model_memory
+from tests.gates import StopError
+from tests.model_folders import (
+    edit_config,
+    edit_weights,
+    shard,
+)
 from tests.tiny_models import save_tiny_model
 from utils.attention_capture import capture
 from utils.errors import UserFacingError
 from utils.heads import Head
 from utils.model_loading import LoadedModel, load_model, loaded_bytes
-
-
-def edit_config(folder: Path, **changes: object) -> None:
-    path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
-    weights = load_file(folder / "model.safetensors")
-    change(weights)
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-
-
-def truncate(path: Path) -> None:
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
-
-
-def only_pickle(folder: Path) -> None:
-    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
-    (folder / "model.safetensors").unlink()
-
-
-def layers_key(folder: Path) -> str:
-    return "n_layer" if "gpt2" in (folder / "config.json").read_text() else "num_hidden_layers"
-
-
-def shard(folder: Path) -> list[Path]:
-    """Part the weights into two files with an index; returns the files."""
-    weights = load_file(folder / "model.safetensors")
-    (folder / "model.safetensors").unlink()
-    names, files = sorted(weights), []
-    middle = len(names) // 2
-    for number, part in enumerate((names[:middle], names[middle:]), start=1):
-        files.append(folder / f"model-{number:05d}-of-00002.safetensors")
-        save_file({name: weights[name] for name in part}, files[-1], metadata={"format": "pt"})
-    weight_map = {name: files[index >= middle].name for index, name in enumerate(names)}
-    index = {"metadata": {"total_size": 0}, "weight_map": weight_map}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    return files
-
-
-def edit_index(folder: Path, change: Callable[[str], object]) -> None:
-    path = folder / "model.safetensors.index.json"
-    index = json.loads(path.read_text())
-    index["weight_map"] = {key: change(name) for key, name in index["weight_map"].items()}
-    path.write_text(json.dumps(index))
-
-
-# What is done to the folder, and a word that the sentence must have.
-BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
-    "missing": (shutil.rmtree, "missing"),
-    "a file in its place": (lambda f: (shutil.rmtree(f), f.write_text("x")), "missing"),
-    "no config": (lambda f: (f / "config.json").unlink(), "no config.json"),
-    "broken json": (lambda f: (f / "config.json").write_text('{"model_type": '), "config.json"),
-    "json of another kind": (lambda f: (f / "config.json").write_text("[1, 2]"), "config.json"),
-    "config not in utf-8": (lambda f: (f / "config.json").write_bytes(b'{"\xff": 1}'), "config.json"),
-    "deeply nested config": (lambda f: (f / "config.json").write_text("[" * 100_000), "config.json"),
-    "config with a wrong type": (lambda f: edit_config(f, vocab_size="many"), "do not fit"),
-    "unknown family": (lambda f: edit_config(f, model_type="bert"), "bert"),
-    "no family": (lambda f: edit_config(f, model_type=None), "no model type"),
-    "no weights": (lambda f: (f / "model.safetensors").unlink(), "no weights"),
-    "pickled weights alone": (only_pickle, "PyTorch's own format"),
-    "truncated weights": (lambda f: truncate(f / "model.safetensors"), "damaged"),
-    "empty weights": (lambda f: (f / "model.safetensors").write_bytes(b""), "damaged"),
-    "index without its shards": (
-        lambda f: (f / "model.safetensors").rename(f / "model.safetensors.index.json"),
-        "damaged",
-    ),
-    "weights of another shape": (lambda f: edit_config(f, vocab_size=77), "do not fit"),
-    "a weight missing": (lambda f: edit_weights(f, lambda w: w.pop(sorted(w)[3])), "lacks 1 of its weights"),
-    "a layer missing": (lambda f: edit_config(f, **{layers_key(f): 6}), "of its weights"),
-    "a weight not a number": (
-        lambda f: edit_weights(f, lambda w: w[sorted(w)[3]].fill_(float("nan"))),
-        "not numbers",
-    ),
-    "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer"),
-    "broken tokenizer": (lambda f: truncate(f / "tokenizer.json"), "tokenizer"),
-    "json that is no tokenizer": (lambda f: (f / "tokenizer.json").write_text('{"a": 1}'), "tokenizer"),
-    "tokenizer with more tokens than the model": (
-        lambda f: (f / "tokenizer.json").write_text(
-            (f / "tokenizer.json").read_text(encoding="utf-8").replace('": 319', '": 4000'), encoding="utf-8"
-        ),
-        "4000",
-    ),
-    "huge config": (lambda f: edit_config(f, padding="x" * 2_000_000), "config.json"),
-    "config that is a link to itself": (
-        lambda f: ((f / "config.json").unlink(), (f / "config.json").symlink_to(f / "config.json")),
-        "config.json",
-    ),
-    "quantized weights": (
-        lambda f: edit_config(f, quantization_config={"quant_method": "gptq"}),
-        "quantized",
-    ),
-    "a million layers": (
-        lambda f: edit_config(f, **{layers_key(f): 1_000_000}),
-        "do not fit",
-    ),
-    "a billion tokens": (lambda f: edit_config(f, vocab_size=10**9), "do not fit"),
-    "a negative number of tokens": (lambda f: edit_config(f, vocab_size=-5), "do not fit"),
-    "a weight file elsewhere": (
-        lambda f: (shard(f), edit_index(f, lambda name: f"../../{name}")),
-        "model.safetensors.index.json",
-    ),
-    "a weight file by its full path": (
-        lambda f: (shard(f), edit_index(f, lambda name: str(f / name))),
-        "model.safetensors.index.json",
-    ),
-    "a weight file with a strange name": (
-        lambda f: (shard(f), edit_index(f, lambda name: f"\0{name}")),
-        "model.safetensors.index.json",
-    ),
-    "a pickle in the list of weights": (
-        lambda f: (shard(f), edit_index(f, lambda name: "pytorch_model.bin")),
-        "model.safetensors.index.json",
-    ),
-    "a list of weights of another kind": (
-        lambda f: (shard(f), edit_index(f, lambda name: 7)),
-        "model.safetensors.index.json",
-    ),
-    "a shard missing": (lambda f: shard(f)[-1].unlink(), "00002-of-"),
-    "a shard cut short": (lambda f: truncate(shard(f)[-1]), "00002-of-"),
-    "code of its own": (
-        lambda f: (
-            (f / "evil.py").write_text("raise SystemExit('code from the folder was run')"),
-            edit_config(
-                f, model_type="evil", auto_map={"AutoConfig": "evil.C", "AutoModelForCausalLM": "evil.M"}
-            ),
-        ),
-        "evil",
-    ),
-}
 
 
 def test_a_loaded_model_is_ready_to_run(loaded: LoadedModel) -> None:
@@ -181,28 +53,6 @@ def test_a_tokenizer_without_bos_gives_none(copied_model: Callable[[str], Path])
     assert without.special_ids == {0}
 
 
-@pytest.mark.parametrize("model_type", ["gpt2", "llama"])
-@pytest.mark.parametrize(("break_folder", "word"), BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_folder_gives_one_sentence(
-    copied_model: Callable[[str], Path],
-    capfd: pytest.CaptureFixture[str],
-    model_type: str,
-    break_folder: Callable[[Path], object],
-    word: str,
-) -> None:
-    folder = copied_model(model_type)
-    break_folder(folder)
-    with pytest.raises(UserFacingError) as caught:
-        load_model("mine", folder)
-    assert word in caught.value.message
-    for sentence in (caught.value.message, caught.value.remedy):
-        assert sentence.endswith(".") and "\n" not in sentence and len(sentence) < 200
-        assert str(folder) not in sentence
-    # What transformers has to say goes to our log, not to the console.
-    printed = capfd.readouterr()
-    assert printed.out == printed.err == ""
-
-
 def test_loading_is_quiet_and_leaves_transformers_settings_alone(
     tiny_models_folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -222,18 +72,6 @@ def test_a_model_in_shards_is_the_same_model(
     weights = load_model("m", folder).model.state_dict()
     assert weights.keys() == tiny_llama.model.state_dict().keys()
     assert all(torch.equal(weights[name], value) for name, value in tiny_llama.model.state_dict().items())
-
-
-def test_a_list_of_weights_cannot_reach_another_folder(
-    copied_model: Callable[[str], Path], tmp_path: Path
-) -> None:
-    """Also where the file it names is there and would load."""
-    folder = copied_model("gpt2")
-    for path in shard(folder):
-        path.rename(tmp_path / path.name)
-    edit_index(folder, lambda name: f"../{name}")
-    with pytest.raises(UserFacingError, match="list of weights"):
-        load_model("m", folder)
 
 
 def test_shared_weights_stay_shared_and_count_once(loaded: LoadedModel) -> None:
@@ -279,10 +117,6 @@ def test_progress_tells_each_weight_and_ends_whole(tiny_models_folder: Path) -> 
     assert len(told) > 60
 
 
-class _StopError(Exception):
-    pass
-
-
 def test_a_load_can_be_stopped_at_every_step(
     tiny_models_folder: Path, tiny_gpt2: LoadedModel, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -295,9 +129,9 @@ def test_a_load_can_be_stopped_at_every_step(
 
         def progress(what: str, done: int, total: int, left: Iterator[int] = left) -> None:
             if next(left, None) is None:
-                raise _StopError
+                raise StopError
 
-        with pytest.raises(_StopError):
+        with pytest.raises(StopError):
             load_model("m", folder, progress=progress)
     assert torch.get_default_dtype() == number
     again = load_model("m", folder).model.state_dict()

@@ -1,86 +1,23 @@
 """The menu of models: names, one load for many who ask, what is kept and what is dropped."""
 
-import random
 import shutil
 import threading
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 import utils.model_memory
 import utils.model_store
 from tests.fake_hub import FakeHub, Repository
+from tests.gates import PATIENCE, Gate, in_threads
 from tests.tiny_models import save_tiny_model
 from utils.attention_capture import capture
 from utils.errors import UserFacingError
 from utils.hub_cache import Hub
-from utils.jobs import Progress
 from utils.model_loading import LoadedModel, load_model, loaded_bytes
 from utils.model_store import ModelStore
-
-PATIENCE = 20  # seconds, for what should take a moment
-
-
-class _StopError(Exception):
-    pass
-
-
-@pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names that were loaded, in order."""
-    names: list[str] = []
-
-    def counted(name: str, folder: Path, device: str, dtype: str, progress: Progress) -> LoadedModel:
-        names.append(name)
-        return load_model(name, folder, device, dtype, progress)
-
-    monkeypatch.setattr(utils.model_store, "load_model", counted)
-    return names
-
-
-@pytest.fixture
-def three(tiny_models_folder: Path, tmp_path: Path) -> Path:
-    """A folder of three models, each 200 to 220 kB large."""
-    for name in ("a", "b", "c"):
-        shutil.copytree(tiny_models_folder / "tiny-gpt2", tmp_path / "three" / name)
-    return tmp_path / "three"
-
-
-def in_threads(number: int, work: Callable[[], object]) -> None:
-    """Do `work` in several threads at once and wait for them."""
-    start = threading.Barrier(number)
-
-    def run() -> None:
-        start.wait(PATIENCE)
-        work()
-
-    threads = [threading.Thread(target=run) for _ in range(number)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
-
-
-class Gate:
-    """A progress that stops at a stage until it is opened."""
-
-    def __init__(self, stage: str = "reading the weights") -> None:
-        self._stage = stage
-        self.reached = threading.Event()
-        self.opened = threading.Event()
-        self.error: BaseException | None = None
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        if what == self._stage and not self.reached.is_set():
-            self.reached.set()
-            assert self.opened.wait(PATIENCE)
-            if self.error is not None:
-                raise self.error
 
 
 def test_names_from_a_folder_of_models_and_from_one_model(tiny_models_folder: Path) -> None:
@@ -216,123 +153,6 @@ class TestMemoryBudget:
         assert store.get("a").name == "a"
 
 
-class TestLoadsAtOnce:
-    def test_a_load_does_not_keep_others_from_a_loaded_model(self, three: Path) -> None:
-        store, gate = ModelStore([three]), Gate()
-        store.get("a")
-        thread = threading.Thread(target=store.get, args=("b", gate))
-        thread.start()
-        assert gate.reached.wait(PATIENCE)
-        done = threading.Event()
-
-        def use() -> None:
-            capture(store.get("a"), [0, 5, 9])
-            assert store.names() and not store.is_loaded("b")
-            done.set()
-
-        user = threading.Thread(target=use, daemon=True)
-        user.start()
-        assert done.wait(PATIENCE)
-        gate.opened.set()
-        thread.join(PATIENCE)
-        assert store.is_loaded("b")
-
-    def test_one_who_waits_hears_how_far_it_is_and_may_leave(self, three: Path, loads: list[str]) -> None:
-        store, gate = ModelStore([three]), Gate("checking the weights")
-        thread = threading.Thread(target=store.get, args=("a", gate))
-        thread.start()
-        assert gate.reached.wait(PATIENCE)
-        heard: list[tuple[str, int, int]] = []
-
-        def progress(what: str, done: int, total: int) -> None:
-            heard.append((what, done, total))
-            raise _StopError
-
-        with pytest.raises(_StopError):
-            store.get("a", progress)
-        assert heard[0][0] == "checking the weights" and heard[0][2] > 20
-        gate.opened.set()
-        thread.join(PATIENCE)
-        assert store.is_loaded("a") and loads == ["a"]
-
-    def test_where_the_one_who_loads_gives_up_another_takes_over(self, three: Path, loads: list[str]) -> None:
-        store, gate = ModelStore([three]), Gate()
-        gate.error = _StopError()
-        ends: list[object] = []
-
-        def first() -> None:
-            with pytest.raises(_StopError) as caught:
-                store.get("a", gate)
-            ends.append(caught.value)
-
-        leader = threading.Thread(target=first)
-        leader.start()
-        assert gate.reached.wait(PATIENCE)
-        waiting = threading.Event()
-        follower = threading.Thread(
-            target=lambda: ends.append(store.get("a", lambda what, done, total: waiting.set()))
-        )
-        follower.start()
-        assert waiting.wait(PATIENCE)
-        gate.opened.set()
-        leader.join(PATIENCE)
-        follower.join(PATIENCE)
-        assert ends[0] is gate.error
-        assert ends[1] is store.get("a")
-        assert loads == ["a", "a"]
-
-    def test_all_who_wait_hear_why_it_failed(self, three: Path, loads: list[str]) -> None:
-        path = three / "a" / "model.safetensors"
-        weights = load_file(path)
-        weights[min(weights)].fill_(float("nan"))
-        save_file(weights, path, metadata={"format": "pt"})
-        store, gate = ModelStore([three]), Gate()
-        messages: list[str] = []
-
-        def ask(progress: Progress) -> None:
-            with pytest.raises(UserFacingError) as caught:
-                store.get("a", progress)
-            messages.append(caught.value.message)
-
-        leader = threading.Thread(target=ask, args=(gate,))
-        leader.start()
-        assert gate.reached.wait(PATIENCE)
-        waiting = [threading.Event() for _ in range(3)]
-        followers = [
-            threading.Thread(target=ask, args=(lambda what, done, total, event=event: event.set(),))
-            for event in waiting
-        ]
-        for follower in followers:
-            follower.start()
-        assert all(event.wait(PATIENCE) for event in waiting)
-        gate.opened.set()
-        for thread in (leader, *followers):
-            thread.join(PATIENCE)
-        assert len(messages) == 4 and len(set(messages)) == 1 and "not numbers" in messages[0]
-        assert loads == ["a"]
-
-    def test_two_models_are_read_one_after_the_other(self, three: Path) -> None:
-        store, gate = ModelStore([three]), Gate()
-        first = threading.Thread(target=store.get, args=("a", gate))
-        first.start()
-        assert gate.reached.wait(PATIENCE)
-        told: list[str] = []
-        waits = threading.Event()
-
-        def progress(what: str, done: int, total: int) -> None:
-            told.append(what)
-            waits.set()
-
-        second = threading.Thread(target=store.get, args=("b", progress))
-        second.start()
-        assert waits.wait(PATIENCE)
-        assert told == ["waiting for another model"] and not store.is_loaded("b")
-        gate.opened.set()
-        first.join(PATIENCE)
-        second.join(PATIENCE)
-        assert store.is_loaded("a") and store.is_loaded("b")
-
-
 class TestHubModels:
     def test_only_those_that_are_named(self, tiny_models_folder: Path, tmp_path: Path) -> None:
         folder = save_tiny_model("llama", tmp_path / "there")
@@ -385,27 +205,3 @@ class TestHubModels:
             assert "needs about 32.2 GB" in caught.value.message
             assert "12.0 GB are free" in caught.value.message
             assert "model.safetensors" not in fake.fetched()
-
-
-def test_many_who_use_more_models_than_there_is_room_for(three: Path, tiny_models_folder: Path) -> None:
-    store = ModelStore([three, tiny_models_folder / "tiny-llama"], memory_budget=0)
-    ids = [0, 5, 9, 5, 9]
-    expected = {name: capture(store.get(name), ids).logits for name in store.names()}
-    problems: list[str] = []
-
-    def use(seed: int) -> None:
-        order = random.Random(seed)
-        for _ in range(6):
-            name = order.choice(store.names())
-            loaded = store.get(name)
-            if loaded.name != name or not torch.equal(capture(loaded, ids).logits, expected[name]):
-                problems.append(name)
-
-    threads = [threading.Thread(target=use, args=(seed,)) for seed in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-        assert not thread.is_alive()
-    assert problems == []
-    assert sum(store.is_loaded(name) for name in store.names()) == 1
