@@ -1,15 +1,12 @@
-"""Ablation by PyVene against hand-written hooks, and that nothing of it stays behind."""
+"""Ablation by PyVene against hand-written hooks."""
 
 import itertools
-import threading
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import pyvene as pv
 import torch
 
+from tests.hooks_by_hand import IDS, SETS, assert_same, by_hand, heads_put_by_hand
 from utils.ablation import ABLATION_MODES, AblationMode, forward, forward_rows, interventions
 from utils.errors import UserFacingError
 from utils.heads import Head
@@ -17,92 +14,10 @@ from utils.mean_activations import mean_head_outputs
 from utils.model_families import output_projection
 from utils.model_loading import LoadedModel
 
-IDS = torch.tensor([[0, 5, 17, 60, 5, 17, 99, 3, 5], [0, 9, 8, 7, 6, 5, 4, 3, 2]])
-
-# Heads of the first three layers and first four heads, which every tiny model has.
-SETS = {
-    "one": [Head(1, 2)],
-    "first": [Head(0, 0)],
-    "two of a layer": [Head(1, 0), Head(1, 3)],
-    "three layers, given out of order, one twice": [
-        Head(2, 3),
-        Head(0, 1),
-        Head(1, 2),
-        Head(0, 3),
-        Head(0, 1),
-    ],
-}
-
-
-@contextmanager
-def heads_zeroed_by_hand(loaded: LoadedModel, heads: Collection[Head]) -> Iterator[None]:
-    """Pre-hooks on the output projections that zero the slices of `heads`: the definition of ablation."""
-    width = loaded.geometry.head_dim
-    handles = []
-    for layer in {head.layer for head in heads}:
-
-        def zero(module: torch.nn.Module, args: tuple[Any, ...], layer: int = layer) -> tuple[torch.Tensor]:
-            value = args[0].clone()
-            for head in heads:
-                if head.layer == layer:
-                    value[..., head.head * width : (head.head + 1) * width] = 0
-            return (value,)
-
-        projection = output_projection(loaded.model, loaded.family, layer)
-        handles.append(projection.register_forward_pre_hook(zero))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def heads_put_by_hand(
-    loaded: LoadedModel, heads_by_row: list[list[Head]], values: torch.Tensor
-) -> Iterator[None]:
-    """Pre-hooks that write `values` [layer, head, d_head] into the slices of each row's own heads."""
-    width = loaded.geometry.head_dim
-    handles = []
-    for layer in range(loaded.geometry.n_layers):
-
-        def put(module: torch.nn.Module, args: tuple[Any, ...], layer: int = layer) -> tuple[torch.Tensor]:
-            value = args[0].clone()
-            for row, heads in enumerate(heads_by_row):
-                for head in heads:
-                    if head.layer == layer:
-                        place = slice(head.head * width, (head.head + 1) * width)
-                        value[row, :, place] = values[layer, head.head]
-            return (value,)
-
-        projection = output_projection(loaded.model, loaded.family, layer)
-        handles.append(projection.register_forward_pre_hook(put))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
 
 def constants(loaded: LoadedModel, mode: AblationMode) -> torch.Tensor:
     means = mean_head_outputs(loaded)
     return means if mode == "mean" else torch.zeros_like(means)
-
-
-def by_hand(loaded: LoadedModel, heads: Collection[Head], **inputs: Any) -> Any:
-    with torch.inference_mode(), heads_zeroed_by_hand(loaded, heads):
-        return loaded.model(**inputs)
-
-
-def hooks_of(model: torch.nn.Module) -> list[tuple[str, int, int]]:
-    return [
-        (name, len(module._forward_hooks), len(module._forward_pre_hooks))
-        for name, module in model.named_modules()
-    ]
-
-
-def assert_same(ours: torch.Tensor, theirs: torch.Tensor) -> None:
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("heads", SETS.values(), ids=SETS.keys())
@@ -227,43 +142,9 @@ def test_with_no_heads_it_is_the_plain_forward(loaded: LoadedModel) -> None:
     assert all(torch.equal(a, b) for a, b in zip(ours.attentions, plain.attentions, strict=True))
 
 
-def test_the_model_is_bit_for_bit_the_old_one_after_many_ablations(loaded: LoadedModel) -> None:
-    plain = by_hand(loaded, [], input_ids=IDS, output_attentions=True)
-    weights = {name: value.clone() for name, value in loaded.model.state_dict().items()}
-    hooks = hooks_of(loaded.model)
-    for step in range(100 if loaded.family.model_type in ("gpt2", "llama") else 25):
-        heads = [Head(step % 3, step % 4), Head((step + 1) % 3, step % 2)]
-        forward(loaded, {"input_ids": IDS}, heads, ABLATION_MODES[step % 2])
-        forward_rows(loaded, IDS, [heads, heads[:1]], ABLATION_MODES[step % 2])
-    after = by_hand(loaded, [], input_ids=IDS, output_attentions=True)
-    assert torch.equal(after.logits, plain.logits)
-    assert len(after.attentions) == loaded.geometry.n_layers
-    assert all(torch.equal(a, b) for a, b in zip(after.attentions, plain.attentions, strict=True))
-    assert hooks_of(loaded.model) == hooks
-    assert all(torch.equal(value, weights[name]) for name, value in loaded.model.state_dict().items())
-    assert not loaded.model.training
-
-
-def test_a_foreign_hook_survives_and_ours_do_not(loaded: LoadedModel) -> None:
-    calls: list[int] = []
-    with loaded.model.register_forward_hook(lambda *_: calls.append(1)):
-        for _ in range(3):
-            forward(loaded, {"input_ids": IDS}, [Head(0, 0)])
-    assert len(calls) == 3
-
-
-def test_hooks_are_gone_after_a_forward_that_fails(loaded: LoadedModel) -> None:
-    plain = forward(loaded, {"input_ids": IDS, "output_attentions": True}).logits
-    hooks = hooks_of(loaded.model)
-    with pytest.raises(IndexError):
-        forward(loaded, {"input_ids": torch.tensor([[10_000]])}, [Head(0, 0), Head(2, 1)])
-    assert hooks_of(loaded.model) == hooks
-    assert torch.equal(forward(loaded, {"input_ids": IDS}).logits, plain)
-
-
 def test_decoding_with_a_cache_keeps_the_heads_off(loaded: LoadedModel) -> None:
     heads = SETS["two of a layer"]
-    with torch.inference_mode(), heads_zeroed_by_hand(loaded, heads):
+    with torch.inference_mode(), heads_put_by_hand(loaded, [heads, heads]):
         model: Any = loaded.model
         expected = model.generate(
             IDS, attention_mask=torch.ones_like(IDS), max_new_tokens=6, do_sample=False, pad_token_id=0
@@ -297,33 +178,6 @@ def test_input_ids_need_not_come_first_and_the_inputs_are_not_changed(loaded: Lo
     assert list(inputs) == ["logits_to_keep", "input_ids"]
 
 
-@pytest.mark.parametrize("model_type", ["gpt2", "gemma2"])
-def test_threads_at_once_get_their_own_results(
-    model_type: str, tiny_model: Callable[[str], LoadedModel]
-) -> None:
-    loaded = tiny_model(model_type)
-    questions = [[], [Head(0, 1)], [Head(1, 3), Head(2, 0)], [Head(2, 2)]]
-    expected = [by_hand(loaded, heads, input_ids=IDS).logits for heads in questions]
-    wrong: list[str] = []
-    start = threading.Barrier(len(questions))
-
-    def work(heads: list[Head], wanted: torch.Tensor) -> None:
-        start.wait()
-        for _ in range(15):
-            try:
-                if (forward(loaded, {"input_ids": IDS}, heads).logits - wanted).abs().max() > 1e-6:
-                    wrong.append(f"another result with {heads} off")
-            except Exception as error:
-                wrong.append(repr(error))
-
-    threads = [threading.Thread(target=work, args=pair) for pair in zip(questions, expected, strict=True)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
-
-
 @pytest.mark.parametrize("head", [Head(9, 0), Head(0, 9), Head(-1, 0), Head(0, -1)])
 def test_a_head_that_the_model_does_not_have_is_refused(loaded: LoadedModel, head: Head) -> None:
     with pytest.raises(UserFacingError, match=f"not a head of {loaded.name}"):
@@ -335,18 +189,3 @@ def test_configuration_has_one_entry_a_layer_and_a_row_a_sequence() -> None:
     assert [entry["layer"] for entry in config] == [0, 2]
     assert locations == {"sources->base": (None, [[[1, 3], [1, 3]], [[1], [1]]])}
     assert interventions([[], []]) == ([], None)
-
-
-def test_pyvene_as_shipped_removes_the_hooks_of_others(tiny_gpt2: LoadedModel) -> None:
-    # Why OwnHooksIntervenable exists. When this fails PyVene has been mended and the class can go.
-    config, locations = interventions([[Head(0, 0)]] * 2)
-    calls: list[int] = []
-    with tiny_gpt2.lock, torch.inference_mode():
-        before = [(m, dict(m._forward_hooks), dict(m._forward_pre_hooks)) for m in tiny_gpt2.model.modules()]
-        handle = tiny_gpt2.model.register_forward_hook(lambda *_: calls.append(1))
-        pv.IntervenableModel(config, tiny_gpt2.model)({"input_ids": IDS}, unit_locations=locations)
-        handle.remove()
-        for module, hooks, pre_hooks in before:
-            module._forward_hooks.update(hooks)
-            module._forward_pre_hooks.update(pre_hooks)
-    assert calls == []
