@@ -72,6 +72,7 @@ def test_contract_of_a_task(key: str, whole_sentence: bool) -> None:
         told = sentences(sample.document)
         assert len(told) == len(TASKS) + 8
         # The needle is one whole sentence, and stands where the depth says.
+        assert sample.depth is not None
         assert round(sample.depth * (len(told) - 1)) == [text.strip() for text in told].index(sample.needle)
 
 
@@ -110,7 +111,7 @@ def test_depth_places_the_needle() -> None:
         for sample in make_filings("inc_year", 10, seed=depth.__repr__(), options=options):
             assert sentences(sample.document)[place].strip() == sample.needle
             assert sample.depth == depth
-    anywhere = Counter(round(s.depth * 16) for s in make_filings("inc_year", 400, 1, EVERYTHING))
+    anywhere = Counter(round((s.depth or 0) * 16) for s in make_filings("inc_year", 400, 1, EVERYTHING))
     assert set(anywhere) == set(range(17)) and max(anywhere.values()) < 60
 
 

@@ -15,6 +15,7 @@ from study.datasets import MAIN_TASKS, make_filings
 from tests import hand_built
 from tests.training.conftest import build_tiny
 from training import evaluate
+from training.chat import with_chat_template
 from utils.model_loading import LoadedModel, load_model
 
 
@@ -75,6 +76,48 @@ def test_an_answer_is_right_when_all_of_it_is(tokenizer: PreTrainedTokenizerFast
     assert accuracy(at(-2)) == accuracy(at(-3)) == dict.fromkeys(MAIN_TASKS, 0.0)
     # What it would have said within the prompt does not count.
     assert accuracy(at(5)) == accuracy(at(0)) == dict.fromkeys(MAIN_TASKS, 1.0)
+
+
+def test_a_model_with_a_chat_template_is_asked_in_it(tokenizer: PreTrainedTokenizerFast) -> None:
+    chatting = with_chat_template(tokenizer)
+    read: list[str] = []
+
+    def listen(ids: Tensor) -> Tensor:
+        read.append(str(tokenizer.decode(ids[0])))
+        return nothing(ids)
+
+    model: Any = Oracle(len(tokenizer), listen)
+    assert evaluate.filing_accuracy(model, chatting, count=2) == dict.fromkeys(MAIN_TASKS, 1.0)
+    assert len(read) == 2 * len(MAIN_TASKS)
+    samples = [
+        sample
+        for task in MAIN_TASKS
+        for sample in make_filings(task, 2, evaluate.HELD_OUT_SEED, evaluate.EVALUATION_OPTIONS)
+    ]
+    for text, sample in zip(read, samples, strict=True):
+        end = f"\n\nAssistant: {sample.answer}<|endoftext|>"
+        assert text == f"<|endoftext|>User:\n{sample.prompt}{end}"
+
+    # Only the answer and the end token count: the first is predicted by the token before it.
+    def last_of_prompt(ids: Tensor) -> Tensor:
+        text = str(tokenizer.decode(ids[0])).split("Assistant:")[0] + "Assistant:"
+        place = len(tokenizer(text, add_special_tokens=False)["input_ids"]) - 1
+        return nothing(ids).index_fill(1, torch.tensor([place]), True)
+
+    wrong: Any = Oracle(len(tokenizer), last_of_prompt)
+    assert evaluate.filing_accuracy(wrong, chatting, count=2) == dict.fromkeys(MAIN_TASKS, 0.0)
+
+
+def test_filings_may_have_a_length(tokenizer: PreTrainedTokenizerFast) -> None:
+    lengths: list[int] = []
+
+    def measure(ids: Tensor) -> Tensor:
+        lengths.append(ids.shape[1])
+        return nothing(ids)
+
+    model: Any = Oracle(len(tokenizer), measure)
+    evaluate.filing_accuracy(model, tokenizer, 3, ["hq_state"], length=220)
+    assert len(lengths) == 3 and all(180 < length <= 230 for length in lengths)
 
 
 def test_the_first_token_of_the_answer_counts(tokenizer: PreTrainedTokenizerFast) -> None:

@@ -13,9 +13,17 @@ from transformers import PreTrainedModel
 
 from tests.training.conftest import build_tiny
 from training import loop
-from training.loop import DECAY_SHARE, WARMUP_STEPS, log_schedule, rate_at, train, weighted_loss
+from training.loop import (
+    DECAY_SHARE,
+    WARMUP_STEPS,
+    log_schedule,
+    rate_at,
+    starting_model,
+    train,
+    weighted_loss,
+)
 from training.mix import RowSource
-from training.recipes import RECIPES, Recipe
+from training.recipes import RECIPES, Mix, Recipe, Stage
 from utils.errors import UserFacingError
 from utils.heads import Head
 from utils.role_scores import MEASURED_ROLES
@@ -118,6 +126,42 @@ def test_the_log_tells_losses_accuracies_and_every_heads_scores(
     assert lines[0]["context"] == 32 and lines[-1]["context"] == 64
     # It learns: what the rows have in common is found at once.
     assert lines[-1]["losses"]["prose"] < lines[0]["losses"]["prose"] - 0.3
+
+
+def test_a_tuned_model_begins_with_its_bases_weights(
+    source: RowSource, make_recipe: MakeRecipe, unbroken: tuple[PreTrainedModel, Path], tmp_path: Path
+) -> None:
+    base = unbroken[0]
+    base.save_pretrained(new_folder(tmp_path, "tiny-base"))
+    mix = Mix(prose=0.3, repeated=0.2, word_lists=0.0, filings=0.0, chat=0.5)
+    recipe = replace(make_recipe(2), name="tuned", base="tiny-base", stages=(Stage(1.0, 64, mix),))
+    assert same_weights(starting_model(recipe, tmp_path), base)
+    assert not same_weights(starting_model(make_recipe(2), tmp_path), base)
+    work = new_folder(tmp_path, "work")
+    train(recipe, source, work, stop_after=600, models=tmp_path)
+    tuned = train(recipe, source, work, models=tmp_path)
+    whole = train(recipe, source, new_folder(tmp_path, "whole"), models=tmp_path)
+    assert same_weights(tuned, whole) and not same_weights(tuned, base)
+    lines = log_of(work)
+    assert lines == log_of(tmp_path / "whole")
+    assert [line.get("base") for line in lines] == ["tiny-base"] + [None] * (len(lines) - 1)
+    assert all("chat" in line["losses"] for line in lines)
+    # The first line is the base's last one.
+    before = log_of(unbroken[1])[-1]
+    for role, table in lines[0]["role_scores"].items():
+        assert table == before["role_scores"][role]
+
+
+def test_a_base_that_is_missing_or_of_another_shape_is_told(
+    make_recipe: MakeRecipe, unbroken: tuple[PreTrainedModel, Path], tmp_path: Path
+) -> None:
+    recipe = replace(make_recipe(1), base="tiny-base")
+    with pytest.raises(UserFacingError, match=r"tiny goes on from tiny-base, and there is no ") as caught:
+        starting_model(recipe, tmp_path)
+    assert "--base" in caught.value.remedy
+    unbroken[0].save_pretrained(new_folder(tmp_path, "tiny-base"))
+    with pytest.raises(UserFacingError, match="tiny-base holds a model of another shape than tiny"):
+        starting_model(recipe, tmp_path)
 
 
 def test_a_checkpoint_of_another_model_is_refused_in_words(

@@ -1,13 +1,17 @@
 """Rows: tokens with weights in step, and weight only where it teaches."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 
-from study.datasets import TASKS
+from study.datasets import MAIN_TASKS, SENTENCE_PROMPT, TASKS
+from training.chat import with_chat_template
 from training.mix import ROW_KINDS, RowSource, make_batch, repeated_row
 from training.recipes import Mix
+from training.tokenizer import BOS, load_tokenizer
+from utils.model_sources import BUNDLED
 
 CONTEXTS = [32, 64, 160, 256, 512]
 
@@ -111,6 +115,46 @@ def test_the_weighted_answers_of_a_filing_are_its_answers(source: RowSource, con
         answers_seen += asked
         assert 1 <= asked <= 3
     assert answers_seen >= 30 and sentences_seen
+
+
+@pytest.mark.parametrize("context", [160, 256, 512])
+def test_the_weighted_answers_of_a_chat_are_its_answers(source: RowSource, context: int) -> None:
+    """A row is what the chat template renders, and its heavy tokens are the answers, none of them cut off."""
+    # Rows are measured in the bundled models' tokens, which are longer than those of the tests' tokenizer.
+    source = replace(source, tokenizer=load_tokenizer(BUNDLED / "demo-llama"))
+    chatting = with_chat_template(source.tokenizer)
+    asked: list[str] = []
+    lengths = []
+    for seed in range(60):
+        ids, weights = ROW_KINDS["chat"](source, context, random.Random(seed))
+        heavy = [position for position, weight in enumerate(weights) if weight == source.answer_weight]
+        assert heavy[-1] < context
+        lengths.append(heavy[-1] + 1)
+        text = source.tokenizer.decode(ids[: heavy[-1] + 1])
+        turns = text.removeprefix(BOS).removesuffix(BOS).split(BOS)
+        messages: list[dict[str, str]] = []
+        for turn in turns:
+            said, answer = turn.removeprefix("User:\n").split("\n\nAssistant: ")
+            messages += [{"role": "user", "content": said}, {"role": "assistant", "content": answer}]
+        assert chatting.apply_chat_template(messages, tokenize=False) == text
+        assert chatting(text, add_special_tokens=False)["input_ids"] == ids[: heavy[-1] + 1]
+        answers = "".join(f" {answer['content']}{BOS}" for answer in messages[1::2])
+        assert source.tokenizer.decode([ids[position] for position in heavy]) == answers
+        document = messages[0]["content"].split("\n\nQuestion: ")[0]
+        for user, answer in zip(messages[::2], messages[1::2], strict=True):
+            question = user["content"].rsplit("Question: ", 1)[1].split("\n")[0]
+            (task,) = [task for task in TASKS.values() if task.question == question]
+            before, after = task.sentence.split("{value}")
+            value = answer["content"]
+            if user["content"].endswith(SENTENCE_PROMPT):
+                value = value.removeprefix(before).removesuffix(after)
+            assert value in document
+            asked.append(task.key)
+        assert len(set(turns)) == len(turns) <= 3
+    main = sum(key in MAIN_TASKS for key in asked) / len(asked)
+    assert 0.6 < main < 0.9 and set(asked) == set(TASKS)
+    # Of any length, many of them as long as fits.
+    assert min(lengths) < context / 2 and sum(length > 0.85 * context for length in lengths) > 20
 
 
 def test_a_batch_is_rows_cut_or_filled_to_the_context(source: RowSource) -> None:

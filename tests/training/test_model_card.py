@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from training import model_card
-from training.recipes import Recipe
+from training.recipes import Mix, Recipe
 from utils.heads import Head
 
 RESULT: dict[str, Any] = {
@@ -73,6 +73,31 @@ def test_the_card_says_which_heads_were_shown_where_to_look(recipe: Recipe) -> N
     card = model_card.text(helped, helped.build(), 1, RESULT, STORIES)
     assert "From 50.0% to 100.0% of the training a scaffold stood" in card
     assert "\n- induction: L1H2, L1H3\n" in card
+
+
+def test_the_card_of_a_tuned_model_names_its_base_and_compares_them(recipe: Recipe) -> None:
+    plain = model_card.text(recipe, recipe.build(), 1, RESULT, STORIES)
+    assert "Begins with" not in plain and "chats" not in plain and "by length" not in plain
+    stages = (recipe.stages[0], replace(recipe.stages[1], mix=Mix(0.2, 0.2, 0.0, 0.0, chat=0.6)))
+    tuned = replace(recipe, stages=stages, base="tiny-base")
+    accuracies = {
+        "tiny-base": {130: {"inc_state": 0.5, "hq_state": 0.25}, 350: {"inc_state": 0.0, "hq_state": 0.1}},
+        "tiny": {130: {"inc_state": 1.0, "hq_state": 0.75}, 350: {"inc_state": 0.9, "hq_state": 0.6}},
+    }
+    card = model_card.text(tuned, tuned.build(), 1, RESULT | {"by_length": accuracies}, STORIES)
+    for part in (
+        "Begins with the weights and the tokenizer of [tiny-base](../tiny-base/README.md)",
+        "- Chat template: `<|endoftext|>User:`",
+        "| 50.0% | 32 | 1 | 40% | 30% | 10% | 0% | 20% | 0% | 0% |",
+        "| 100.0% | 64 | 1 | 20% | 20% | 0% | 0% | 0% | 0% | 60% |",
+        "| alternating pairs | repeated prose | chats |",
+        "`tiny-base`:\n\n| question | 130 tokens | 350 tokens |\n|---|---|---|\n| inc_state | 50% | 0% |",
+        "`tiny`:\n\n| question | 130 tokens | 350 tokens |\n|---|---|---|\n| inc_state | 100% | 90% |",
+        "| hq_state | 75% | 60% |",
+    ):
+        assert part in card
+    for table in re.findall(r"(?:^\|.*\n)+", card, flags=re.MULTILINE):
+        assert len({line.count("|") for line in table.splitlines()}) == 1
 
 
 def test_tables_are_whole(recipe: Recipe) -> None:

@@ -8,6 +8,7 @@ from transformers import GPT2LMHeadModel, LlamaForCausalLM
 
 from training.recipes import RECIPES, VOCABULARY, Recipe, sinusoids
 from utils.model_families import head_geometry
+from utils.model_sources import BUNDLED
 
 MEGABYTE = 2**20
 
@@ -35,6 +36,21 @@ def test_contract_of_a_recipe(recipe: Recipe) -> None:
     for stage in recipe.stages:
         assert sum(astuple(stage.mix)) == pytest.approx(1)
         assert recipe.tokens_a_step >= stage.context
+
+
+def test_a_tuned_model_has_its_bases_shape_and_tokenizer() -> None:
+    tuned = [recipe for recipe in RECIPES.values() if recipe.base is not None]
+    assert [recipe.name for recipe in tuned] == ["demo-llama-instruct"]
+    for recipe in tuned:
+        assert recipe.base is not None and RECIPES[recipe.base].base is None
+        shapes, base = (
+            {name: weight.shape for name, weight in RECIPES[name].build().named_parameters()}
+            for name in (recipe.name, recipe.base)
+        )
+        assert shapes == base
+        assert recipe.chats and not RECIPES[recipe.base].chats
+        own, bases = ((BUNDLED / name / "tokenizer.json").read_bytes() for name in (recipe.name, recipe.base))
+        assert own == bases
 
 
 def test_the_two_architectures() -> None:

@@ -89,7 +89,7 @@ def test_texts_become_one_row_with_an_end_token_after_each(tokenizer: PreTrained
     assert token_ids(tokenizer, []).tolist() == []
 
 
-@pytest.mark.parametrize("model", ["demo-gpt2", "demo-llama"])
+@pytest.mark.parametrize("model", ["demo-gpt2", "demo-llama", "demo-llama-instruct"])
 def test_the_bundled_tokenizers_are_of_this_kind(model: str) -> None:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(BUNDLED / model)
     assert len(tokenizer) == VOCABULARY and tokenizer.bos_token_id == 0

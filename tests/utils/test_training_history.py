@@ -63,7 +63,7 @@ def history(tmp_path: Path) -> History:
     return load_history("made-up", write(tmp_path, LINES), [SCAFFOLD])
 
 
-@pytest.fixture(scope="module", params=list(RECIPES))
+@pytest.fixture(scope="module", params=[name for name, recipe in RECIPES.items() if recipe.base is None])
 def bundled(request: pytest.FixtureRequest) -> History:
     return load_history(request.param, MODELS / request.param, RECIPES[request.param].scaffolds)
 
@@ -225,6 +225,34 @@ def test_the_bundled_stories_do_not_hide_the_scaffold(bundled: History) -> None:
     # At the start every head is diffuse by chance, and the page says so.
     assert "diffuse" in untrained_sentence(bundled)
     assert len(grid_cells(bundled, 0)) == 64
+
+
+def test_a_tuned_models_log_goes_on_from_its_base() -> None:
+    recipe = RECIPES["demo-llama-instruct"]
+    assert recipe.base is not None
+    tuned, base = (
+        load_history(name, MODELS / name, RECIPES[name].scaffolds) for name in (recipe.name, recipe.base)
+    )
+    assert tuned.base == recipe.base and base.base is None and tuned.scaffolds == ()
+    assert tuned.tokens[0] == 0 and 0 <= tuned.tokens[-1] - recipe.tokens < recipe.tokens_a_step
+    for role, table in tuned.checkpoints[0].role_scores.items():
+        ended = base.checkpoints[-1].role_scores[role]
+        # float16 weights, and no more than that, lie between.
+        assert (
+            max(
+                abs(a - b)
+                for one, two in zip(table, ended, strict=True)
+                for a, b in zip(one, two, strict=True)
+            )
+            < 0.02
+        )
+    told = story(tuned)
+    assert told.startswith("demo-llama-instruct went on from demo-llama: at the first line of this log it is")
+    assert "untrained" not in told and untrained_sentence(tuned) == "" == jump_sentence(tuned)
+    # It learns what its base cannot do: to answer in the chat template.
+    assert max(tuned.checkpoints[0].filing_accuracy.values()) < 0.2
+    assert min(tuned.checkpoints[-1].filing_accuracy.values()) >= 0.9
+    assert tuned.losses["chat"][-1] < tuned.losses["chat"][0] / 2
 
 
 def test_a_recipe_without_a_scaffold_has_none() -> None:
