@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.preset_claims import MODELS, PRESETS
 from tests.tiny_models import BUILDERS, save_tiny_model
+from utils.live_analysis import LiveService
 from utils.model_loading import LoadedModel, load_model
+from utils.model_store import ModelStore
+from utils.prepared_presets import PreparedPresets
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +68,15 @@ def copied_model(tiny_models_folder: Path, tmp_path: Path) -> Callable[[str], Pa
         return Path(shutil.copytree(tiny_models_folder / f"tiny-{model_type}", tmp_path / "model"))
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def service() -> LiveService:
+    """The live entry point on the bundled models and their catalogs. Leave its store and its folder alone."""
+    return LiveService(ModelStore())
+
+
+@pytest.fixture(scope="session")
+def prepared(service: LiveService) -> PreparedPresets:
+    """The presets that come with the project, each computed when first asked for."""
+    return PreparedPresets(PRESETS, service, MODELS)

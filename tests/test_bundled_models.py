@@ -7,9 +7,9 @@ from scripts.train_demo_model import evaluation
 from training.recipes import RECIPES
 from utils.attention_capture import capture
 from utils.heads import Head
+from utils.live_analysis import LiveService
 from utils.model_families import output_projection
 from utils.model_loading import LoadedModel
-from utils.model_store import ModelStore
 from utils.prompts import tokenize_prompt
 
 PROMPTS = (
@@ -26,8 +26,8 @@ BEST_HEAD = {
 
 
 @pytest.fixture(scope="module", params=list(RECIPES))
-def bundled(request: pytest.FixtureRequest) -> LoadedModel:
-    return ModelStore().get(request.param)
+def bundled(request: pytest.FixtureRequest, service: LiveService) -> LoadedModel:
+    return service.store.get(request.param)
 
 
 def plain(bundled: LoadedModel, ids):

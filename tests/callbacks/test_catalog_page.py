@@ -21,8 +21,8 @@ def text_of(tree: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def page() -> CatalogPage:
-    return CatalogPage(LiveService(ModelStore()))
+def page(service: LiveService) -> CatalogPage:
+    return CatalogPage(service)
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -39,8 +39,7 @@ def words_of(tree: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def page() -> ComparePage:
-    service = LiveService(ModelStore())
+def page(service: LiveService) -> ComparePage:
     for name in MODELS:
         service.store.get(name)
     return ComparePage(service)

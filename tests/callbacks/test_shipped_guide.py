@@ -13,7 +13,6 @@ from components import ids
 from tests.forward_counter import counting_forwards
 from utils.lessons import load_lessons
 from utils.live_analysis import LiveService
-from utils.model_store import ModelStore
 from utils.page_links import from_query, to_query
 from utils.page_state import PageState
 from utils.prepared_presets import PreparedPresets
@@ -29,8 +28,8 @@ def text_of(tree: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def effects() -> EffectsView:
-    return EffectsView(LiveService(ModelStore()))
+def effects(service: LiveService) -> EffectsView:
+    return EffectsView(service)
 
 
 @pytest.fixture(scope="module")

@@ -64,11 +64,6 @@ def hand_built(tmp_path_factory: pytest.TempPathFactory) -> LiveService:
     return LiveService(ModelStore([folder]), folder / "no-catalogs", max_tokens=128)
 
 
-@pytest.fixture(scope="module")
-def bundled() -> LiveService:
-    return LiveService(ModelStore())
-
-
 @pytest.mark.parametrize("role", list(BUILT))
 def test_a_head_that_no_list_has_is_found(hand_built: LiveService, role: str) -> None:
     """Without a catalog, each built head does its job and is told; the heads built for nothing never are."""
@@ -124,8 +119,8 @@ def test_a_resting_head_is_told_to_be_one(hand_built: LiveService) -> None:
     assert notes[BUILT["positional"]] == ""
 
 
-def test_at_most_eight_are_told_and_all_are_counted(bundled: LiveService) -> None:
-    analysis = bundled.analyze("demo-gpt2", TEXTS[-2])
+def test_at_most_eight_are_told_and_all_are_counted(service: LiveService) -> None:
+    analysis = service.analyze("demo-gpt2", TEXTS[-2])
     everything = also_acting(analysis, most=64)
     few = also_acting(analysis)
     counts = {role: found.count for role, found in few.items()}
@@ -138,9 +133,9 @@ def test_at_most_eight_are_told_and_all_are_counted(bundled: LiveService) -> Non
         assert f"the best {MAX_SHOWN} are shown" in found.sentence or found.count <= MAX_SHOWN
 
 
-def test_on_a_bundled_model_all_that_is_told_is_true(bundled: LiveService) -> None:
+def test_on_a_bundled_model_all_that_is_told_is_true(service: LiveService) -> None:
     """Each head told passes the rule, each head not told is listed or fails it."""
-    analysis = bundled.analyze("demo-llama", TEXTS[5])
+    analysis = service.analyze("demo-llama", TEXTS[5])
     peaks = peak_share(analysis.attention)
     for role, found in also_acting(analysis, most=64).items():
         asked = role_input(role, analysis.prompt.ids, analysis.loaded.special_ids)
@@ -160,12 +155,12 @@ def test_on_a_bundled_model_all_that_is_told_is_true(bundled: LiveService) -> No
     assert also_acting(analysis)["induction"].count > 0
 
 
-def test_it_changes_nothing_and_works_on_a_short_text(bundled: LiveService) -> None:
-    analysis = bundled.analyze("demo-gpt2", TEXTS[4])
+def test_it_changes_nothing_and_works_on_a_short_text(service: LiveService) -> None:
+    analysis = service.analyze("demo-gpt2", TEXTS[4])
     before = analysis.attention.clone()
     also_acting(analysis)
     assert torch.equal(before, analysis.attention)
-    for found in also_acting(bundled.analyze("demo-gpt2", "a")).values():
+    for found in also_acting(service.analyze("demo-gpt2", "a")).values():
         assert found.count == 0 and "too short" in found.sentence
 
 
@@ -178,9 +173,9 @@ def test_a_window_changes_what_is_needed() -> None:
         assert needed(narrow) >= ROLES[role].threshold
 
 
-def test_random_heads_are_hardly_ever_told(bundled: LiveService) -> None:
+def test_random_heads_are_hardly_ever_told(service: LiveService) -> None:
     """300 heads, three spreads, nine texts: the limits that the page states; the usual rule breaks them."""
-    loaded = bundled.store.get("demo-gpt2")
+    loaded = service.store.get("demo-gpt2")
     shares: list[float] = []
     usual: list[float] = []
     for seed, text in enumerate(TEXTS):

@@ -5,16 +5,10 @@ import pytest
 from utils.compared import MOST_CHANGED, compare, most_changed
 from utils.comparison_words import SMALL_DIFFERENCE
 from utils.live_analysis import LiveAnalysis, LiveService
-from utils.model_store import ModelStore
 from utils.prompt_comparison import score_differences
 
 REPEATS = "red stone blue river tall tower green field red stone blue river tall tower green"
 GOES_ON = "red stone blue river tall tower green field red house dark forest cold winter white"
-
-
-@pytest.fixture(scope="module")
-def service() -> LiveService:
-    return LiveService(ModelStore())
 
 
 @pytest.fixture(scope="module")

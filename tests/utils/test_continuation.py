@@ -26,8 +26,8 @@ from utils.continuation import (
 from utils.errors import UserFacingError
 from utils.heads import Head
 from utils.jobs import CancelledError
+from utils.live_analysis import LiveService
 from utils.model_loading import LoadedModel
-from utils.model_store import ModelStore
 from utils.prompts import tokenize_prompt
 from utils.token_choice import WritingOptions, choose
 
@@ -75,9 +75,9 @@ def test_heads_stay_off_at_every_step(
     assert pair.clean.stop == pair.ablated.stop == "limit"
 
 
-def test_greedy_is_what_the_library_generates() -> None:
+def test_greedy_is_what_the_library_generates(service: LiveService) -> None:
     for name in ("demo-gpt2", "demo-llama"):
-        bundled = ModelStore().get(name)
+        bundled = service.store.get(name)
         ids = ids_of(bundled, "The cat sat on the mat. The cat")
         written = list(Writer(bundled, ids, options=WritingOptions(new_tokens=12)))
         model: Any = bundled.model
@@ -95,8 +95,8 @@ def test_greedy_is_what_the_library_generates() -> None:
             assert token.probability == pytest.approx(float(logits.softmax(-1)[token.token]), abs=1e-5)
 
 
-def test_without_an_induction_head_the_text_changes() -> None:
-    bundled = ModelStore().get("demo-gpt2")
+def test_without_an_induction_head_the_text_changes(service: LiveService) -> None:
+    bundled = service.store.get("demo-gpt2")
     ids = ids_of(bundled, "One day Lily went to the park with a big red ball. One day Lily went to the")
     heads = [Head(layer, head) for layer in (1, 2, 3) for head in range(16)]
     pair = continuation_pair(bundled, ids, heads, options=SHORT)

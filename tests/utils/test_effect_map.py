@@ -18,9 +18,9 @@ from utils.effect_measures import MEASURES, MeasureKey, rival_of, values
 from utils.errors import UserFacingError
 from utils.heads import Head
 from utils.jobs import CancelledError
+from utils.live_analysis import LiveService
 from utils.model_families import head_geometry
 from utils.model_loading import LoadedModel, load_model
-from utils.model_store import ModelStore
 from utils.prediction import compare
 from utils.prompts import tokenize_prompt
 
@@ -63,8 +63,8 @@ def test_every_head_of_every_family(loaded: LoadedModel, mode: AblationMode) -> 
 
 
 @pytest.mark.parametrize("mode", ABLATION_MODES)
-def test_every_head_of_the_first_bundled_model(mode: AblationMode) -> None:
-    bundled = ModelStore().get("demo-gpt2")
+def test_every_head_of_the_first_bundled_model(service: LiveService, mode: AblationMode) -> None:
+    bundled = service.store.get("demo-gpt2")
     ids = tokenize_prompt(bundled, TEXT).ids
     found = effect_map(bundled, ids, mode=mode)
     assert_equals_one_at_a_time(bundled, ids, found, all_heads(bundled))
@@ -175,8 +175,8 @@ def test_cancelling_ends_it_and_leaves_the_model_as_it_was(
     assert torch.equal(before.logits, after.logits) and torch.equal(before.attention, after.attention)
 
 
-def test_a_few_forwards_do_for_all_heads() -> None:
-    bundled = ModelStore().get("demo-gpt2")
+def test_a_few_forwards_do_for_all_heads(service: LiveService) -> None:
+    bundled = service.store.get("demo-gpt2")
     ids = tokenize_prompt(bundled, TEXT).ids
     with counting_forwards() as count:
         effect_map(bundled, ids)

@@ -31,11 +31,6 @@ NOON = datetime(2025, 1, 31, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def service() -> LiveService:
-    return LiveService(ModelStore())
-
-
-@pytest.fixture(scope="module")
 def analysis(service: LiveService) -> LiveAnalysis:
     return service.analyze("demo-gpt2", TEXT)
 

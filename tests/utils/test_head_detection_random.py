@@ -10,8 +10,8 @@ from utils.attention_capture import capture
 from utils.catalog import Catalog, load_catalog
 from utils.head_detection import CATALOG_FOLDER, summarize_heads
 from utils.head_roles import ROLES
+from utils.live_analysis import LiveService
 from utils.model_sources import BUNDLED
-from utils.model_store import ModelStore
 from utils.prompts import tokenize_prompt
 from utils.random_heads import LOGIT_STDS, MOST_ACTIVE, RANDOM_HEADS, random_head_patterns
 
@@ -98,9 +98,9 @@ def _committed() -> list[Catalog]:
     return [load_catalog(path) for path in sorted(CATALOG_FOLDER.glob("*.json"))]
 
 
-def test_random_heads_stay_asleep_on_the_suggested_prompts() -> None:
+def test_random_heads_stay_asleep_on_the_suggested_prompts(service: LiveService) -> None:
     """Each catalog in head_categories/, each role, each prompt: under 5% of 600 random heads."""
-    store, woken = ModelStore(), []
+    store, woken = service.store, []
     for catalog in _committed():
         loaded = store.get(catalog.model_name)
         for role in JUDGED:
@@ -115,9 +115,9 @@ def test_random_heads_stay_asleep_on_the_suggested_prompts() -> None:
     assert woken == []
 
 
-def test_each_suggested_prompt_wakes_its_roles_top_head() -> None:
+def test_each_suggested_prompt_wakes_its_roles_top_head(service: LiveService) -> None:
     """Each catalog in head_categories/, by the live forward; every role with heads suggests something."""
-    store, asleep = ModelStore(), []
+    store, asleep = service.store, []
     for catalog in _committed():
         loaded = store.get(catalog.model_name)
         categories = catalog.model_dump()["categories"]

@@ -291,8 +291,8 @@ def test_heads_built_by_hand_are_described_as_built(tmp_path_factory: pytest.Tem
     assert "spreads its attention" in read_head(analysis, hand_built.DIFFUSE).sentence
 
 
-def test_the_bundled_heads_are_described_by_their_trade() -> None:
-    analysis = LiveService(ModelStore()).analyze("demo-gpt2", "The cat sat on the mat. The cat sat on the")
+def test_the_bundled_heads_are_described_by_their_trade(service: LiveService) -> None:
+    analysis = service.analyze("demo-gpt2", "The cat sat on the mat. The cat sat on the")
     for role, key in (("previous_token", "back_1"), ("induction", "after_same")):
         best = max(analysis.summary[role], key=lambda entry: entry["activation_score"])
         reading = read_head(analysis, Head(best["layer"], best["head"]))

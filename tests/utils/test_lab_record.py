@@ -13,7 +13,6 @@ from utils.export import Chosen
 from utils.heads import Head
 from utils.lab_record import MOST_CHARACTERS, Answer, Effect, LabRecord, make_record
 from utils.live_analysis import LiveService
-from utils.model_store import ModelStore
 from utils.prediction import compare
 from utils.record_formats import as_html, as_markdown, readable
 
@@ -51,8 +50,7 @@ HARD = (
 
 
 @pytest.fixture(scope="module")
-def record() -> LabRecord:
-    service = LiveService(ModelStore())
+def record(service: LiveService) -> LabRecord:
     analysis = service.analyze("demo-gpt2", TEXT)
     comparison = compare(analysis.logits, service.next_token_logits("demo-gpt2", TEXT, OFF))
     return make_record(
@@ -118,8 +116,7 @@ def test_the_record_has_all_of_it(record: LabRecord) -> None:
     assert Page(as_html(record)).links == [LINK]
 
 
-def test_the_numbers_are_the_comparisons(record: LabRecord) -> None:
-    service = LiveService(ModelStore())
+def test_the_numbers_are_the_comparisons(record: LabRecord, service: LiveService) -> None:
     analysis = service.analyze("demo-gpt2", TEXT)
     comparison = compare(analysis.logits, service.next_token_logits("demo-gpt2", TEXT, OFF))
     assert record.effects[0].clean == f"{comparison.top.clean:.1%}"
@@ -128,8 +125,7 @@ def test_the_numbers_are_the_comparisons(record: LabRecord) -> None:
     assert [effect.what.startswith("probability of") for effect in record.effects[:5]] == [True] * 5
 
 
-def test_with_nothing_off_there_is_no_second_column() -> None:
-    service = LiveService(ModelStore())
+def test_with_nothing_off_there_is_no_second_column(service: LiveService) -> None:
     analysis = service.analyze("demo-gpt2", TEXT)
     comparison = compare(analysis.logits, analysis.logits)
     plain = make_record(analysis, Chosen(position=2), comparison)
@@ -218,8 +214,7 @@ def test_steering_characters_are_shown_and_letters_are_kept() -> None:
     assert readable("\ud83d\ude00 \ud83d") == "😀 \ufffd"
 
 
-def test_a_text_that_is_too_long_is_one_sentence(record: LabRecord) -> None:
-    service = LiveService(ModelStore())
+def test_a_text_that_is_too_long_is_one_sentence(record: LabRecord, service: LiveService) -> None:
     analysis = service.analyze("demo-gpt2", TEXT)
     comparison = compare(analysis.logits, analysis.logits)
     long = "a" * (MOST_CHARACTERS + 1)

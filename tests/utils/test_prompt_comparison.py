@@ -10,7 +10,6 @@ from utils.comparison_words import prediction_sentence, role_sentence, summary_s
 from utils.head_roles import ROLES
 from utils.heads import Head
 from utils.live_analysis import LiveAnalysis, LiveService
-from utils.model_store import ModelStore
 from utils.prediction import compare
 from utils.prompt_comparison import TOP, RoleComparison, SideBySide, score_differences, side_by_side
 from utils.role_scores import MEASURED_ROLES
@@ -18,11 +17,6 @@ from utils.role_scores import MEASURED_ROLES
 REPEATING = "The cat sat on the mat. The cat sat on the"
 PLAIN = "Once there was a poor man who lived in the forest."
 LIST = "red, blue, green, red, yellow, blue, red, white, green, blue"
-
-
-@pytest.fixture(scope="module")
-def service() -> LiveService:
-    return LiveService(ModelStore())
 
 
 @pytest.fixture(scope="module")
