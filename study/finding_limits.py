@@ -38,11 +38,7 @@ def limits(tables: Tables) -> Section:
             lines.append(f"    - {task_name(effect.question)} ({points(effect.against)}): {reason.told}")
     if full:
         lines = [f"Shown for every question: {'; '.join(full)}.", "", *lines]
-    cases = (
-        f"{shown} of {total} cases (model, length, method and question)"
-        if shown < total
-        else f"all {total} cases"
-    )
+    cases = f"{shown} of {total}" if shown < total else f"all {total}"
     short = (
         f"Top heads hurt more than random heads of the same layers in {cases} cases (model, length, "
         "method and question)."

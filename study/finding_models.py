@@ -3,18 +3,22 @@
 from itertools import combinations
 from statistics import fmean
 
-from study.figure_overlap import chance_of, heads_of, method_pairs, model_pairs
+from study.figure_overlap import heads_of, method_pairs, model_pairs
 from study.figure_style import Tables, condition_name, methods_in, picked, short_method, task_name
 from study.finding_rules import (
-    above_chance,
-    interval,
+    SHARED_HELP,
+    SHARED_TITLES,
+    Shared,
     percent,
     points,
     settings_of,
+    shared,
+    shared_cells,
+    shared_told,
 )
 from study.finding_text import Section, listed, table
 from study.overlap import chance_depth_distance, depth_distance, relative_depths
-from study.statistics import jaccard
+from study.statistics import Interval
 from study.tables import Row
 
 # What is put behind a base model's name for the model tuned from it.
@@ -44,7 +48,7 @@ def claim(tables: Tables) -> Section:
                 [
                     task_name(row["question"]),
                     str(row["n"]),
-                    points(interval(row, "difference")),
+                    points(Interval(row["difference"], row["low"], row["high"])),
                     "yes" if row["below"] else "no",
                 ]
                 for row in rows
@@ -83,47 +87,35 @@ def answered(tables: Tables) -> Section:
 def methods_alike(tables: Tables) -> Section:
     """How alike are the methods?"""
     rows: list[list[str]] = []
-    overlaps: dict[tuple[str, str], list[float]] = {}
-    chances: list[float] = []
-    high = pairs_in_all = 0
+    overlaps: dict[tuple[str, str], list[Shared]] = {}
     for setting in settings_of(tables):
         tops = picked(tables["tops"], model=setting.model, length=setting.length)
         for one, other in combinations(methods_in(tops), 2):
-            pairs = method_pairs(tops, one, other)
-            if not pairs:
-                continue
-            found = [jaccard(a["heads"], b["heads"]) for a, b in pairs]
-            sure = sum(above_chance(a["heads"], b["heads"], a["n_layers"] * a["n_heads"]) for a, b in pairs)
-            overlaps.setdefault((one, other), []).append(fmean(found))
-            chances.append(chance_of(pairs[0][0]))
-            high, pairs_in_all = high + sure, pairs_in_all + len(pairs)
-            rows.append(
-                [
-                    str(setting),
-                    f"{short_method(one)} and {short_method(other)}",
-                    f"{fmean(found):.2f} ({min(found):.2f} to {max(found):.2f})",
-                    f"{sure} of {len(pairs)}",
-                    f"{chances[-1]:.2f}",
-                ]
-            )
+            found = [shared(a, b) for a, b in method_pairs(tops, one, other)]
+            if found:
+                overlaps.setdefault((one, other), []).extend(found)
+                rows.append(
+                    [str(setting), f"{short_method(one)} and {short_method(other)}", *shared_cells(found)]
+                )
     title = "How alike are the methods?"
     if not rows:
         return Section(title, ("One method alone was run.",), "One method alone was run.")
     lines = [
-        "Overlap (Jaccard) of the top heads of two methods, mean over questions (least to greatest), and "
-        "for how many questions it is above what 97.5% of random sets share.",
-        *table(("setting", "methods", "overlap", "above chance", "chance"), rows),
+        f"Top heads of two methods on the same question. {SHARED_HELP}",
+        *table(("setting", "methods", *SHARED_TITLES), rows),
         *_unscored(tables),
     ]
-    most = max(overlaps, key=lambda pair: fmean(overlaps[pair]))
-    least = min(overlaps, key=lambda pair: fmean(overlaps[pair]))
-    told = [f"most alike are {_two(most)} ({fmean(overlaps[most]):.2f})"]
+    means = {pair: fmean(each.overlap for each in found) for pair, found in overlaps.items()}
+    most, least = max(means, key=lambda pair: means[pair]), min(means, key=lambda pair: means[pair])
+    told = [f"most alike are {_two(most)} ({means[most]:.2f})"]
     if least != most:
-        told.append(f"least {_two(least)} ({fmean(overlaps[least]):.2f})")
+        told.append(f"least {_two(least)} ({means[least]:.2f})")
+    everyone = [each for found in overlaps.values() for each in found]
+    chance = fmean(each.chance for each in everyone)
+    layers = fmean(each.layer_chance for each in everyone)
     short = (
-        f"Of the methods {listed(told)}, where random sets would share {min(chances):.2f}"
-        + (f" to {max(chances):.2f}" if round(min(chances), 2) < round(max(chances), 2) else "")
-        + f"; {high} of {pairs_in_all} pairs of rankings share more than chance."
+        f"Of the methods {listed(told)}; random sets share {chance:.2f}, random sets of the same layers "
+        f"{layers:.2f}. {shared_told(everyone, 'pairs of rankings')}."
     )
     return Section(title, tuple(lines), short)
 
@@ -151,36 +143,33 @@ def models_alike(tables: Tables) -> Section:
     models = list(dict.fromkeys(row["model"] for row in tables["tops"]))
     rows: list[list[str]] = []
     shorts: list[str] = []
+    related: list[str] = []
     for one, other in combinations(models, 2):
-        # Compared at the lengths both have; by depth, at each one's first.
+        tuned = _is_tuned(one, other)
         for method in methods_in(tables["tops"]):
             tops = picked(tables["tops"], method=method)
-            pairs = model_pairs(tops, one, other)
-            sure = sum(above_chance(a["heads"], b["heads"], a["n_layers"] * a["n_heads"]) for a, b in pairs)
-            shared = (
-                f"{fmean(jaccard(a['heads'], b['heads']) for a, b in pairs):.2f} ({sure} of {len(pairs)})"
-                if pairs
-                else "–"
-            )
-            chance = f"{chance_of(pairs[0][0]):.2f}" if pairs else "–"
             depth = _depth(picked(tops, model=one), picked(tops, model=other))
             if not depth:
                 continue
-            rows.append(
-                [f"{one}, {other}", short_method(method), shared, chance, f"{depth[0]:.2f} ({depth[1]:.2f})"]
-            )
-            if pairs and _is_tuned(one, other):
-                mean = fmean(jaccard(a["heads"], b["heads"]) for a, b in pairs)
-                shorts.append(f"{mean:.2f} by {short_method(method)} ({sure} of {len(pairs)} above chance)")
+            # By heads at the lengths that both have; by depth at each one's first.
+            found = [shared(a, b) for a, b in model_pairs(tops, one, other)]
+            distance = f"{depth[0]:.2f} ({depth[1]:.2f})"
+            rows.append([f"{one}, {other}", short_method(method), *shared_cells(found), distance])
+            if found and tuned:
+                shorts.append(
+                    f"{fmean(pair.overlap for pair in found):.2f} by {short_method(method)} "
+                    f"({sum(pair.above for pair in found)} of {len(found)} pairs above chance, "
+                    f"{sum(pair.above_layers for pair in found)} above that of the same layers)"
+                )
+        if tuned:
+            related.append(f"{one} and {other}")
     lines = [
-        "Overlap (Jaccard) of the top heads of models of one shape, mean over questions and lengths, in "
-        "brackets how many pairs are above what 97.5% of random sets share; and for all models the "
-        "distance of their top heads in relative depth (0 alike, 1 first against last layer), in "
-        "brackets that of random heads. Models of one shape that were trained apart have no reason to "
-        "share heads.",
-        *table(("models", "method", "heads in common", "chance", "distance in depth"), rows),
+        f"Top heads of two models of one shape, on the same question and length. {SHARED_HELP} Models "
+        "that were trained apart have no reason to share more than their layers. Last, for all models: "
+        "the distance of their top heads in relative depth (0 alike, 1 first against last layer), in "
+        "brackets that of random heads.",
+        *table(("models", "method", *SHARED_TITLES, "distance in depth"), rows),
     ]
-    related = [f"{one} and {other}" for one, other in combinations(models, 2) if _is_tuned(one, other)]
     short = (
         f"The tops of {listed(related)} overlap by {listed(shorts)}."
         if shorts

@@ -99,7 +99,7 @@ def _singly(single: Singles) -> str:
         left = percent(single.clean + single.change.mean)
         return f"Most answers hang on one head: without {single.worst} alone {left} are right."
     if not single.alone:
-        return "No head matters by itself."
+        return "No head is shown to matter by itself."
     many = "One head matters" if len(single.alone) == 1 else f"{len(single.alone)} heads matter"
     return (
         f"{many} by itself: {single.worst} ({points(single.change)})."

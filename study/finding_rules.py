@@ -13,9 +13,11 @@ from statistics import fmean
 from typing import Any
 
 from study.figure_effects import compared_k
+from study.figure_overlap import heads_of
 from study.figure_style import Tables, methods_in, picked, tasks_in
 from study.filing_tasks import TASKS
-from study.statistics import Interval
+from study.overlap import chance_jaccard_by_layer, shared_by_layer
+from study.statistics import Z95, Interval, chance_jaccard, jaccard
 from study.tables import Row
 
 STATE, NUMBER = "categorical", "numerical"
@@ -41,8 +43,16 @@ def settings_of(tables: Tables) -> list[Setting]:
 
 
 def interval(row: Row, value: str) -> Interval:
-    """A row's value with its interval."""
-    return Interval(row[value], row["low"], row["high"])
+    """A row's value with its interval; one without a width is widened.
+
+    Where all samples did the same, resampling them cannot vary and the bootstrap's interval is a point. It is
+    widened by the upper end of Wilson's interval of 0 in n, the share of samples that might yet do otherwise.
+    """
+    mean, low, high = row[value], row["low"], row["high"]
+    if high > low:
+        return Interval(mean, low, high)
+    width = Z95**2 / (row["n"] + Z95**2)
+    return Interval(mean, max(-1.0, low - width), min(1.0, high + width))
 
 
 def difference_of(one: Interval, other: Interval) -> Interval:
@@ -79,13 +89,77 @@ def apart(value: Interval) -> bool:
     return value.high < 0 or value.low > 0
 
 
+@dataclass(frozen=True)
+class Shared:
+    """What two tops have in common, beside chance.
+
+    Attributes:
+        overlap: Jaccard index.
+        chance: mean overlap of any two random sets of their sizes.
+        layer_chance: mean overlap of random sets with as many heads in each layer.
+        above: whether they share more than 97.5% of any random sets do.
+        above_layers: whether they share more than 97.5% of random sets with as many heads in each layer do.
+    """
+
+    overlap: float
+    chance: float
+    layer_chance: float
+    above: bool
+    above_layers: bool
+
+
+def shared(one: Row, other: Row) -> Shared:
+    """What two rows of `tops`, of models of one shape, have in common."""
+    first, second = heads_of(one), heads_of(other)
+    total = one["n_layers"] * one["n_heads"]
+    common = len(set(first) & set(second))
+    by_layer = shared_by_layer(first, second, one["n_heads"])
+    return Shared(
+        overlap=jaccard(first, second),
+        chance=chance_jaccard(total, min(len(first), len(second))),
+        layer_chance=chance_jaccard_by_layer(first, second, one["n_heads"]),
+        above=above_chance(first, second, total),
+        above_layers=sum(by_layer[common:]) <= CHANCE_TAIL,
+    )
+
+
+SHARED_TITLES = ("overlap", "chance", "above it", "chance in the same layers", "above it")
+SHARED_HELP = (
+    "Overlaps are means, with the least and greatest in brackets. Two chances stand beside them: of any "
+    "random sets, and of random sets with as many heads in each layer, since tops in the same few layers "
+    "share heads by that alone. A pair is above chance where it shares more than 97.5% of such sets do."
+)
+
+
+def shared_cells(found: Sequence[Shared]) -> list[str]:
+    """The cells under `SHARED_TITLES` for some pairs; dashes where there are none."""
+    if not found:
+        return ["–"] * len(SHARED_TITLES)
+    overlaps = [pair.overlap for pair in found]
+    span = f" ({min(overlaps):.2f} to {max(overlaps):.2f})" if len(found) > 1 else ""
+    return [
+        f"{fmean(overlaps):.2f}{span}",
+        f"{fmean(pair.chance for pair in found):.2f}",
+        f"{sum(pair.above for pair in found)} of {len(found)}",
+        f"{fmean(pair.layer_chance for pair in found):.2f}",
+        f"{sum(pair.above_layers for pair in found)} of {len(found)}",
+    ]
+
+
+def shared_told(found: Sequence[Shared], what: str) -> str:
+    """How many of some pairs are above both chances, in words."""
+    return (
+        f"{sum(pair.above for pair in found)} of {len(found)} {what} share more heads than random sets, "
+        f"{sum(pair.above_layers for pair in found)} more than random sets of the same layers"
+    )
+
+
 def above_chance(one: Collection[Hashable], other: Collection[Hashable], total: int) -> bool:
     """Whether two sets share more than 97.5% of random sets of their sizes do (hypergeometric)."""
     first, second = set(one), set(other)
-    shared, a, b = len(first & second), len(first), len(second)
-    ways = sum(
-        comb(a, m) * comb(total - a, b - m) for m in range(shared, min(a, b) + 1) if b - m <= total - a
-    )
+    common, a, b = len(first & second), len(first), len(second)
+    # comb(n, m) is 0 for m > n: such sets cannot be.
+    ways = sum(comb(a, m) * comb(total - a, b - m) for m in range(common, min(a, b) + 1))
     return ways / comb(total, b) <= CHANCE_TAIL
 
 

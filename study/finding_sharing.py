@@ -5,70 +5,61 @@ from statistics import fmean
 from study.figure_style import Tables, in_order, methods_in, picked, short_method, tasks_in
 from study.filing_tasks import TASKS
 from study.finding_rules import (
-    above_chance,
+    SHARED_HELP,
+    SHARED_TITLES,
+    Shared,
     apart,
     by_heads,
     difference_of,
     interval,
     pair_kinds,
     settings_of,
+    shared,
+    shared_cells,
+    shared_told,
 )
 from study.finding_text import LUCK, Section, table
-from study.statistics import chance_jaccard, jaccard
-from study.tables import Row
 
 
 def shared_heads(tables: Tables) -> Section:
     """Do numerical and state questions share heads, and do their ablation curves look alike?"""
     rows: list[list[str]] = []
-    above: dict[str, list[bool]] = {}
+    all_pairs: dict[str, list[Shared]] = {}
     for setting in settings_of(tables):
         for method in methods_in(tables["tops"]):
             tops = by_heads(tables, setting, method)
-            cells = []
             for name, pairs in pair_kinds(in_order(tops, TASKS)).items():
-                found = [_pair(tops[one], tops[other]) for one, other in pairs]
-                above.setdefault(name, []).extend(high for _, high in found)
-                cells.append(
-                    f"{fmean(value for value, _ in found):.2f} ({sum(h for _, h in found)} of {len(found)})"
-                    if found
-                    else "–"
-                )
-            if not tops:
-                continue
-            first = next(iter(tops.values()))
-            chance = chance_jaccard(first["n_layers"] * first["n_heads"], first["k"])
-            rows.append([str(setting), short_method(method), *cells, f"{chance:.2f}"])
+                found = [shared(tops[one], tops[other]) for one, other in pairs]
+                all_pairs.setdefault(name, []).extend(found)
+                if found:
+                    rows.append([str(setting), short_method(method), name, *shared_cells(found)])
+    curve_rows, gaps = _curves(tables)
     lines = [
-        "Mean overlap (Jaccard) of the top heads; in brackets how many of the pairs share more than "
-        "random sets do in 97.5% of all cases.",
-        *table(("setting", "method", *above, "chance"), rows),
+        f"Top heads of two questions. {SHARED_HELP}",
+        *table(("setting", "method", "pairs", *SHARED_TITLES), rows),
         "Curves: the change of accuracy at each number of heads off, from all heads on. Mean gap between "
         "two questions' curves, and at how many levels the two differ (95% interval of the difference "
         "without 0).",
+        *table(("setting", "method", *pair_kinds(())), curve_rows),
     ]
-    curve_rows, gaps = _curves(tables)
-    lines += table(("setting", "method", *pair_kinds(())), curve_rows)
-    mixed = above.get("a state and a number", [])
-    shares = (
-        f"{'Yes' if sum(mixed) > len(mixed) / 2 else 'Some' if sum(mixed) > LUCK * len(mixed) else 'No'}: "
-        f"{sum(mixed)} of {len(mixed)} pairs of a state and a number question share more top heads than "
-        "chance"
-        if mixed
-        else "No pair of a state and a number question was ranked"
-    )
-    within = [high for name in ("two states", "two numbers") for high in above.get(name, [])]
-    shares += f" ({sum(within)} of {len(within)} pairs of one kind)." if within else "."
     return Section(
         "Do numerical and state questions share heads, and do their ablation curves look alike?",
         tuple(lines),
-        f"{shares} {_curves_in_short(gaps)}",
+        f"{_heads_in_short(all_pairs)} {_curves_in_short(gaps)}",
     )
 
 
-def _pair(one: Row, other: Row) -> tuple[float, bool]:
-    total = one["n_layers"] * one["n_heads"]
-    return jaccard(one["heads"], other["heads"]), above_chance(one["heads"], other["heads"], total)
+def _heads_in_short(pairs: dict[str, list[Shared]]) -> str:
+    mixed = pairs.get("a state and a number", [])
+    if not mixed:
+        return "No pair of a state and a number question was ranked."
+    share = sum(pair.above for pair in mixed) / len(mixed)
+    word = "Yes" if share > 0.5 else "Some" if share > LUCK else "No"
+    if word == "Yes" and sum(pair.above_layers for pair in mixed) <= len(mixed) / 2:
+        word = "Yes, though mostly not more than lying in the same layers explains"
+    told = f"{word}: {shared_told(mixed, 'pairs of a state and a number question')}"
+    within = [*pairs.get("two states", []), *pairs.get("two numbers", [])]
+    return f"{told} ({shared_told(within, 'pairs of one kind')})." if within else f"{told}."
 
 
 def _curves(tables: Tables) -> tuple[list[list[str]], dict[str, list[bool]]]:

@@ -22,9 +22,10 @@ _RULES = """\
 Accuracies are shares of test samples. Changes and differences are in percentage points with 95% intervals
 in brackets, and count as shown where the interval leaves 0 out. Differences on the same samples are paired
 (bootstrap); those between questions, whose samples differ, are made of the two intervals (MOVER, Zou and
-Donner 2008). Beside each effect stands what as many random heads do: of the same layers, or of any layer,
-mean over several draws. An overlap is the Jaccard index of two tops of min(50, 20% of the heads), beside
-its chance value. That a head is not needed does not mean that it does nothing: others may stand in for it.
+Donner 2008). Where all samples did the same, the interval is widened by Wilson's for 0 of so many. Beside
+each effect stands what as many random heads do: of the same layers, or of any layer, mean over several
+draws. An overlap is the Jaccard index of two tops of min(50, 20% of the heads), beside its chance value.
+That a head is not needed does not mean that it does nothing: others may stand in for it.
 
 The figures are in `figures/`: open `index.html` there, or the images beside it."""
 

@@ -5,8 +5,9 @@ from it). Layer 3 of 4 and layer 24 of 32 are compared by relative depth instead
 the last (METHODS.md, section 4).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
+from math import comb
 
 import numpy as np
 
@@ -66,6 +67,41 @@ def chance_depth_distance(
 
     distances = [depth_distance(drawn(one, k), drawn(other, other_k)) for _ in range(_CHANCE_DRAWS)]
     return float(np.mean(distances))
+
+
+def shared_by_layer(one: Collection[Head], other: Collection[Head], n_heads: int) -> list[float]:
+    """How likely random sets with as many heads in each layer as these two share 0, 1, 2, ... heads.
+
+    A stricter chance than that of any random sets: tops in the same few layers share heads by that alone.
+
+    Args:
+        one: heads of a set.
+        other: heads of another set.
+        n_heads: heads a layer.
+
+    Returns:
+        The probability of each number of common heads, from 0 on: a sum of hypergeometric numbers over
+        layers.
+    """
+    chances = np.ones(1)
+    first, second = layer_counts(sorted(one)), layer_counts(sorted(other))
+    for layer in sorted(set(first) & set(second)):
+        a, b = first[layer], second[layer]
+        ways = [comb(a, m) * comb(n_heads - a, b - m) / comb(n_heads, b) for m in range(min(a, b) + 1)]
+        chances = np.convolve(chances, ways)
+    return [float(chance) for chance in chances]
+
+
+def chance_jaccard_by_layer(one: Collection[Head], other: Collection[Head], n_heads: int) -> float:
+    """The mean Jaccard overlap of random sets with as many heads in each layer as these two have.
+
+    Raises:
+        ValueError: both are empty.
+    """
+    total = len(one) + len(other)
+    if not total:
+        raise ValueError("the overlap of two empty sets is not defined.")
+    return sum(p * m / (total - m) for m, p in enumerate(shared_by_layer(one, other, n_heads)))
 
 
 def layer_counts(heads: Sequence[Head]) -> dict[int, int]:

@@ -14,13 +14,15 @@ from study.finding_rules import (
     all_effects,
     difference_of,
     effects,
+    interval,
     mean_of,
     pair_kinds,
     points,
     settings_of,
+    shared,
 )
 from study.findings import findings, write_findings
-from study.statistics import Interval
+from study.statistics import Interval, share_interval
 from study.tables import save_tables
 from tests.study.hand_made_tables import tables
 from utils.errors import UserFacingError
@@ -48,6 +50,28 @@ def test_above_chance_is_the_upper_tail_of_random_overlaps() -> None:
     assert above_chance("ab", "ab", 10)
     assert not above_chance("ab", "bc", 10)
     assert not above_chance("ab", "ab", 9)  # once in 36
+
+
+def test_two_chances_for_what_tops_share() -> None:
+    top = picked(tables()["tops"], model="base", length=128, method="wu24", task="inc_state")[0]
+    one = {**top, "heads": ["L1H0", "L1H1", "L1H2", "L1H3"]}
+    found = shared(one, {**top, "heads": ["L1H0", "L1H1", "L1H2", "L1H4"]})
+    assert found.overlap == 3 / 5
+    # 4 of 5 heads of one layer twice: 3 in common at least, and all 4 once in 5.
+    assert found.layer_chance == pytest.approx(0.8 * 3 / 5 + 0.2)
+    assert found.above
+    assert not found.above_layers
+    spread = {**top, "heads": ["L0H0", "L1H0", "L2H0", "L3H0"]}
+    assert shared(spread, spread).above_layers  # once in 5^4
+
+
+def test_an_interval_without_width_is_widened() -> None:
+    row = {"change": -1.0, "low": -1.0, "high": -1.0, "n": 25}
+    # The upper end of Wilson's interval for 0 of 25.
+    assert interval(row, "change").high == pytest.approx(-1 + share_interval(0, 25).high)
+    assert interval(row, "change").low == -1
+    other = {"change": -0.5, "low": -0.6, "high": -0.4, "n": 25}
+    assert interval(other, "change") == Interval(-0.5, -0.6, -0.4)
 
 
 def test_pairs_of_questions_by_kind() -> None:
@@ -108,10 +132,13 @@ def test_categories_are_compared_by_the_interval_of_their_difference() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shared", "said"),
-    [(True, "Yes: 10 of 10 pairs"), (False, "No: 0 of 10 pairs")],
+    ("alike", "said"),
+    [
+        (True, "Yes, though mostly not more than lying in the same layers explains: 10 of 10 pairs"),
+        (False, "No: 0 of 10 pairs"),
+    ],
 )
-def test_states_and_numbers_share_heads_or_not(shared: bool, said: str) -> None:
+def test_states_and_numbers_share_heads_or_not(alike: bool, said: str) -> None:
     made = tables()
     for row in made["tops"]:
         if row["task"] == "inc_year":
@@ -119,7 +146,7 @@ def test_states_and_numbers_share_heads_or_not(shared: bool, said: str) -> None:
                 made["tops"], **{n: row[n] for n in ("model", "length", "method")}, task="inc_state"
             )
             layer = 0 if row["n_layers"] == 2 else 3
-            row["heads"] = state["heads"] if shared else [f"L{layer}H{head}" for head in range(row["k"])]
+            row["heads"] = state["heads"] if alike else [f"L{layer}H{head}" for head in range(row["k"])]
     assert said in findings(made)
 
 
@@ -143,7 +170,7 @@ def test_a_head_that_carries_everything_is_named() -> None:
     text = findings(made)
     assert "Most answers hang on one head: without L0H0 alone 10% are right." in text
     assert "most answers hang on it" in text
-    assert "No head matters by itself." in findings(tables(drop=0.15))
+    assert "No head is shown to matter by itself." in findings(tables(drop=0.15))
 
 
 def test_heads_that_are_needed_only_together_stand_in_for_each_other() -> None:
@@ -159,12 +186,11 @@ def test_heads_that_are_needed_only_together_stand_in_for_each_other() -> None:
 
 def test_base_and_tuned_models_are_paired_by_name_and_unlike_shapes_by_depth() -> None:
     section = models_alike(tables())
-    assert section.short == (
-        "The tops of base and base-instruct overlap by 1.00 by Wu24 (6 of 6 above chance) and 1.00 by QRHead "
-        "(6 of 6 above chance)."
+    assert section.short.startswith(
+        "The tops of base and base-instruct overlap by 1.00 by Wu24 (6 of 6 pairs above chance, "
     )
     row = next(line for line in section.lines if line.startswith("| base, org/other | Wu24"))
-    assert row.startswith("| base, org/other | Wu24 | – | – | 0.")
+    assert row.startswith("| base, org/other | Wu24 | – | – | – | – | – | 0.")
 
 
 def test_a_large_model_is_not_called_small() -> None:

@@ -1,6 +1,16 @@
+from itertools import combinations
+
 import pytest
 
-from study.overlap import chance_depth_distance, depth_distance, layer_counts, relative_depths
+from study.overlap import (
+    chance_depth_distance,
+    chance_jaccard_by_layer,
+    depth_distance,
+    layer_counts,
+    relative_depths,
+    shared_by_layer,
+)
+from study.statistics import jaccard
 from utils.heads import Head
 
 
@@ -36,3 +46,19 @@ def test_chance_distance_is_small_for_many_heads_and_seeded() -> None:
 
 def test_layer_counts_by_layer() -> None:
     assert layer_counts([Head(3, 1), Head(0, 0), Head(3, 2)]) == {0: 1, 3: 2}
+
+
+def test_chance_by_layer_is_the_mean_over_all_such_sets() -> None:
+    one, other = [Head(0, 0), Head(1, 0), Head(1, 1)], [Head(1, 2), Head(1, 3), Head(2, 0)]
+    # Only layer 1 is in both: 2 of its 4 heads each.
+    pairs = [(a, b) for a in combinations(range(4), 2) for b in combinations(range(4), 2)]
+    overlaps = [jaccard({*a, "x"}, {*b, "y"}) for a, b in pairs]
+    assert chance_jaccard_by_layer(one, other, 4) == pytest.approx(sum(overlaps) / len(overlaps))
+    shares = [sum(len({*a} & {*b}) == m for a, b in pairs) / len(pairs) for m in range(3)]
+    assert shared_by_layer(one, other, 4) == pytest.approx(shares)
+
+
+def test_sets_in_different_layers_share_nothing_by_chance() -> None:
+    assert chance_jaccard_by_layer([Head(0, 0)], [Head(1, 0)], 4) == 0
+    with pytest.raises(ValueError, match="empty"):
+        chance_jaccard_by_layer([], [], 4)
