@@ -108,6 +108,9 @@ def _sentence(history: History, index: int, heads: list[HeadAt]) -> str:
 
 def events(history: History) -> tuple[Event, ...]:
     """The places of a training that a reader wants to jump to, in order of time; each checkpoint once."""
+    if history.base is not None:
+        # It begins with heads of every kind: when they passed is in the log of its base.
+        return (Event(f"{history.base} as it ended", 0), Event("Trained", len(history.tokens) - 1))
     found = [Event("Untrained" if history.tokens[0] == 0 else "First checkpoint", 0)]
     for role, name in (("previous_token", "Previous-token heads"), ("induction", "Induction heads")):
         passing = history.role_passes(role) if role in history.best_scores else None

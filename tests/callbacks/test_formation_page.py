@@ -51,6 +51,16 @@ def test_without_a_scaffold_none_is_told():
     assert "scaffold" not in told.lower()
 
 
+def test_a_tuned_model_is_shown_as_what_its_base_became(page: FormationPage):
+    told = text_of(page.show("demo-llama-instruct"))
+    assert "demo-llama-instruct went on from demo-llama" in told
+    assert "demo-llama as it ended" in told and "questions in the chat template" in told
+    assert "scaffold" not in told.lower() and "Before any training" not in told
+    history = page.history("demo-llama-instruct")
+    shot = json.loads(json.dumps(dict(film(history)), cls=PlotlyJSONEncoder))
+    assert shot["tokens"] == list(history.tokens) and set(shot["pointed"]) == {None}
+
+
 def test_a_link_opens_the_page_at_a_place(page: FormationPage):
     opened = page.layout("?v=1&model=demo-llama&tokens=4032032")
     history = page.history("demo-llama")
