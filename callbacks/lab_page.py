@@ -14,9 +14,9 @@ from components.messages import alert
 from components.progress import progress_view
 from study.lab import LabReading
 from study.lab_ablation import most_heads, suitable_k
-from study.lab_rankings import rank_order
 from study.lab_state import LabPrompt, LabState, from_query, to_query
 from study.ranking_methods import METHODS
+from utils.catalog_rankings import rank_order
 from utils.errors import UserFacingError
 from utils.heads import Head
 

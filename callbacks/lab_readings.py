@@ -9,10 +9,10 @@ from callbacks.background import Background
 from callbacks.lab_context import parse_prompt
 from study.lab import LabReading, read_lab
 from study.lab_ablation import LabAblation, ablate_top
-from study.lab_rankings import CatalogRanking, catalog_ranking
 from study.lab_rows import QuestionRows, read_question_rows
 from study.lab_state import LabPrompt
 from utils.ablation import AblationMode
+from utils.catalog_rankings import CatalogRanking, catalog_rankings
 from utils.errors import UserFacingError
 from utils.heads import Head
 from utils.jobs import JobView, Progress
@@ -105,7 +105,7 @@ class LabReadings:
 
     def catalog(self, model: str, method: str) -> CatalogRanking | None:
         """A method's ranking over many prompts, from the model's catalog; None where it has none."""
-        return catalog_ranking(self.service.catalog(model), method)
+        return catalog_rankings(self.service.catalog(model)).get(method)
 
     def ablation(
         self, reading: LabReading, top: list[Head], mode: AblationMode, who: str, again: bool

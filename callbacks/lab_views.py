@@ -24,10 +24,11 @@ from components.plain_html import to_html
 from components.plots import theme_name
 from components.progress import progress_view
 from study.lab_ablation import LabAblation
-from study.lab_rankings import agreement, rank_order, scored_heads
+from study.lab_rankings import agreement, scored_heads
 from study.lab_rows import look_of
 from study.lab_samples import sentences
 from study.ranking_methods import METHODS
+from utils.catalog_rankings import rank_order
 from utils.errors import UserFacingError
 
 AGAIN = "Move the slider to try again."

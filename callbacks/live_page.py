@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote_plus
 
 from dash import no_update
 
@@ -26,6 +27,7 @@ from components.role_cards import no_catalog, role_cards
 from components.token_strip import token_strip
 from utils import head_facts
 from utils.also_acting import also_acting
+from utils.catalog_rankings import retrieval_facts, retrieval_heads
 from utils.errors import UserFacingError
 from utils.head_reading import read_head
 from utils.head_view import head_view_height, head_view_html
@@ -241,6 +243,7 @@ class LivePage:
             head_facts.cell_roles(analysis),
             head,
             parse_heads(off_names, analysis),
+            retrieval_heads(analysis.catalog),
         )
 
     def change_ablation(
@@ -296,6 +299,8 @@ class LivePage:
                 facts,
                 read_head(analysis, head),
                 analysis.attention.shape[0] * analysis.attention.shape[1],
+                retrieval_facts(analysis.catalog, head),
+                f"/lab?v=1&model={quote_plus(analysis.loaded.name)}&head={head}",
             ),
             head_view_html(pattern, labels, head, dark=colours == "dark"),
             {"height": f"{head_view_height(len(labels))}px"},

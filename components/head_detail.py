@@ -1,15 +1,19 @@
 """One head: its heatmap, its scores for every role, its rank in the catalog."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 from dash import html
 from torch import Tensor
 
-from components.attributes import aria
-from components.help_mark import marked
+from components.attributes import aria, data
+from components.help_mark import help_mark, marked
 from components.plots import COLOURS, base_layout, plain
 from components.role_cards import role_style
+from components.tables import number, scrolled_table
+from utils.catalog_rankings import RetrievalFact
+from utils.glossary import GLOSSARY
 from utils.head_facts import RoleFact
 from utils.head_reading import Reading
 from utils.head_roles import ROLES
@@ -71,16 +75,72 @@ def _places_table(reading: Reading) -> html.Details:
     )
 
 
-def facts_view(facts: Sequence[RoleFact], reading: Reading, heads: int) -> html.Div:
+def _retrieval(facts: Sequence[RetrievalFact], lab: str) -> list[Any]:
+    """What the catalog's retrieval rankings say about the head, in a line and as a table."""
+    if not facts:
+        return []
+    names = [GLOSSARY[fact.method].term.split(" (")[0] for fact in facts]
+    ranks = [
+        f"{'rank ' if not at else ''}{fact.rank}{f' of {fact.total}' if not at else ''} by {name}"
+        for at, (fact, name) in enumerate(zip(facts, names, strict=True))
+    ]
+    rows = [
+        html.Tr(
+            [
+                html.Th(GLOSSARY[fact.method].term, scope="row"),
+                number(f"{fact.rank} of {fact.total}"),
+                number(f"{fact.score:.3f}"),
+                number(f"{fact.median:.3f}"),
+                number("–" if fact.control is None else f"{fact.control:.3f}"),
+            ]
+        )
+        for fact in facts
+    ]
+    titles = ["method", "rank", "score", "median head", "by chance"]
+    return [
+        html.Div(
+            [
+                html.Span(f"Retrieval, on the catalog's filings: {', '.join(ranks)}."),
+                help_mark("retrieval_head", *(fact.method for fact in facts)),
+            ],
+            className="hs-title-row hs-fact",
+        ),
+        html.Details(
+            [
+                html.Summary("Its retrieval scores"),
+                scrolled_table("Retrieval scores of this head", titles, rows, numbers=range(1, 5)),
+                html.P(
+                    [
+                        "By chance: what attention spread evenly over the prompt (summed attention), or over "
+                        "the last five tokens (reasoning), would score. See it at work in the ",
+                        html.A("retrieval lab", href=lab, **data(page="lab")),
+                        ".",
+                    ],
+                    className="hs-hint",
+                ),
+            ]
+        ),
+    ]
+
+
+def facts_view(
+    facts: Sequence[RoleFact],
+    reading: Reading,
+    heads: int,
+    retrieval: Sequence[RetrievalFact] = (),
+    lab: str = "/lab",
+) -> html.Div:
     """The head's score for every role, live and in the catalog.
 
     Args:
         facts: one a measured role.
         reading: what the head does here, from its pattern alone.
         heads: number of heads in the model.
+        retrieval: what the catalog's retrieval rankings say about the head; none for none.
+        lab: the address of the retrieval lab with this head.
     """
 
-    def number(value: float | None) -> str:
+    def written(value: float | None) -> str:
         return "–" if value is None else f"{value:.2f}"
 
     rows = [
@@ -95,10 +155,10 @@ def facts_view(facts: Sequence[RoleFact], reading: Reading, heads: int) -> html.
                     ],
                     scope="row",
                 ),
-                html.Td(number(fact.live), className="hs-number"),
-                html.Td(number(fact.chance), className="hs-number"),
-                html.Td(number(fact.catalog), className="hs-number"),
-                html.Td("–" if fact.rank is None else f"{fact.rank} of {heads}", className="hs-number"),
+                number(written(fact.live)),
+                number(written(fact.chance)),
+                number(written(fact.catalog)),
+                number("–" if fact.rank is None else f"{fact.rank} of {heads}"),
                 html.Td(
                     ("active: " if fact.active else "gray: ") + fact.reason
                     if fact.listed
@@ -134,6 +194,7 @@ def facts_view(facts: Sequence[RoleFact], reading: Reading, heads: int) -> html.
                 **aria(label="Table"),
             ),
             _places_table(reading),
+            *_retrieval(retrieval, lab),
         ]
     )
 

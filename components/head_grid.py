@@ -1,6 +1,6 @@
 """All heads on one grid: layers down, heads across; hue and letter tell the role, strength the activity."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from dash import html
@@ -14,7 +14,11 @@ from utils.heads import Head
 FAINTEST = 0.06
 
 
-def _cell(head: Head, roles: list[CellRole], chosen: bool, off: bool) -> html.Button:
+# Beside the letters of the roles; it is measured on filings, not on the prompt, so it takes no colour.
+RETRIEVAL_LETTER = "R"
+
+
+def _cell(head: Head, roles: list[CellRole], chosen: bool, off: bool, retrieval: int | None) -> html.Button:
     name = str(head)
     # Most active first: it gives the cell its hue, the others a letter.
     ordered = sorted(roles, key=lambda role: (-role.active, -role.live))
@@ -23,6 +27,8 @@ def _cell(head: Head, roles: list[CellRole], chosen: bool, off: bool) -> html.Bu
         for role in ordered
     )
     told = told or "no catalogued role"
+    if retrieval is not None:
+        told += f"; retrieval head, number {retrieval} by QRHead on the catalog's filings"
     main = ordered[0] if ordered else None
     style: dict[str, Any] = {"--strength": f"{FAINTEST if main is None else max(FAINTEST, main.live):.3f}"}
     classes = ["hs-cell"]
@@ -34,7 +40,8 @@ def _cell(head: Head, roles: list[CellRole], chosen: bool, off: bool) -> html.Bu
         classes.append("hs-cell-chosen")
     if off:
         classes.append("hs-cell-off")
-    letters = "".join(ROLES[role.key].letter for role in ordered) or "·"
+    letters = "".join(ROLES[role.key].letter for role in ordered)
+    letters = letters + (RETRIEVAL_LETTER if retrieval is not None else "") or "·"
     return html.Button(
         letters,
         className=" ".join(classes),
@@ -57,6 +64,7 @@ def head_grid(
     roles: Mapping[Head, list[CellRole]],
     chosen: Head | None,
     off: Collection[Head],
+    retrieval: Sequence[Head] = (),
 ) -> html.Div:
     """The grid and its legend.
 
@@ -66,14 +74,16 @@ def head_grid(
         roles: the catalogued roles of each head that has any.
         chosen: the head that the detail shows.
         off: the heads that are switched off.
+        retrieval: the retrieval heads, the best first.
     """
+    places = {head: place for place, head in enumerate(retrieval, start=1)}
     header = [html.Span(className="hs-axis")] + [html.Span(str(h), className="hs-axis") for h in range(heads)]
     rows = []
     for layer in range(layers):
         rows.append(html.Span(f"L{layer}", className="hs-axis"))
         for number in range(heads):
             head = Head(layer, number)
-            rows.append(_cell(head, roles.get(head, []), head == chosen, head in off))
+            rows.append(_cell(head, roles.get(head, []), head == chosen, head in off, places.get(head)))
     legend = [
         html.Span(
             [html.Span(role.letter, className="hs-swatch"), role.display_name],
@@ -83,6 +93,15 @@ def head_grid(
         for role in ROLES.values()
         if role.measured
     ]
+    if retrieval:
+        legend.append(
+            html.Span(
+                [html.Span(RETRIEVAL_LETTER, className="hs-swatch"), "Retrieval (on filings)"],
+                className="hs-legend-item",
+                title="Among the first tenth of the heads by QRHead on the catalog's filings; not measured "
+                "on your text",
+            )
+        )
     return html.Div(
         [
             html.Div(

@@ -11,8 +11,9 @@ from components.attributes import aria, data
 from components.plots import COLOURS, base_layout
 from components.tables import number, scrolled_table
 from study.lab import PromptRanking
-from study.lab_rankings import Agreement, CatalogRanking, rank_order, scored_heads
+from study.lab_rankings import Agreement, scored_heads
 from study.ranking_methods import RankingMethod
+from utils.catalog_rankings import CatalogRanking, rank_order
 from utils.heads import Head
 
 TOP = 10
@@ -128,9 +129,7 @@ def top_list(scores: Tensor | None, catalog: CatalogRanking | None, chosen: Head
     """The first heads of the ranking on this prompt as buttons, with their place in the catalog's."""
     if scores is None:
         return []
-    places = (
-        {} if catalog is None else {head: at for at, head in enumerate(rank_order(catalog.scores), start=1)}
-    )
+    places = {} if catalog is None else {head: at for at, head in enumerate(catalog.order, start=1)}
     scored = scored_heads(scores)
     items = [
         html.Li(

@@ -1,4 +1,4 @@
-"""The retrieval lab as a visitor uses it: needle and answer, rankings, a head, heads off, the link to it all."""
+"""The retrieval lab as a visitor uses it: needle and answer, rankings, a head, heads off, the link."""
 
 import re
 from collections.abc import Callable
@@ -16,7 +16,7 @@ def test_from_a_filing_to_its_heads_and_back_by_link(new_page: Callable[..., Pag
     expect(page.locator("#lab-off")).to_contain_text("Without the first 2 heads")
 
     # Another method orders the heads otherwise; a head of its list is looked at.
-    page.get_by_text("Summed attention", exact=True).click()
+    page.locator("#lab-method label", has_text="Summed attention").click()
     expect(page.locator("#lab-method-told")).to_contain_text("Just before the model answers")
     third = page.locator("#lab-top .hs-lab-head").nth(2)
     name = third.inner_text()

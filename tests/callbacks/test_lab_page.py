@@ -23,6 +23,7 @@ from study.lab_state import OWN, LabPrompt, LabState, LabView, from_query
 from study.ranking_methods import METHODS
 from study.tables import save_tables
 from tests.study.hand_made_tables import tables
+from utils.errors import UserFacingError
 from utils.heads import Head
 from utils.jobs import CancelledError, Progress
 from utils.live_analysis import LiveService
@@ -190,15 +191,15 @@ def test_ones_own_text(page: LabPage, views: LabViews):
 
 
 def test_what_the_form_asks_for(page: LabPage):
-    form = ("demo-gpt2", "inc_year", 100, "20", 7, None, None, None, None)
+    form: list[Any] = ["demo-gpt2", "inc_year", 100, "20", 7, None, None, None, None]
     assert page.ask(ids.LAB_RUN, *form) == LabPrompt("demo-gpt2", "inc_year", 100, 20, 7)
     assert page.ask(ids.LAB_ANOTHER, *form).seed == 8
     empty = page.ask(ids.LAB_RUN, "demo-gpt2", OWN, None, "", None, "a", "b", "c", 2)
     assert empty == LabPrompt("demo-gpt2", OWN, text="a", asked="b", answer="c", needle=2)
     for box in range(2, 5):
         for nonsense in ("x", -1, 1.5, "1e999", "NaN"):
-            with pytest.raises(Exception, match="is no whole number from 0"):
-                page.ask(ids.LAB_RUN, *form[:box], nonsense, *form[box + 1 :])
+            with pytest.raises(UserFacingError, match="is no whole number from 0"):
+                page.ask(ids.LAB_RUN, *[*form[:box], nonsense, *form[box + 1 :]])
 
 
 @pytest.mark.parametrize(

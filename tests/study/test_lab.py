@@ -15,12 +15,12 @@ from study.lab_ablation import (
     truth_tokens,
     written_probabilities,
 )
-from study.lab_rankings import agreement, catalog_ranking, rank_order, scored_heads
+from study.lab_rankings import agreement, scored_heads
 from study.lab_rows import QuestionRows, look_of, read_question_rows
 from study.lab_state import OWN, LabPrompt
-from tests.catalogs import make_catalog
 from utils.attention_capture import capture
 from utils.catalog import RANKING_METHODS
+from utils.catalog_rankings import rank_order
 from utils.errors import UserFacingError
 from utils.heads import Head
 from utils.jobs import CancelledError
@@ -164,30 +164,3 @@ def test_agreement_of_rankings():
     tied = agreement(torch.tensor([[0.0, 0.0, 1.0]]), torch.tensor([[1.0, 2.0, 3.0]]))
     assert tied.correlation == pytest.approx(1.5 / (1.5 * 2) ** 0.5)
     assert agreement(one, torch.zeros_like(one)).correlation is None
-
-
-def record(question: str, scores: dict[str, float], counted: int) -> dict:
-    return {
-        "question": question,
-        "successful_samples": counted,
-        "head_rankings": [{"head": head, "score": score} for head, score in scores.items()],
-    }
-
-
-def test_the_catalogs_ranking_is_the_mean_over_its_records():
-    catalog = make_catalog("some", 2, 3, {})
-    heads = [f"L{layer}H{head}" for layer in range(catalog.num_layers) for head in range(catalog.num_heads)]
-    ones, twos = (dict.fromkeys(heads, value) for value in (0.1, 0.3))
-    records = [
-        record("inc_state", ones, 4),
-        record("inc_year", twos | {"L0H1": 0.7}, 6),
-        record("hq_state", twos, 0),
-        record("broken", {"L0H0": 1.0}, 9),
-        record("broken", ones | {"nonsense": 1.0}, 9),
-    ]
-    ranking = catalog_ranking(catalog.model_copy(update={"rankings": {"qrhead": records}}), "qrhead")
-    assert ranking is not None
-    assert (ranking.records, ranking.questions, ranking.samples) == (2, ("inc_state", "inc_year"), 10)
-    assert float(ranking.scores[0, 0]) == pytest.approx(0.2)
-    assert rank_order(ranking.scores)[0] == Head(0, 1)
-    assert catalog_ranking(catalog, "qrhead") is None and catalog_ranking(None, "qrhead") is None

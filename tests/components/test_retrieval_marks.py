@@ -1,0 +1,41 @@
+"""Retrieval heads on the live page: a letter on the grid, a line and a table in the head's detail."""
+
+import re
+from html import unescape
+
+from components.head_detail import facts_view
+from components.head_grid import head_grid
+from components.plain_html import to_html
+from utils.catalog_rankings import RetrievalFact
+from utils.head_facts import CellRole
+from utils.head_reading import Reading
+from utils.heads import Head
+
+
+def cells(told: str) -> dict[str, str]:
+    """The label of each cell of the grid, by head."""
+    found = re.findall(r'aria-label="([^"]*)"[^>]*data-head="(L\d+H\d+)"', told)
+    return {head: unescape(label) for label, head in found}
+
+
+def test_the_grid_marks_retrieval_heads_beside_their_roles():
+    roles = {Head(0, 1): [CellRole("induction", 0.8, True)]}
+    marked = cells(to_html(head_grid(2, 3, roles, None, (), (Head(0, 1), Head(1, 2)))))
+    assert marked["L0H1"].startswith("IR L0H1, Induction") and "number 1 by QRHead" in marked["L0H1"]
+    assert marked["L1H2"].startswith("R L1H2") and "number 2" in marked["L1H2"]
+    assert marked["L0H0"].startswith("· L0H0") and "retrieval" not in marked["L0H0"]
+    plain = to_html(head_grid(2, 3, roles, None, ()))
+    assert "Retrieval" not in plain and cells(plain)["L0H1"].startswith("I L0H1")
+
+
+def test_the_detail_tells_each_methods_rank_with_what_chance_would_score():
+    facts = [
+        RetrievalFact("summed_attention", 3, 64, 0.51, 0.02, 0.08),
+        RetrievalFact("qrhead", 12, 64, 0.1, 0.01, None),
+    ]
+    reading = Reading("It does something.", ())
+    told = unescape(re.sub("<[^>]+>", " ", to_html(facts_view([], reading, 64, facts, "/lab?v=1&head=L0H0"))))
+    assert "of 64 heads 3 by Summed attention, 12 by QRHead." in told
+    assert "3 of 64   0.510   0.020   0.080" in told and "12 of 64   0.100   0.010   –" in told
+    assert "/lab?v=1&amp;head=L0H0" in to_html(facts_view([], reading, 64, facts, "/lab?v=1&head=L0H0"))
+    assert "retrieval" not in to_html(facts_view([], reading, 64)).lower()
