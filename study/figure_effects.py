@@ -204,7 +204,7 @@ def single_heads(tables: Tables, choice: Choice, theme: str) -> go.Figure:
                 marker={
                     "symbol": "circle-open",
                     "size": 9,
-                    "color": colours_of(theme).ink,
+                    "color": [ink_on(found[head]["change"], -1, 1, theme, diverging=True) for head in sure],
                     "line": {"width": 2},
                 },
                 hoverinfo="skip",

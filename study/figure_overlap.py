@@ -249,6 +249,8 @@ def model_comparison(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     figure.update_yaxes(
         title="share of the top heads so far", tickformat=".0%", range=[0, 1.03], gridcolor=grid, row=1, col=2
     )
-    figure.update_layout(margin_l=150)
     legend_below(figure)
+    # Room for the models' names, which stand aslant under the heatmap.
+    height = int(figure.to_dict()["layout"]["height"]) + 40
+    figure.update_layout(margin={"l": 150, "b": 172}, height=height, legend_y=-0.38)
     return figure

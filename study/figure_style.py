@@ -128,7 +128,7 @@ def panels(
     height = _TOP + _BOTTOM + PANEL_HEIGHT * down
     options = {
         "horizontal_spacing": 0.10 if across > 2 else 0.12,
-        "vertical_spacing": min(0.5, 84 / height) if down > 1 else 0,
+        "vertical_spacing": min(0.5, 110 / height) if down > 1 else 0,
         **options,
     }
     figure = make_subplots(
