@@ -14,8 +14,8 @@ from utils.heads import Head
 
 def cells(told: str) -> dict[str, str]:
     """The label of each cell of the grid, by head."""
-    found = re.findall(r'aria-label="([^"]*)"[^>]*data-head="(L\d+H\d+)"', told)
-    return {head: unescape(label) for label, head in found}
+    labels = [unescape(label) for label in re.findall('<button[^>]*aria-label="([^"]*)"', told)]
+    return {label.split(" ")[1].rstrip(","): label for label in labels}
 
 
 def test_the_grid_marks_retrieval_heads_beside_their_roles():
@@ -33,9 +33,10 @@ def test_the_detail_tells_each_methods_rank_with_what_chance_would_score():
         RetrievalFact("summed_attention", 3, 64, 0.51, 0.02, 0.08),
         RetrievalFact("qrhead", 12, 64, 0.1, 0.01, None),
     ]
-    reading = Reading("It does something.", ())
-    told = unescape(re.sub("<[^>]+>", " ", to_html(facts_view([], reading, 64, facts, "/lab?v=1&head=L0H0"))))
-    assert "of 64 heads 3 by Summed attention, 12 by QRHead." in told
-    assert "3 of 64   0.510   0.020   0.080" in told and "12 of 64   0.100   0.010   –" in told
-    assert "/lab?v=1&amp;head=L0H0" in to_html(facts_view([], reading, 64, facts, "/lab?v=1&head=L0H0"))
+    reading = Reading((), (), 0.5, 0.5, None, "It does something.")
+    html = to_html(facts_view([], reading, 64, facts, "/lab?v=1&head=L0H0"))
+    told = " ".join(unescape(re.sub("<[^>]+>", " ", html)).split())
+    assert "rank 3 of 64 by Summed attention, 12 by QRHead." in told
+    assert "3 of 64 0.510 0.020 0.080" in told and "12 of 64 0.100 0.010 –" in told
+    assert 'href="/lab?v=1&amp;head=L0H0"' in html
     assert "retrieval" not in to_html(facts_view([], reading, 64)).lower()
