@@ -225,7 +225,7 @@ def _ray(options: RunnerOptions) -> Iterator[Any]:
 
     root = BUNDLED.parent
     # The code and the bundled models go to every node; results and the like stay here.
-    kept_here = [".git", ".venv", "runs", "study/results", "tests", "docs"]
+    kept_here = [".git", ".venv", "runs", "study/results/", "tests", "docs"]
     address = None if options.ray == "auto" else options.ray
     try:
         ray.init(
