@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable
 
-import pytest
 import torch
 
 from study.decoding import greedy_answers
