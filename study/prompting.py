@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.datasets import NULL_QUERY, Sample, null_prompt
+from utils import prompts
 from utils.errors import UserFacingError
 from utils.model_loading import LoadedModel
-from utils.prompts import tokenize_prompt
 
 # What stands before the question on its line; `datasets.build_prompt` puts it there.
 _QUESTION_MARK = "Question: "
@@ -53,7 +53,7 @@ def count_tokens(loaded: LoadedModel, text: str) -> int:
 
     For `datasets.make_filings_of_length`.
     """
-    return len(loaded.text_tokenizer.encode(text, add_special_tokens=False).ids) + (loaded.bos_id is not None)
+    return prompts.count_tokens(loaded, text) or int(loaded.bos_id is not None)
 
 
 def encode_sample(loaded: LoadedModel, sample: Sample) -> EncodedPrompt:
@@ -61,8 +61,8 @@ def encode_sample(loaded: LoadedModel, sample: Sample) -> EncodedPrompt:
 
     Raises:
         UserFacingError: the prompt is longer than the model's context, a filing holds the text of a special
-            token that a chat model would take for the token itself, or the chat template changes what it is
-            given.
+            token that a chat model would take for the token itself, the chat template changes what it is
+            given, or there is no text, or half a character in it.
     """
     start = sample.spans["question"][0]
     text, ids, spans = _encode(loaded, sample.prompt, _with_line(sample.spans))
@@ -102,14 +102,14 @@ def _encode(
     loaded: LoadedModel, prompt: str, spans: Mapping[str, Span]
 ) -> tuple[str, tuple[int, ...], dict[str, Span]]:
     """The text that is tokenized, its ids, and the prompt's character spans as token spans in them."""
+    if not prompt.strip() or any("\ud800" <= character <= "\udfff" for character in prompt):
+        prompts.tokenize_prompt(loaded, prompt)  # says what is wrong with it
     if not uses_chat_template(loaded):
         # The text of a special token is text like any other here.
         encoding = loaded.text_tokenizer.encode(prompt, add_special_tokens=False)
         first = () if loaded.bos_id is None else (loaded.bos_id,)
         ids = (*first, *encoding.ids)
         _check_length(loaded, len(ids))
-        if ids and not encoding.ids:
-            tokenize_prompt(loaded, prompt)  # says what is wrong with an empty prompt
         return prompt, ids, spans_in_tokens(encoding.offsets, spans, len(first))
     text, shift = _in_template(loaded, prompt)
     # The template writes its special tokens, BOS among them, as text.

@@ -91,6 +91,14 @@ def test_the_text_of_a_special_token_in_a_filing(demo: LoadedModel) -> None:
         encode_sample(_asked_in(demo, CHAT), sample)
 
 
+def test_half_a_character_is_one_sentence(demo: LoadedModel) -> None:
+    sample = make_filings("inc_state", 1, 0)[0]
+    sample = replace(sample, prompt="\ud800" + sample.prompt[1:])
+    for loaded in (demo, _asked_in(demo, CHAT)):
+        with pytest.raises(UserFacingError, match=r"Character 1 .* half of a character"):
+            encode_sample(loaded, sample)
+
+
 @pytest.mark.parametrize(
     ("template", "message"),
     [
