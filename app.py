@@ -177,7 +177,7 @@ def create_app(settings: Settings | None = None) -> Dash:
     prepared = PreparedPresets(presets, service, here, also=effects.prepare)
     guide = Guide(service, prepared, lessons)
     instructor = InstructorPage(prepared, lessons)
-    live_page = LivePage(service, guide, problems)
+    live_page = LivePage(service, guide, problems, lab=settings.pages is None or "lab" in settings.pages)
     catalog = CatalogPage(service, locked=settings.models is not None)
     formation = FormationPage(store, {name: recipe.scaffolds for name, recipe in RECIPES.items()})
     comparing = ComparePage(service)

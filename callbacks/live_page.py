@@ -55,9 +55,13 @@ class LivePage:
         service: the live entry point.
         guide: the presets and lessons.
         problems: what the operator should know; shown above the page.
+        lab: whether the retrieval lab may be opened.
     """
 
-    def __init__(self, service: LiveService, guide: Guide, problems: Sequence[str] = ()) -> None:
+    def __init__(
+        self, service: LiveService, guide: Guide, problems: Sequence[str] = (), lab: bool = True
+    ) -> None:
+        self.lab = lab
         self.service = service
         self.guide = guide
         self.problems = problems
@@ -300,7 +304,7 @@ class LivePage:
                 read_head(analysis, head),
                 analysis.attention.shape[0] * analysis.attention.shape[1],
                 retrieval_facts(analysis.catalog, head),
-                f"/lab?v=1&model={quote_plus(analysis.loaded.name)}&head={head}",
+                f"/lab?v=1&model={quote_plus(analysis.loaded.name)}&head={head}" if self.lab else "",
             ),
             head_view_html(pattern, labels, head, dark=colours == "dark"),
             {"height": f"{head_view_height(len(labels))}px"},

@@ -112,9 +112,10 @@ def _retrieval(facts: Sequence[RetrievalFact], lab: str) -> list[Any]:
                 html.P(
                     [
                         "By chance: what attention spread evenly over the prompt (summed attention), or over "
-                        "the last five tokens (reasoning), would score. See it at work in the ",
-                        html.A("retrieval lab", href=lab, **data(page="lab")),
-                        ".",
+                        "the last five tokens (reasoning), would score. ",
+                        html.A("See it at work in the retrieval lab.", href=lab, **data(page="lab"))
+                        if lab
+                        else None,
                     ],
                     className="hs-hint",
                 ),
@@ -128,7 +129,7 @@ def facts_view(
     reading: Reading,
     heads: int,
     retrieval: Sequence[RetrievalFact] = (),
-    lab: str = "/lab",
+    lab: str = "",
 ) -> html.Div:
     """The head's score for every role, live and in the catalog.
 
@@ -137,7 +138,7 @@ def facts_view(
         reading: what the head does here, from its pattern alone.
         heads: number of heads in the model.
         retrieval: what the catalog's retrieval rankings say about the head; none for none.
-        lab: the address of the retrieval lab with this head.
+        lab: the address of the retrieval lab with this head; "" where there is no such page.
     """
 
     def written(value: float | None) -> str:

@@ -136,7 +136,7 @@ def _rankings(methods: Mapping[str, str], state: LabState) -> html.Section:
         html.Div(id=ids.LAB_TOP, className="hs-static"),
         _fold("Both grids as a table", ids.LAB_SCORES_TABLE),
         name="lab-rankings",
-        term=tuple(methods),
+        term=(*methods, "null_query", "rank_correlation"),
     )
 
 

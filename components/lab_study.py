@@ -10,7 +10,7 @@ from components import ids
 from components.fields import menu
 from components.plots import graph_config
 from components.section import section
-from components.tables import scrolled_table
+from components.tables import scrolled_table, scroller
 from study.figure_tables import figure_tables
 
 COMMAND = "python scripts/run_study.py all"
@@ -62,7 +62,10 @@ def study_section(figures: Mapping[str, str], problem: str) -> html.Section:
                 className="hs-lab-fields",
             ),
             html.Div(id=ids.LAB_FIGURE_TOLD, className="hs-static"),
-            lab_graph(ids.LAB_STUDY, "study"),
+            # Panels side by side need some room: a phone scrolls them.
+            scroller(
+                html.Div(lab_graph(ids.LAB_STUDY, "study"), className="hs-lab-wide"), "Figure of the study"
+            ),
             html.Details(
                 [
                     html.Summary("Its numbers as a table"),

@@ -1,6 +1,6 @@
 """Glossary rows on switching heads off, on training, on retrieval heads and on figures."""
 
-from utils.glossary_term import ELHAGE, OLSSON, WANG, WU, ZHANG, Term
+from utils.glossary_term import ELHAGE, OLSSON, SPEARMAN, WANG, WU, ZHANG, Term
 
 EXPERIMENTS = (
     Term(
@@ -152,6 +152,23 @@ EXPERIMENTS = (
         "Ranks heads by how much they look back at the words of the answer so far and at the question, while "
         "the model writes.",
         "Over the 5 keys with most attention: generated tokens count in full, question tokens by half.",
+    ),
+    Term(
+        "null_query",
+        "retrieval",
+        "Null query (calibration)",
+        "The same text with “N/A” in the question's place. What a head looks at then, it looks at whatever "
+        "is asked, so QRHead takes it away.",
+        "",
+        ZHANG,
+    ),
+    Term(
+        "rank_correlation",
+        "retrieval",
+        "Rank correlation",
+        "How alike two orders of the heads are: 1 for the same order, 0 for no likeness, -1 for the reverse.",
+        "Spearman's coefficient: the correlation of the ranks, heads that tie sharing the mean of theirs.",
+        SPEARMAN,
     ),
     Term(
         "overlap",

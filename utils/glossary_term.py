@@ -17,6 +17,7 @@ AINSLIE = (
 BELTAGY = "Beltagy et al. 2020, Longformer: The Long-Document Transformer"
 SENNRICH = "Sennrich et al. 2016, Neural Machine Translation of Rare Words with Subword Units"
 FAN = "Fan et al. 2018, Hierarchical Neural Story Generation"
+SPEARMAN = "Spearman 1904, The Proof and Measurement of Association between Two Things"
 KULLBACK = "Kullback and Leibler 1951, On Information and Sufficiency"
 
 GROUPS = {
