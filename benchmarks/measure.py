@@ -110,19 +110,23 @@ def median_ratio(above: Sequence[float], below: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class Memory:
-    """Resident memory of a process, in bytes.
+    """Resident memory of a process in bytes, and how long its work took in seconds.
 
     Attributes:
         before: when the work began.
         peak: the most while it ran.
+        processor: processor time, of all threads together.
+        elapsed: time on the clock.
     """
 
     before: int
     peak: int
+    processor: float
+    elapsed: float
 
 
 def peak_memory(prepare: Callable[..., Callable[[], object]], *args: Any) -> Memory:
-    """Peak memory of some work in a process of its own, which nothing else has filled before.
+    """Peak memory and time of some work in a process of its own, which nothing else has filled before.
 
     Args:
         prepare: a function at the top of a module (the process is spawned, and imports it); it makes ready
@@ -138,20 +142,22 @@ def peak_memory(prepare: Callable[..., Callable[[], object]], *args: Any) -> Mem
     process.start()
     sender.close()
     try:
-        before, peak = receiver.recv()
+        memory: Memory = receiver.recv()
     except EOFError:
         process.join()
         raise RuntimeError(f"the process that measures memory ended with {process.exitcode}.") from None
     process.join()
-    return Memory(before, peak)
+    return memory
 
 
 def _measure_memory(sender: Any, prepare: Callable[..., Callable[[], object]], args: Sequence[Any]) -> None:
     work = prepare(*args)
     _forget_peak()
     before = _status("VmRSS")
+    processor, elapsed = time.process_time(), time.perf_counter()
     work()
-    sender.send((before, _status("VmHWM")))
+    processor, elapsed = time.process_time() - processor, time.perf_counter() - elapsed
+    sender.send(Memory(before, _status("VmHWM"), processor, elapsed))
     sender.close()
 
 

@@ -1,11 +1,16 @@
 """A random model to measure on: nothing has to be fetched, and its shape is chosen."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+from transformers import AutoConfig, AutoTokenizer, GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
 
 from utils.model_sources import BUNDLED, FIRST_MODEL
+
+LLAMA = "demo-llama"
+# Wider than usual: attention is then far from uniform, as in a trained model.
+SPREAD = 0.1
 
 # GPT-2's.
 VOCABULARY = 50257
@@ -48,4 +53,25 @@ def save_random_gpt2(
         )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_random_demo_llama(folder: Path, context: int) -> Path:
+    """Save a Llama with random weights in the shape of the bundled one, and its tokenizer.
+
+    Args:
+        folder: made where it is missing.
+        context: most tokens, instead of the bundled model's 512.
+
+    Returns:
+        The folder.
+    """
+    config: Any = AutoConfig.from_pretrained(BUNDLED / LLAMA, local_files_only=True)
+    config.max_position_embeddings = context
+    config.initializer_range = SPREAD
+    config.dtype = torch.float32
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        LlamaForCausalLM(config).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(BUNDLED / LLAMA, local_files_only=True).save_pretrained(folder)
     return folder

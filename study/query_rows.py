@@ -25,8 +25,9 @@ from utils.heads import Head
 from utils.model_loading import LoadedModel
 
 # Bounds on the attention scores of one chunk, in float32: of one layer where no patterns are asked for, of
-# all layers where they are. Eager attention holds a few copies of a layer's.
-SCORE_BYTES = 64 * 2**20
+# all layers where they are. Eager attention holds a few copies of a layer's. On a processor more is slower:
+# scores that leave its caches take longer than more forwards do.
+SCORE_BYTES = 16 * 2**20
 GPU_SCORE_BYTES = 2**30
 
 
