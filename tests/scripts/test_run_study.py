@@ -307,12 +307,18 @@ def test_a_results_folder_that_cannot_be_written(
 def test_options_that_make_no_sense(protocol: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     assert "usage:" in capsys.readouterr().out
-    for argv in (
-        ["fly"], ["compare"], ["rank", "file"], ["rank", "--jobs", "0"], ["rank", "--jobs", "2", "--ray", "auto"],
-        ["rank", "--gpus-per-task", "1"], ["all", "--max-samples", "-3"],
-    ):  # fmt: skip
+    wrong = (
+        "fly",
+        "compare",
+        "rank file",
+        "rank --jobs 0",
+        "rank --jobs 2 --ray auto",
+        "rank --gpus-per-task 1",
+        "all --max-samples -3",
+    )
+    for command in wrong:
         with pytest.raises(SystemExit) as caught:
-            main(argv)
+            main(command.split())
         assert caught.value.code == 2
     assert main(["all", "--protocol", str(protocol), "--models", "demo-gpt3"]) == 1
     capsys.readouterr()

@@ -37,6 +37,14 @@ def test_the_shipped_protocol_is_what_the_study_promises() -> None:
     assert protocol.levels(20) == [1, 2, 5, 10]
 
 
+def test_the_protocol_for_a_large_model_asks_the_same_of_it() -> None:
+    large, small = load_protocol(DEFAULT_PROTOCOL.with_name("protocol-8b.toml")), load_protocol()
+    assert (large.questions, large.methods, large.data) == (small.questions, small.methods, small.data)
+    assert large.ranking == small.ranking
+    assert {model.device for model in large.models} == {"cuda"}
+    assert large.levels(1024) == [1, 2, 5, 10, 20, 30, 40, 50, 51]
+
+
 def test_ranking_options_have_the_same_names_and_defaults() -> None:
     assert RankingOptions(**load_protocol().ranking.model_dump()) == RankingOptions()
 
