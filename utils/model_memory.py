@@ -78,8 +78,8 @@ def need_of_folder(name: str, folder: Path, parameters: int, dtype: str, largest
     """
     config = read_model_config(name, folder)
     try:
-        geometry = head_geometry(config)
-        if max(config.vocab_size, geometry.n_layers * geometry.n_heads) <= parameters:
+        # Before the geometry, which has an entry for each layer that the config claims.
+        if max(config.vocab_size, config.num_hidden_layers * config.num_attention_heads) <= parameters:
             return memory_need(config, parameters, dtype, largest)
     except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise misfit(name) from error
