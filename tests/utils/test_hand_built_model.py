@@ -108,7 +108,7 @@ def test_the_induction_head_works_through_the_previous_token_head(loaded: Loaded
     for off, low, high in (((), 0.85, 1.0), ((PREVIOUS,), 0.0, 0.05)):
         attention = capture(loaded, tokens, off).attention
         score = float(role_score("induction", attention, tokens, loaded.special_ids)[INDUCTION])
-        assert low <= score <= high
+        assert low <= score <= high + 1e-6  # the sum of a row of attention is rounded
 
 
 @pytest.mark.parametrize("off", [(), (INDUCTION,), (PREVIOUS,)])
