@@ -11,14 +11,11 @@ ROOT = Path(__file__).resolve().parents[1]
 QUICK = ["--sequences", "3"]
 
 
-def start_analysis(
-    argv: list[str], *, environment: dict[str, str] | None = None, **options: Any
-) -> subprocess.Popen[str]:
-    """A process that analyzes, with these variables set.
+def start_analysis(argv: list[str], **options: Any) -> subprocess.Popen[str]:
+    """A process that analyzes.
 
     Args:
         argv: the command line's words.
-        environment: variables besides those of this process.
         options: more of `subprocess.Popen`'s.
     """
     return subprocess.Popen(
@@ -26,13 +23,6 @@ def start_analysis(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         **options,
     )
-
-
-def run_analysis(argv: list[str], **environment: str) -> tuple[str, str, int]:
-    """Stdout, stderr and exit status of a run with these variables set."""
-    process = start_analysis(argv, environment=environment)
-    out, err = process.communicate()
-    return out, err, process.returncode

@@ -52,10 +52,10 @@ def test_every_id_of_a_page_and_its_frame_is_there_once(path: str):
     assert len(found) > len(frame) + 5
 
 
-def test_the_app_does_not_import_transformer_lens():
+def test_it_starts_quietly_and_does_not_import_transformer_lens():
     code = "import sys, app; app.create_app(); print('transformer_lens' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.split()[-1] == "False"
+    assert (run.stdout, run.stderr) == ("False\n", "")
 
 
 def test_nothing_is_asked_of_another_host():
@@ -72,7 +72,7 @@ def test_the_operators_limits_hold():
         for props in parts(opened(app, path))
     }
     for menu in (ids.MODEL, ids.CATALOG_MODEL):
-        assert [option["value"] for option in menus[menu]] == ["demo-llama"]
+        assert [option["value"] for option in menus[menu] or ()] == ["demo-llama"]
 
 
 def test_a_class_may_be_locked_to_some_pages_and_the_words():

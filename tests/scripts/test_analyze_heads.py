@@ -1,7 +1,11 @@
 """The catalogs that analyze_heads writes, checks and compares."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +13,8 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from scripts.analyze_heads import main
-from tests.analyze_command import QUICK, run_analysis
+from tests.analyze_command import QUICK, ROOT
+from tests.fake_hub import FakeHub, Repository
 from tests.tiny_models import build_tokenizer
 from utils.catalog import catalog_path, load_catalog
 from utils.head_roles import ROLES
@@ -124,13 +129,41 @@ def test_the_number_of_threads_changes_no_digit(tmp_path: Path) -> None:
         torch.manual_seed(0)
         GPT2LMHeadModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    files = []
-    for threads in ("1", "2"):
-        argv = ["--model", str(folder), "--output", str(tmp_path / threads), *QUICK]
-        _, err, status = run_analysis(argv, OMP_NUM_THREADS=threads, SOURCE_DATE_EPOCH="0")
-        assert status == 0, err
-        files.append((tmp_path / threads / "wide.json").read_bytes())
-    assert files[0] == files[1]
+    # The command twice in a process of its own: what makes the sums alike is set before torch is imported.
+    code = """
+import runpy, sys
+script, model, *folders = sys.argv[1:]
+for threads, folder in enumerate(folders, start=1):
+    sys.argv = [script, "--model", model, "--output", folder, "--sequences", "3"]
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as end:
+        assert end.code == 0
+    import torch
+    assert torch.get_num_threads() == threads
+    torch.set_num_threads(2)
+"""
+    folders = [tmp_path / "one", tmp_path / "two"]
+    script = ROOT / "scripts" / "analyze_heads.py"
+    subprocess.run(
+        [sys.executable, "-c", code, script, folder, *folders],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "SOURCE_DATE_EPOCH": "0"},
+        capture_output=True,
+        check=True,
+    )
+    one, two = ((output / "wide.json").read_bytes() for output in folders)
+    assert one == two
+
+
+def test_a_model_of_the_hub_is_fetched_and_analyzed(
+    models: Path, tmp_path: Path, use_hub: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FakeHub(**{"org/tiny": Repository(models / "tiny-gpt2")}) as hub:
+        use_hub(hub.endpoint)
+        assert main(["--model", "org/tiny", "--output", str(tmp_path / "out"), *QUICK]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out' / 'org--tiny.json'}\n"
+    assert load_catalog(tmp_path / "out" / "org--tiny.json").model_name == "org/tiny"
 
 
 def test_another_seed_gives_other_random_inputs(models: Path, catalogs: Path, tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ import json
 import os
 import resource
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from scripts.analyze_heads import main
-from tests.analyze_command import QUICK, run_analysis, start_analysis
+from tests.analyze_command import QUICK, start_analysis
 from utils.catalog import load_catalog
 
 
@@ -67,14 +68,14 @@ def test_a_name_that_none_could_have_is_one_line(tmp_path: Path, capsys: pytest.
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_model_that_is_nowhere_is_one_line(tmp_path: Path) -> None:
+def test_a_model_that_is_nowhere_is_one_line(
+    use_hub: Callable[[str], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """By its name it could be one of the hub, and the hub cannot be reached."""
+    use_hub("http://127.0.0.1:9")
     argv = ["--model", "no-such-model", "--output", str(tmp_path / "out")]
-    out, err, status = run_analysis(argv, HF_ENDPOINT="http://127.0.0.1:9", HF_HOME=str(tmp_path / "hub"))
-    assert (out, status) == ("", 1)
-    errors = [line for line in err.splitlines() if line.startswith("analyze_heads: ")]
-    assert len(errors) == 1 and "no-such-model" in errors[0]
-    assert "Traceback" not in err
+    error = _refused(argv, capsys)
+    assert "no-such-model" in error and "the model hub cannot be reached" in error
     assert list((tmp_path / "out").iterdir()) == []
 
 

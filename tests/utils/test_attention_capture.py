@@ -1,9 +1,5 @@
 """Captured patterns and logits against a plain eager forward of transformers itself."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
@@ -85,10 +81,3 @@ def test_without_eager_attention_it_fails_loudly(tiny_llama: LoadedModel) -> Non
         finally:
             loaded.model.set_attn_implementation("eager")
     assert capture(loaded, IDS).attention.shape[0] == loaded.geometry.n_layers
-
-
-def test_import_is_quiet_and_leaves_the_analyzers_library_alone() -> None:
-    code = "import sys, utils.attention_capture, utils.prompts; print('transformer_lens' in sys.modules)"
-    root = Path(__file__).resolve().parents[2]
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("False\n", "")

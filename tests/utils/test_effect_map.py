@@ -72,14 +72,14 @@ def test_every_head_of_the_first_bundled_model(service: LiveService, mode: Ablat
 
 
 def test_a_model_of_the_shape_of_gpt2_small(tiny_gpt2: LoadedModel) -> None:
-    """12 layers of 12 heads, 768 wide, 50257 tokens, 32 positions; a head of each layer one at a time."""
+    """12 layers of 12 heads, 768 wide, 50257 tokens, 17 positions; a head of each layer one at a time."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
         # The usual 0.02 makes a model in which no head does anything that could be seen.
         config = GPT2Config(initializer_range=0.06)
         config._attn_implementation = "eager"
         model = GPT2LMHeadModel(config).eval().requires_grad_(False)
-        ids = torch.randint(0, config.vocab_size, (32,)).tolist()
+        ids = torch.randint(0, config.vocab_size, (17,)).tolist()
     large = dataclasses.replace(
         tiny_gpt2, name="random", model=model, geometry=head_geometry(config), context_length=1024
     )
