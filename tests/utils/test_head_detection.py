@@ -18,7 +18,6 @@ from utils.head_roles import ROLES
 from utils.random_heads import random_head_patterns
 from utils.role_scores import MEASURED_ROLES, TOO_CLOSE, TOO_SHORT, chance_level, role_score
 
-
 # verify_head_activation -------------------------------------------------------------------------------
 
 
