@@ -32,6 +32,7 @@ def claim(tables: Tables) -> Section:
     if not rows:
         return Section(title, ("The protocol makes no claim.",), "The protocol makes no claim beforehand.")
     first = rows[0]
+    moved = [_from_other_layers(tables, row) for row in rows]
     control = condition_name(first["control"])
     what = (
         f"{first['model']}, {short_method(first['method'])}, {first['length']} tokens: with the top "
@@ -43,25 +44,63 @@ def claim(tables: Tables) -> Section:
     lines = [
         f"{what}.",
         *table(
-            ("question", "samples", "top - random", "below 0"),
+            ("question", "samples", "top - random", "below 0", "random heads from other layers"),
             [
                 [
                     task_name(row["question"]),
                     str(row["n"]),
                     points(Interval(row["difference"], row["low"], row["high"])),
                     "yes" if row["below"] else "no",
+                    f"{short} of {row['k']}",
                 ]
-                for row in rows
+                for row, short in zip(rows, moved, strict=True)
             ],
         ),
         f"The claim **{state}**: {first['questions_below']} of {len(rows)} intervals lie below 0, "
         f"{first['questions_needed']} were needed.",
     ]
+    weak = sum(2 * short > first["k"] for short in moved)
+    if weak:
+        lines += ["", *_weak_control(tables, first, weak, len(rows))]
     asked = (
         f"The claim fixed beforehand **{state}**, for {first['questions_below']} of {len(rows)} questions "
         f"({first['questions_needed']} needed): {what}."
     )
+    if weak:
+        asked += (
+            f" Its control is weak for {weak} of {len(rows)} questions: the top heads fill their layers, so "
+            "most random heads come from other layers."
+        )
     return Section(title, tuple(lines), asked)
+
+
+def _from_other_layers(tables: Tables, row: Row) -> int:
+    """How many heads of a control come from other layers than the heads that they stand beside."""
+    same = {name: row[name] for name in ("model", "question", "length", "method", "k")}
+    found = picked(tables["accuracy"], **same, condition=row["control"], of="within")
+    return (found[0]["short"] or 0) if found else 0
+
+
+def _weak_control(tables: Tables, first: Row, weak: int, questions: int) -> list[str]:
+    """What a control that must take other layers is worth, and the levels at which it need not."""
+    rows = []
+    same = {name: first[name] for name in ("model", "length", "method", "control")}
+    for row in picked(tables["differences"], **same, of="within"):
+        short = _from_other_layers(tables, row)
+        if row["k"] and 2 * short <= row["k"]:
+            interval = points(Interval(row["difference"], row["low"], row["high"]))
+            shown = "yes" if row["below"] else "no"
+            rows.append(
+                [task_name(row["question"]), str(row["k"]), interval, shown, f"{short} of {row['k']}"]
+            )
+    return [
+        f"**The control is weak for {weak} of {questions} questions.** There the top {first['k']} heads take "
+        "so much of their layers that most random heads have to come from the nearest other layers: what is "
+        "compared is then a layer with its neighbours, not heads with others of their layer. Where at least "
+        "half of the random heads are of the same layers:",
+        "",
+        *table(("question", "k", "top - random", "below 0", "random heads from other layers"), rows),
+    ]
 
 
 def answered(tables: Tables) -> Section:

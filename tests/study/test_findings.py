@@ -111,6 +111,19 @@ def test_an_effect_that_is_not_there_is_told_as_one() -> None:
     assert "Not for:" in text
 
 
+def test_a_control_from_other_layers_is_told_as_weak() -> None:
+    weak = tables(drop=0.6)
+    for row in weak["accuracy"]:
+        if row["condition"] == "random_layer_matched" and row["question"] == "inc_state" and row["k"] == 5:
+            row["short"] = 4
+    text = findings(weak)
+    assert "Its control is weak for 1 of 2 questions" in text
+    assert "| incorporation state | 25 | -50 [-60, -40] | yes | 4 of 5 |" in text
+    assert "| incorporation year | 5 | -50 [-60, -40] | yes | 0 of 5 |" in text
+    assert "| incorporation state | 5 | -50" not in text.split("half of the random heads")[1]
+    assert "control is weak" not in findings(tables(drop=0.6))
+
+
 def test_questions_that_differ_are_told_so() -> None:
     uneven = tables()
     for row in uneven["transfer"]:
