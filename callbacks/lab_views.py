@@ -26,8 +26,8 @@ from components.progress import progress_view
 from study.lab_ablation import LabAblation
 from study.lab_rankings import agreement, scored_heads
 from study.lab_rows import look_of
-from study.lab_samples import sentences
 from study.ranking_methods import METHODS
+from study.sentences import sentences
 from utils.catalog_rankings import rank_order
 from utils.errors import UserFacingError
 

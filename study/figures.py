@@ -105,7 +105,8 @@ _ROWS = (
     StudyFigure(
         "accuracy_grid",
         "Accuracy against heads off, all questions",
-        f"As above: a row a ranking method, a column a question. {_BAND}",
+        "A row a ranking method, a column a question. Solid: the best k heads of the question's own ranking "
+        f"are off; dashed: as many random heads of the same layers; dotted: of any layer. {_BAND}",
         "accuracy",
         ("model", "length"),
         figure_curves.accuracy_grid,

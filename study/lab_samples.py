@@ -12,6 +12,7 @@ from study.datasets import FilingOptions, Sample, build_prompt, make_filing, mak
 from study.filing_tasks import TASKS
 from study.lab_state import MOST_SEED, LabPrompt
 from study.prompting import encode_sample
+from study.sentences import sentences
 from utils.errors import UserFacingError
 from utils.model_loading import LoadedModel
 from utils.page_state import excerpt
@@ -22,9 +23,6 @@ LONGEST_QUESTION = 2_000
 # Tokens that an answer may have.
 NEW_TOKENS = 16
 MOST_SUITABLE = 1_000
-# A sentence ends with its mark before white space, unless a small letter follows ("the U.S. company"), or
-# with its line.
-_SENTENCE = re.compile(r"\S.*?(?:[.!?]+[\"”')\]]*(?=\s+[^a-z\s]|\s*\Z)|(?=\s*\n|\s*\Z))")
 
 
 def suitable_length(loaded: LoadedModel) -> int:
@@ -77,11 +75,6 @@ def generated_sample(prompt: LabPrompt, loaded: LoadedModel) -> Sample:
     return make_filings_of_length(prompt.question, 1, f"lab-{prompt.seed}", length - around, tokens, options)[
         0
     ]
-
-
-def sentences(text: str) -> list[tuple[int, int]]:
-    """Where each sentence of a text stands, [start, end) in characters, in order."""
-    return [match.span() for match in _SENTENCE.finditer(text)]
 
 
 def own_sample(prompt: LabPrompt) -> Sample:

@@ -13,7 +13,6 @@ from study.lab_samples import (
     longest,
     needle_note,
     own_sample,
-    sentences,
     suitable_length,
 )
 from study.lab_state import OWN, LabPrompt
@@ -65,21 +64,6 @@ def test_a_filing_that_cannot_be_is_told(bundled: Bundled, changes: dict[str, An
     assert longest(bundled("demo-llama")) == 496
     with pytest.raises(UserFacingError, match=told):
         generated_sample(replace(LabPrompt("demo-llama"), **changes), bundled("demo-llama"))
-
-
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("", []),
-        ("One", ["One"]),
-        ("One. Two! Three?", ["One.", "Two!", "Three?"]),
-        ("The U.S. company has 3.5 boxes. So", ["The U.S. company has 3.5 boxes.", "So"]),
-        ("“Is it?” “Yes.” He\n\n left", ["“Is it?”", "“Yes.”", "He", "left"]),
-        ("a...  b", ["a...  b"]),
-    ],
-)
-def test_sentences(text: str, parts: list[str]):
-    assert [text[start:end] for start, end in sentences(text)] == parts
 
 
 def spanned(prompt: LabPrompt) -> dict[str, str]:
