@@ -15,7 +15,7 @@ from components.continuations_view import continuations_body
 from components.messages import alert
 from components.prediction_panel import no_prediction
 from components.progress import progress_view
-from utils.continuation import WHAT, ContinuationPair, PairWriter
+from utils.continuation import ContinuationPair, PairWriter
 from utils.errors import UserFacingError
 from utils.jobs import Progress
 from utils.live_analysis import LiveService
@@ -60,9 +60,7 @@ class ContinuationsView:
         loaded = shown.analysis.loaded
         writer = PairWriter(loaded, shown.analysis.prompt.ids, shown.off, shown.mode, options)
         self._writers[key] = writer
-        for done, _ in enumerate(writer, start=1):
-            progress(WHAT, done, 2 * options.new_tokens)
-        return writer.pair
+        return writer.finish(progress)
 
     def show(
         self,

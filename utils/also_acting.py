@@ -18,9 +18,6 @@ from utils.live_analysis import LiveAnalysis
 from utils.role_scores import MEASURED_ROLES, peak_share, resting_share
 
 MAX_SHOWN = 8
-# At most this share of random heads passes, on average and on the unluckiest text: what the page says.
-RANDOM_SHARE = 0.001
-RANDOM_SHARE_WORST = 0.01
 
 
 @dataclass(frozen=True)
@@ -83,17 +80,6 @@ class AlsoActing:
         if self.count == 1:
             which = "it"
         return f"{told}; {which} would be in the catalog's list if that had room for more than the best."
-
-
-def search_rule() -> str:
-    """The rule in words, from the constants that the search uses."""
-    return (
-        "A head that is not in a role's list is shown under it when its score on your text is at least the "
-        "role's full threshold, and above chance by "
-        f"{head_roles.MIN_MARGIN} or by {head_roles.Z_SEARCH} standard errors, whichever is more: all heads "
-        "are searched, so the rule is stricter than for a listed head. Of heads with random attention fewer "
-        f"than {RANDOM_SHARE * 1000:.0f} in 1,000 pass it on average. For diffuse the rule is the usual one."
-    )
 
 
 def needed(asked: RoleInput) -> float:

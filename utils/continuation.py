@@ -186,6 +186,7 @@ class PairWriter:
         mode: AblationMode = "zero",
         options: WritingOptions | None = None,
     ) -> None:
+        self._most = 2 * (options or WritingOptions()).new_tokens
         self._writers: dict[Which, Writer] = {
             "clean": Writer(loaded, ids, (), mode, options),
             "ablated": Writer(loaded, ids, ablated, mode, options),
@@ -196,6 +197,17 @@ class PairWriter:
         """Both texts so far."""
         clean, ablated = (self._writers[which].continuation for which in ("clean", "ablated"))
         return ContinuationPair(clean, ablated)
+
+    def finish(self, progress: Progress = lambda what, done, total: None) -> ContinuationPair:
+        """Write both texts to their ends.
+
+        Args:
+            progress: told after each token how many are written, both texts together; an exception from it
+                ends the work.
+        """
+        for done, _ in enumerate(self, start=1):
+            progress(WHAT, done, self._most)
+        return self.pair
 
     def __iter__(self) -> Iterator[tuple[Which, WrittenToken]]:
         """Write both texts; iterating again writes them again."""
@@ -209,35 +221,6 @@ class PairWriter:
                     del going[which]
                 else:
                     yield which, token
-
-
-def continuation_pair(
-    loaded: LoadedModel,
-    ids: Sequence[int],
-    ablated: Collection[Head],
-    mode: AblationMode = "zero",
-    options: WritingOptions | None = None,
-    progress: Progress = lambda what, done, total: None,
-) -> ContinuationPair:
-    """Both texts, finished.
-
-    Args:
-        loaded: the model.
-        ids: the prompt, BOS included where the model has one.
-        ablated: heads that are off in the second text.
-        mode: what is put in their place.
-        options: how tokens are chosen, in both texts.
-        progress: told after each token how many are written, both texts together; an exception from it ends
-            the work.
-
-    Raises:
-        UserFacingError: as `Writer`.
-    """
-    writer = PairWriter(loaded, ids, ablated, mode, options)
-    total = 2 * (options or WritingOptions()).new_tokens
-    for done, _ in enumerate(writer, start=1):
-        progress(WHAT, done, total)
-    return writer.pair
 
 
 class _Pieces:

@@ -16,52 +16,25 @@ MeasureKey = Literal["probability", "log_probability", "logit_difference", "kl"]
 
 @dataclass(frozen=True)
 class Measure:
-    """One way to say how much a prediction changed.
+    """One way to say how much a prediction changed; `glossary` explains it under the same key.
 
     Attributes:
         key: its name in results.
         label: its name for people.
-        meaning: in plain words; the technical term in parentheses.
-        unit: of the numbers, "" for none.
     """
 
     key: MeasureKey
     label: str
-    meaning: str
-    unit: str
 
 
 MEASURES: Mapping[MeasureKey, Measure] = MappingProxyType(
     {
         measure.key: measure
         for measure in (
-            Measure(
-                "probability",
-                "Probability",
-                "how much less or more likely the chosen token gets",
-                "",
-            ),
-            Measure(
-                "log_probability",
-                "Log probability",
-                "the same on a scale where halving counts alike wherever it starts (natural logarithm of the "
-                "probability)",
-                "nats",
-            ),
-            Measure(
-                "logit_difference",
-                "Logit difference",
-                "how far the chosen token is ahead of the other token before probabilities are made of the "
-                "scores (difference of logits)",
-                "",
-            ),
-            Measure(
-                "kl",
-                "Whole prediction (KL)",
-                "how much the prediction changes over all tokens together (Kullback-Leibler divergence of "
-                "the ablated from the clean one); 0 is no change",
-                "nats",
-            ),
+            Measure("probability", "Probability"),
+            Measure("log_probability", "Log probability"),
+            Measure("logit_difference", "Logit difference"),
+            Measure("kl", "Whole prediction (KL)"),
         )
     }
 )

@@ -9,12 +9,9 @@ from tests.catalogs import make_catalog
 from tests.hand_built import BUILT, INDUCTION, WITHOUT_ROLE, save_hand_built
 from utils.also_acting import (
     MAX_SHOWN,
-    RANDOM_SHARE,
-    RANDOM_SHARE_WORST,
     AlsoActing,
     also_acting,
     needed,
-    search_rule,
     shows_pattern,
 )
 from utils.head_detection import is_active, role_input, summarize_heads
@@ -174,7 +171,7 @@ def test_a_window_changes_what_is_needed() -> None:
 
 
 def test_random_heads_are_hardly_ever_told(service: LiveService) -> None:
-    """300 heads, three spreads, nine texts: the limits that the page states; the usual rule breaks them."""
+    """300 heads, three spreads, nine texts: hardly any passes the rule of the search, more pass the usual."""
     loaded = service.store.get("demo-gpt2")
     shares: list[float] = []
     usual: list[float] = []
@@ -191,10 +188,5 @@ def test_random_heads_are_hardly_ever_told(service: LiveService) -> None:
                 pairs = list(zip(scores, peaks, strict=True))
                 shares.append(sum(shows_pattern(asked, live, peak) for live, peak in pairs) / 300)
                 usual.append(sum(is_active(asked, live, 0.0, peak) for live, peak in pairs) / 300)
-    assert sum(shares) / len(shares) <= RANDOM_SHARE < sum(usual) / len(usual)
-    assert max(shares) <= RANDOM_SHARE_WORST < max(usual)
-
-
-def test_the_rule_in_words_has_its_numbers() -> None:
-    rule = search_rule()
-    assert "3.1 standard errors" in rule and "0.15" in rule and "1 in 1,000" in rule
+    assert sum(shares) / len(shares) <= 0.001 < sum(usual) / len(usual)
+    assert max(shares) <= 0.01 < max(usual)

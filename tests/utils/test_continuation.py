@@ -21,7 +21,6 @@ from utils.continuation import (
     Stop,
     Writer,
     WrittenToken,
-    continuation_pair,
 )
 from utils.errors import UserFacingError
 from utils.heads import Head
@@ -69,7 +68,7 @@ def test_heads_stay_off_at_every_step(
 ) -> None:
     endless = without_end(loaded, monkeypatch)
     ids = ids_of(loaded)
-    pair = continuation_pair(endless, ids, HEADS, mode, options)
+    pair = PairWriter(endless, ids, HEADS, mode, options).finish()
     assert list(pair.clean.ids) == recomputed(loaded, ids, [], mode, options)
     assert list(pair.ablated.ids) == recomputed(loaded, ids, HEADS, mode, options)
     assert pair.clean.stop == pair.ablated.stop == "limit"
@@ -99,7 +98,7 @@ def test_without_an_induction_head_the_text_changes(service: LiveService) -> Non
     bundled = service.store.get("demo-gpt2")
     ids = ids_of(bundled, "One day Lily went to the park with a big red ball. One day Lily went to the")
     heads = [Head(layer, head) for layer in (1, 2, 3) for head in range(16)]
-    pair = continuation_pair(bundled, ids, heads, options=SHORT)
+    pair = PairWriter(bundled, ids, heads, options=SHORT).finish()
     difference = pair.first_difference
     assert difference is not None
     assert pair.clean.ids[:difference] == pair.ablated.ids[:difference]
@@ -109,7 +108,7 @@ def test_without_an_induction_head_the_text_changes(service: LiveService) -> Non
 
 def test_nothing_off_is_no_difference(loaded: LoadedModel) -> None:
     for options in (SHORT, SAMPLED):
-        pair = continuation_pair(loaded, ids_of(loaded), [], options=options)
+        pair = PairWriter(loaded, ids_of(loaded), [], options=options).finish()
         assert pair.clean == pair.ablated and pair.first_difference is None
 
 
@@ -117,7 +116,7 @@ def test_a_seed_gives_its_text(tiny_llama: LoadedModel, monkeypatch: pytest.Monk
     endless = without_end(tiny_llama, monkeypatch)
     ids = ids_of(tiny_llama)
     texts = [
-        continuation_pair(endless, ids, HEADS, options=dataclasses.replace(SAMPLED, seed=seed))
+        PairWriter(endless, ids, HEADS, options=dataclasses.replace(SAMPLED, seed=seed)).finish()
         for seed in (1, 1, 2)
     ]
     assert texts[0] == texts[1]
@@ -157,13 +156,13 @@ def test_the_lock_is_free_between_tokens(tiny_gpt2: LoadedModel) -> None:
 def test_a_class_writes_at_once(tiny_llama: LoadedModel) -> None:
     wishes = [([], SHORT), (HEADS, SHORT), (HEADS[:1], SAMPLED), (HEADS, SAMPLED)]
     ids = ids_of(tiny_llama)
-    expected = [continuation_pair(tiny_llama, ids, heads, options=options) for heads, options in wishes]
+    expected = [PairWriter(tiny_llama, ids, heads, options=options).finish() for heads, options in wishes]
     wrong: list[object] = []
 
     def work(place: int) -> None:
         heads, options = wishes[place]
         for _ in range(3):
-            if continuation_pair(tiny_llama, ids, heads, options=options) != expected[place]:
+            if PairWriter(tiny_llama, ids, heads, options=options).finish() != expected[place]:
                 wrong.append(wishes[place])
 
     threads = [threading.Thread(target=work, args=(place,)) for place in range(len(wishes))]
@@ -257,9 +256,7 @@ def test_the_first_difference(clean: Continuation, ablated: Continuation, expect
 def test_progress_and_cancelling(tiny_gpt2: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     endless = without_end(tiny_gpt2, monkeypatch)
     told: list[tuple[str, int, int]] = []
-    continuation_pair(
-        endless, ids_of(tiny_gpt2), HEADS, options=SHORT, progress=lambda *step: told.append(step)
-    )
+    PairWriter(endless, ids_of(tiny_gpt2), HEADS, options=SHORT).finish(lambda *step: told.append(step))
     assert told == [(WHAT, done, 16) for done in range(1, 17)]
 
     def cancel(what: str, done: int, total: int) -> None:
@@ -267,13 +264,13 @@ def test_progress_and_cancelling(tiny_gpt2: LoadedModel, monkeypatch: pytest.Mon
             raise CancelledError
 
     with counting_forwards() as count, pytest.raises(CancelledError):
-        continuation_pair(endless, ids_of(tiny_gpt2), HEADS, options=SHORT, progress=cancel)
+        PairWriter(endless, ids_of(tiny_gpt2), HEADS, options=SHORT).finish(cancel)
     assert count.passes == 3
 
 
 def test_the_model_is_as_before(loaded: LoadedModel) -> None:
     before = capture(loaded, ids_of(loaded))
-    continuation_pair(loaded, ids_of(loaded), HEADS, "mean", SHORT)
+    PairWriter(loaded, ids_of(loaded), HEADS, "mean", SHORT).finish()
     after = capture(loaded, ids_of(loaded))
     assert torch.equal(before.logits, after.logits) and torch.equal(before.attention, after.attention)
 
