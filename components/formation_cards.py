@@ -32,7 +32,7 @@ def grid_card(history: History) -> html.Section:
             + [
                 html.Td(
                     # Filled by the browser.
-                    [html.Span("·", className="hs-form-letter"), html.Span(className="visually-hidden")],
+                    [html.Span("·"), html.Span(className="visually-hidden")],
                     className="hs-form-cell",
                     **data(cell=str(layer * heads + column)),
                 )

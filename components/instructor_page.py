@@ -28,7 +28,7 @@ def _copy(query: str, what: str) -> html.Td:
                 title=f"Copy the link to {what}",
                 **data(copy=f"/{query}"),
             ),
-            html.Span(className="hs-hint hs-copied", role="status"),
+            html.Span(className="hs-hint", role="status"),
         ],
         className="hs-nowrap",
     )

@@ -46,8 +46,7 @@ def _row(row: PositionRow, here: str, label: Callable[[int], str], ablated: bool
     cells.append(_loss(row.clean_loss))
     if ablated:
         cells.append(_loss(row.ablated_loss))
-    classes = (["hs-watched"] if chosen else []) + (["hs-row-changed"] if ablated and row.changed else [])
-    return html.Tr(cells, className=" ".join(classes))
+    return html.Tr(cells, className="hs-watched" if chosen else "")
 
 
 def loss_figure(view: PositionView, labels: Sequence[str], ablated: bool, theme: str) -> go.Figure:

@@ -125,15 +125,6 @@ class ModelStore:
         """
         return self._folder(self.source(name)) is not None
 
-    def estimate(self, name: str) -> int | None:
-        """Bytes of memory that a model takes; None where it is not on this machine yet.
-
-        Raises:
-            UserFacingError: the name is unknown, or the folder is broken.
-        """
-        folder = self._folder(self.source(name))
-        return None if folder is None else self._need(name, folder)
-
     def when_dropped(self, listener: Callable[[str], None]) -> None:
         """Have `listener(name)` called when a model is no longer kept, so that caches let go of it too."""
         self._listeners.append(listener)

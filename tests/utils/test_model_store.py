@@ -16,7 +16,9 @@ from tests.tiny_models import save_tiny_model
 from utils.attention_capture import capture
 from utils.errors import UserFacingError
 from utils.hub_cache import Hub
+from utils.model_files import check_folder
 from utils.model_loading import LoadedModel, load_model, loaded_bytes
+from utils.model_memory import need_of_folder
 from utils.model_store import ModelStore
 
 
@@ -48,7 +50,7 @@ def test_a_model_is_loaded_once_for_threads_at_once(tiny_models_folder: Path, lo
 )
 def test_an_unknown_name_gets_the_real_ones(tiny_models_folder: Path, name: str) -> None:
     store = ModelStore([tiny_models_folder])
-    for ask in (store.get, store.source, store.estimate, store.is_here):
+    for ask in (store.get, store.source, store.is_here):
         with pytest.raises(UserFacingError) as caught:
             ask(name)
         assert "tiny-gpt2, tiny-llama" in caught.value.remedy
@@ -70,9 +72,8 @@ def test_a_broken_model_is_listed_and_can_be_mended(tmp_path: Path, tiny_models_
     (folder / "config.json").rename(folder / "away")
     store = ModelStore([tmp_path])
     assert store.names() == ["mine"]
-    for ask in (store.get, store.estimate):
-        with pytest.raises(UserFacingError, match=r"no config\.json"):
-            ask("mine")
+    with pytest.raises(UserFacingError, match=r"no config\.json"):
+        store.get("mine")
     (folder / "away").rename(folder / "config.json")
     assert store.get("mine").name == "mine"
 
@@ -82,12 +83,18 @@ def test_the_device_is_checked_at_once(tiny_models_folder: Path) -> None:
         ModelStore([tiny_models_folder], device="cuda:999")
 
 
+def need_of(folder: Path) -> int:
+    """Bytes that the store makes room for before it loads this model."""
+    weights = check_folder(folder.name, folder)
+    return need_of_folder(folder.name, folder, weights.parameters, "float32", weights.largest)
+
+
 class TestMemoryBudget:
     def test_what_was_used_longest_ago_is_dropped(self, three: Path, loads: list[str]) -> None:
         store = ModelStore([three])
         size = loaded_bytes(store.get("a"))
-        need = store.estimate("a")
-        assert need is not None and need > size
+        need = need_of(three / "a")
+        assert need > size
         dropped: list[str] = []
         store = ModelStore([three], memory_budget=size + need)
         store.when_dropped(dropped.append)
@@ -126,9 +133,8 @@ class TestMemoryBudget:
         self, three: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store = ModelStore([three], memory_budget=10**12)
-        need = store.estimate("a")
+        need = need_of(three / "a")
         size = loaded_bytes(load_model("a", three / "a"))
-        assert need is not None
 
         def free(device: str) -> int:
             # As if there were room for one.
@@ -164,13 +170,12 @@ class TestHubModels:
             with pytest.raises(UserFacingError):
                 store.get("someone/other")
             assert fake.asked == []
-            assert store.estimate("someone/tiny") is None and not store.is_here("someone/tiny")
+            assert not store.is_here("someone/tiny")
             assert fake.asked == []
             told: list[str] = []
             loaded = store.get("someone/tiny", lambda what, done, total: told.append(what))
             assert loaded.name == "someone/tiny" and loaded.family.model_type == "llama"
             assert "downloading someone/tiny" in told and "reading the tokenizer" in told
-            assert (store.estimate("someone/tiny") or 0) > loaded_bytes(loaded)
             assert store.is_here("someone/tiny")
         # The hub has gone: another process finds the model in the cache.
         again = ModelStore([tiny_models_folder], ["someone/tiny"], hub=hub)
