@@ -24,8 +24,7 @@ run: install
 	$(BIN)/python app.py --host 127.0.0.1 --port $(PORT)
 
 test: install-dev
-	$(BIN)/python scripts/ensure_browser.py
-	$(BIN)/python -m pytest
+	scripts/test
 
 check: install-dev
 	scripts/check

@@ -1,11 +1,13 @@
 """Fixtures for all tests: tiny random models of every family, each saved and loaded once a session."""
 
+import os
 import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.preset_claims import MODELS, PRESETS
 from tests.tiny_models import BUILDERS, save_tiny_model
@@ -13,6 +15,11 @@ from utils.live_analysis import LiveService
 from utils.model_loading import LoadedModel, load_model
 from utils.model_store import ModelStore
 from utils.prepared_presets import PreparedPresets
+
+# On models this small more threads are slower, and the suite runs in several processes. The variable is for
+# the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
