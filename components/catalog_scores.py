@@ -146,7 +146,7 @@ def listed_section(catalog: Catalog, role: str) -> html.Section:
     return section(
         "Listed heads",
         "Best first. The spread is the standard deviation over the test inputs.",
-        scrolled_table("Listed heads", titles, rows, tall=True),
+        scrolled_table("Listed heads", titles, rows, (0, 2, 3) if measured else (0, 2), tall=True),
         name="listed",
         term=("threshold", "score_deviation"),
     )

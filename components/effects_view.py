@@ -127,6 +127,7 @@ def strongest_table(effects: EffectMap, measure: MeasureKey) -> html.Div:
         "The heads with the largest effects",
         ("switched off", "effect", "probability then", "KL (nats)"),
         rows,
+        numbers=range(1, 4),
     )
 
 

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from dash import html
 from torch import Tensor
 
-from components.attributes import aria, data
+from components.attributes import data
 from components.help_mark import help_mark, marked
 from components.plots import COLOURS, base_layout, plain
 from components.role_cards import role_style
@@ -40,9 +40,9 @@ def _places_table(reading: Reading) -> html.Details:
         html.Tr(
             [
                 html.Th(place.name, scope="row"),
-                html.Td(f"{place.share:.0%}", className="hs-number"),
-                html.Td(f"{place.chance:.0%}", className="hs-number"),
-                html.Td(str(place.rows), className="hs-number"),
+                number(f"{place.share:.0%}"),
+                number(f"{place.chance:.0%}"),
+                number(str(place.rows)),
                 html.Td("stands out" if place.stands_out else ""),
             ]
         )
@@ -57,20 +57,7 @@ def _places_table(reading: Reading) -> html.Details:
                 "overlap.",
                 className="hs-hint",
             ),
-            html.Div(
-                html.Table(
-                    [
-                        html.Caption("Where the attention of this head goes", className="visually-hidden"),
-                        html.Thead(html.Tr([html.Th(title, scope="col") for title in titles])),
-                        html.Tbody(rows),
-                    ],
-                    className="hs-table",
-                ),
-                className="hs-scroll",
-                tabIndex=0,
-                role="group",
-                **aria(label="Table"),
-            ),
+            scrolled_table("Where the attention of this head goes", titles, rows, numbers=range(1, 4)),
         ]
     )
 
@@ -180,20 +167,7 @@ def facts_view(
                 "catalog_score",
                 "chance",
             ),
-            html.Div(
-                html.Table(
-                    [
-                        html.Caption("Scores of this head", className="visually-hidden"),
-                        html.Thead(html.Tr([html.Th(title, scope="col") for title in titles])),
-                        html.Tbody(rows),
-                    ],
-                    className="hs-table",
-                ),
-                className="hs-scroll",
-                tabIndex=0,
-                role="group",
-                **aria(label="Table"),
-            ),
+            scrolled_table("Scores of this head", titles, rows, numbers=range(1, 5)),
             _places_table(reading),
             *_retrieval(retrieval, lab),
         ]

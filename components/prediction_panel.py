@@ -8,6 +8,7 @@ from dash import html
 from components import ids
 from components.attributes import aria, data
 from components.help_mark import marked
+from components.tables import scrolled_table
 from utils.heads import Head
 from utils.prediction import Comparison, TokenChange
 
@@ -92,28 +93,11 @@ def prediction_panel(
     return html.Div(
         [
             html.P(sentence, className="hs-sentence", role="status"),
-            html.Div(
-                html.Table(
-                    [
-                        html.Caption("Likeliest next tokens", className="visually-hidden"),
-                        html.Thead(
-                            html.Tr(
-                                [
-                                    html.Th(title, scope="col", className="hs-number" if number else "")
-                                    for number, title in enumerate(head)
-                                ]
-                            )
-                        ),
-                        html.Tbody(
-                            [_row(row, label(row.token), ablated, row.token == watched.token) for row in rows]
-                        ),
-                    ],
-                    className="hs-table",
-                ),
-                className="hs-scroll",
-                tabIndex=0,
-                role="group",
-                **aria(label="Table"),
+            scrolled_table(
+                "Likeliest next tokens",
+                head,
+                [_row(row, label(row.token), ablated, row.token == watched.token) for row in rows],
+                numbers=(0, *range(3, len(head))),
             ),
             *(html.P(fact, className="hs-fact") for fact in facts),
             *([marked(html.P(kl, className="hs-fact"), "kl")] if kl else []),
