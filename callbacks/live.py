@@ -2,6 +2,7 @@
 
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
 
+from callbacks.clicks import only_drawn
 from callbacks.live_context import set_known
 from callbacks.live_page import LivePage
 from components import ids
@@ -47,10 +48,9 @@ def register(app: Dash, page: LivePage) -> None:
         State(ids.WHO, "data"),
     )
     def _(wanted, ticks, cancels, who):
-        trigger = ctx.triggered_id
-        if isinstance(trigger, dict) and not any(part["value"] for part in ctx.triggered):
+        if only_drawn("cancel-load"):
             return (no_update,) * 2
-        request, alert, progress, rests, waits = page.follow_load(trigger, wanted, who or "")
+        request, alert, progress, rests, waits = page.follow_load(ctx.triggered_id, wanted, who or "")
         set_known(
             {ids.REQUEST: ("data", request), ids.ALERT: ("children", alert), ids.WANTED: ("data", waits)}
         )
