@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from scripts.analyze_heads import main as analyze
+from tests.hand_built import NAME, save_hand_built
 from tests.preset_claims import MODELS, PRESETS
 from tests.tiny_models import BUILDERS, save_tiny_model
 from utils.live_analysis import LiveService
@@ -87,3 +89,12 @@ def service() -> LiveService:
 def prepared(service: LiveService) -> PreparedPresets:
     """The presets that come with the project, each computed when first asked for."""
     return PreparedPresets(PRESETS, service, MODELS)
+
+
+@pytest.fixture(scope="session")
+def built_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the model whose heads are known by construction and, in `catalogs`, its catalog."""
+    folder = tmp_path_factory.mktemp("built")
+    save_hand_built(folder / NAME)
+    assert analyze(["--model", str(folder / NAME), "--output", str(folder / "catalogs")]) == 0
+    return folder

@@ -24,6 +24,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from utils.heads import Head
 
+NAME = "hand-built"
 BOS = "<|endoftext|>"
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789 .,;:!?'\"-()[]{}/\\&%$#@*+=_"
 VOCABULARY = (BOS, *CHARACTERS)

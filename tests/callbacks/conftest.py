@@ -5,24 +5,12 @@ from pathlib import Path
 import pytest
 
 from callbacks.guide import Guide
-from scripts.analyze_heads import main as analyze
-from tests.hand_built import save_hand_built
+from tests.hand_built import NAME
 from utils.lessons import load_lessons
 from utils.live_analysis import LiveService
 from utils.model_store import ModelStore
 from utils.prepared_presets import PreparedPresets
 from utils.presets import load_presets
-
-NAME = "hand-built"
-
-
-@pytest.fixture(scope="session")
-def built_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the model `NAME` and, in `catalogs`, its catalog."""
-    folder = tmp_path_factory.mktemp("live")
-    save_hand_built(folder / NAME)
-    assert analyze(["--model", str(folder / NAME), "--output", str(folder / "catalogs")]) == 0
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.analyze_heads import main
 from tests import hand_built
-from tests.hand_built import BUILT, INDUCTION, PREVIOUS, WITHOUT_ROLE, save_hand_built
+from tests.hand_built import BUILT, INDUCTION, NAME, PREVIOUS, WITHOUT_ROLE
 from utils.attention_capture import capture
 from utils.catalog import Catalog, catalog_path, load_catalog
 from utils.head_detection import get_active_head_summary, is_active, role_input
@@ -16,7 +15,6 @@ from utils.model_loading import LoadedModel, load_model
 from utils.prompts import tokenize_prompt
 from utils.role_scores import peak_share, role_score
 
-NAME = "hand-built"
 REPEATING = "The cat sat on the mat. The cat sat on the"
 # So often that a head which rests on the first token while it has nothing to find does not rest there much;
 # and no character comes again after a few places, which a head looking three tokens back could hit by chance.
@@ -26,11 +24,8 @@ NOT_REPEATING = "the quick."
 
 
 @pytest.fixture(scope="module")
-def catalog_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("hand_built")
-    save_hand_built(folder / NAME)
-    assert main(["--model", str(folder / NAME), "--output", str(folder / "catalogs")]) == 0
-    return folder / "catalogs"
+def catalog_folder(built_folder: Path) -> Path:
+    return built_folder / "catalogs"
 
 
 @pytest.fixture(scope="module")
