@@ -290,7 +290,9 @@ def _each_known(key: str, what: str, values: Sequence[str], known: Sequence[str]
 
 def _explained(error: ValidationError, name: str) -> UserFacingError:
     """One sentence about the first thing that is wrong."""
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    # A mistyped key is unknown under its new name and missing under the old: the first tells more.
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     path = [part for part in first["loc"]]
     place = ".".join(str(part) for part in path)
     if first["type"] == "extra_forbidden":

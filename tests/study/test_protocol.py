@@ -56,6 +56,10 @@ Change = Callable[[dict[str, Any]], object]
     ("change", "said"),
     [
         (lambda p: p.update(sead=1), "unknown key 'sead'. Known there: seed, models"),
+        (
+            lambda p: p["ablation"].update(k_lvels=p["ablation"].pop("k_levels")),
+            "unknown key 'ablation.k_lvels'.",
+        ),
         (lambda p: p["ablation"].update(drws=5), "unknown key 'ablation.drws'. Known there: mode, k_levels"),
         (
             lambda p: p["models"][0].update(lenghts=[1]),
