@@ -7,7 +7,6 @@ another fact of the filing with the same value.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -16,7 +15,6 @@ from study.datasets import Sample
 from study.filing_tasks import TASKS
 from study.real_filings import TaskCounts
 from study.splits import Split
-from utils.atomic_files import write_json_atomic, write_text_atomic
 
 JSON_NAME = "data_report.json"
 MARKDOWN_NAME = "data_report.md"
@@ -199,14 +197,3 @@ def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join(
         "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
     )
-
-
-def write_data_report(folder: Path, report: Mapping[str, Any]) -> None:
-    """Write the report as `JSON_NAME` and `MARKDOWN_NAME` into a folder, which is made where it is missing.
-
-    Raises:
-        OSError: the folder cannot be written to.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json_atomic(folder / JSON_NAME, report)
-    write_text_atomic(folder / MARKDOWN_NAME, report_markdown(report))

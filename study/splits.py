@@ -88,21 +88,3 @@ def split(samples: Sequence[Sample], train_share: float = TRAIN_SHARE, seed: int
         train_share,
         seed,
     )
-
-
-def split_of_record(record: dict[str, Any], samples: Sequence[Sample]) -> Split:
-    """The parts that `Split.record` tells of.
-
-    Raises:
-        UserFacingError: a sample of the record is not among `samples`.
-    """
-    by_key = {sample.key: sample for sample in samples}
-    parts = []
-    for name in ("train", "test"):
-        if missing := [key for key in record[name] if key not in by_key]:
-            raise UserFacingError(
-                f"The recorded {name} split has the sample {missing[0]}, which is not in the data.",
-                "Prepare the data anew, in an empty results folder.",
-            )
-        parts.append(tuple(by_key[key] for key in record[name]))
-    return Split(parts[0], parts[1], float(record["train_share"]), int(record["seed"]))

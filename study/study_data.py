@@ -6,7 +6,7 @@ holds which sample is in which part, and a digest of every part, so that later s
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,8 +178,3 @@ def check_splits(data: StudyData, folder: Path) -> None:
                 "were prepared.",
                 "Prepare them again with: python scripts/run_study.py prepare",
             )
-
-
-def all_samples(parts: Iterable[Part]) -> list[Sample]:
-    """The samples of both parts of some splits."""
-    return [sample for part in parts for sample in (*part.split.train, *part.split.test)]

@@ -1,12 +1,10 @@
 """The data report: counts and shares by hand, and the confounds in words."""
 
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from study.data_report import JSON_NAME, MARKDOWN_NAME, data_report, report_markdown, write_data_report
+from study.data_report import data_report, report_markdown
 from study.datasets import MAIN_TASKS, Sample, build_prompt, make_filings, make_filings_of_length
 from study.filing_tasks import TASKS
 from study.real_filings import TaskCounts
@@ -105,14 +103,6 @@ def test_generated_filings_have_no_confound() -> None:
         assert row["samples"] == row["needle_known"] == 60 and (row["train"], row["test"]) == (48, 12)
         assert row["prompt_tokens"]["most"] <= 120 and 0.3 < row["mean_depth"] < 0.7
     assert "None: no answer and no pair of facts of one value reaches 20%." in report_markdown(report)
-
-
-def test_the_files_are_the_report(splits: dict[str, Split], tmp_path: Path) -> None:
-    report = data_report(splits, "a | b")
-    write_data_report(tmp_path / "new", report)
-    assert json.loads((tmp_path / "new" / JSON_NAME).read_text("utf-8")) == report
-    assert (tmp_path / "new" / MARKDOWN_NAME).read_text("utf-8") == report_markdown(report)
-    assert {path.name for path in (tmp_path / "new").iterdir()} == {JSON_NAME, MARKDOWN_NAME}
 
 
 def test_a_sign_of_a_table_in_an_answer_breaks_no_table() -> None:

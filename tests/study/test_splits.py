@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from study.datasets import Sample, make_filings
-from study.splits import Split, split, split_of_record
+from study.splits import Split, split
 from utils.errors import UserFacingError
 
 
@@ -71,9 +71,6 @@ def test_a_record_gives_the_split_back() -> None:
     record = parts.record()
     assert record["seed"] == 7 and record["train_share"] == 0.75
     assert record["train"] == keys(parts.train) and record["test"] == keys(parts.test)
-    assert split_of_record(record, samples) == parts
-    with pytest.raises(UserFacingError, match=r"recorded test split has the sample hq_city-1-0"):
-        split_of_record(record, parts.train)
 
 
 def test_what_cannot_be_split_is_refused() -> None:
