@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dash import no_update
+from dash import html, no_update
 
 from callbacks.lab_context import parse_view
 from callbacks.lab_readings import LabReadings
@@ -26,8 +26,8 @@ from components.progress import progress_view
 from study.lab_ablation import LabAblation
 from study.lab_rankings import agreement, scored_heads
 from study.lab_rows import look_of
+from study.lab_samples import own_sentences
 from study.ranking_methods import METHODS
-from study.sentences import sentences
 from utils.catalog_rankings import rank_order
 from utils.errors import UserFacingError
 
@@ -56,7 +56,10 @@ class LabViews:
         """The sentences of the visitor's text, to choose the needle from."""
         document = (text or "").strip()
         chosen = needle if type(needle) is int else None
-        return to_html(sentence_list(document, sentences(document), chosen))
+        try:
+            return to_html(sentence_list(document, own_sentences(document), chosen))
+        except UserFacingError as error:
+            return to_html(html.P(str(error), className="hs-hint"))
 
     def show_method(self, shown: Any, method: Any, head: Any, theme: str | None) -> tuple[Any, ...]:
         """What the method says on this prompt and over the catalog's.

@@ -6,7 +6,6 @@ the sample lacks the spans "needle" and "answer", as a real filing may.
 """
 
 import random
-import re
 
 from study.datasets import FilingOptions, Sample, build_prompt, make_filing, make_filings_of_length
 from study.filing_tasks import TASKS
@@ -20,6 +19,7 @@ from utils.page_state import excerpt
 # A text beyond this is refused before it is tokenized: no model of the menu reads so much.
 LONGEST_TEXT = 1_000_000
 LONGEST_QUESTION = 2_000
+LONGEST_ANSWER = 500
 # Tokens that an answer may have.
 NEW_TOKENS = 16
 MOST_SUITABLE = 1_000
@@ -88,13 +88,9 @@ def own_sample(prompt: LabPrompt) -> Sample:
     for what, text, most in (
         ("text", document, LONGEST_TEXT),
         ("question", question, LONGEST_QUESTION),
-        ("answer", answer, LONGEST_QUESTION),
+        ("answer", answer, LONGEST_ANSWER),
     ):
-        if len(text) > most:
-            raise UserFacingError(
-                f"The {what} has {len(text):,} characters.",
-                f"Use at most {most:,}; the models read less anyway.",
-            )
+        _check_length(what, text, most)
         _check_characters(what, text)
     if not document:
         raise UserFacingError(
@@ -115,6 +111,23 @@ def own_sample(prompt: LabPrompt) -> Sample:
     return Sample(task=prompt.question, prompt=whole, answer=answer, facts={}, spans=spans, depth=depth)
 
 
+def own_sentences(document: str) -> list[tuple[int, int]]:
+    """Where the sentences of a visitor's text stand, to choose the needle from.
+
+    Raises:
+        UserFacingError: the text is too long.
+    """
+    _check_length("text", document, LONGEST_TEXT)
+    return sentences(document)
+
+
+def _check_length(what: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise UserFacingError(
+            f"The {what} has {len(text):,} characters.", f"Use at most {most:,}; the models read less anyway."
+        )
+
+
 def _check_characters(what: str, text: str) -> None:
     try:
         text.encode()
@@ -133,12 +146,32 @@ def _fact(document: str, answer: str, needle: int | None) -> dict[str, tuple[int
             f"The text has no sentence {needle + 1}.", f"Choose one from 1 to {len(places)}."
         )
     among = places if needle is None else [places[needle]]
-    # As a whole word where there is one: "1" is no answer in "1921".
-    pattern = re.compile(rf"(?<!\w){re.escape(answer)}(?!\w)", re.IGNORECASE) if answer else None
-    for start, end in among:
-        if pattern is not None and (found := pattern.search(document, start, end)):
-            return {"needle": (start, end), "answer": found.span()}
+    if answer:
+        # Lower case character by character keeps every position; the search for a fixed text is linear.
+        lowered, wanted = _lowered(document), _lowered(answer)
+        for start, end in among:
+            if found := _whole_word(lowered, wanted, start, end):
+                return {"needle": (start, end), "answer": found}
     return {} if needle is None else {"needle": places[needle]}
+
+
+def _lowered(text: str) -> str:
+    return "".join(low if len(low := character.lower()) == 1 else character for character in text)
+
+
+def _whole_word(text: str, word: str, start: int, end: int) -> tuple[int, int] | None:
+    """Where `word` stands in text[start:end] as a whole word: "1" is no answer in "1921"."""
+    at = text.find(word, start, end)
+    while at >= 0:
+        after = at + len(word)
+        if not (_in_word(text[at - 1 : at]) or _in_word(text[after : after + 1])):
+            return at, after
+        at = text.find(word, at + 1, end)
+    return None
+
+
+def _in_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
 
 
 def needle_note(prompt: LabPrompt, sample: Sample) -> str:

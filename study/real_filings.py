@@ -25,8 +25,9 @@ COLUMNS = {
     "hq_state": "headquarters_state_truth",
 }
 _NOTHING = {"", "null", "none", "nan", "n/a", "na", "unknown", "-"}
-_SEVERAL = re.compile(r"\s*[;|/\n]\s*")
-_SEVERAL_NAMES = re.compile(r"\s*[;|/,\n]\s*")
+# White space is read from its beginning alone, so that a long stretch of it is read once.
+_SEVERAL = re.compile(r"(?<!\s)\s*[;|/\n]\s*")
+_SEVERAL_NAMES = re.compile(r"(?<!\s)\s*[;|/,\n]\s*")
 _NUMBER = re.compile(r"(\d+|\d{1,3}(?:,\d{3})+)(?:\.0+)?")
 
 

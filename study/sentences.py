@@ -2,11 +2,13 @@
 
 import re
 
-# A sentence ends with its mark before white space, unless a small letter follows ("the U.S. company"), or
-# with its line.
-_SENTENCE = re.compile(r"\S.*?(?:[.!?]+[\"”')\]]*(?=\s+[^a-z\s]|\s*\Z)|(?=\s*\n|\s*\Z))")
+# Where a sentence may end: at its marks with what closes a quotation, and at white space.
+_END = re.compile(r"[.!?]+[\"”')\]]*|\s+")
+_SPACE = re.compile(r"\s*")
+_TEXT = re.compile(r"\S")
 # Words whose full stop ends no sentence, whatever follows.
 _ABBREVIATION = re.compile(r"\b(?:Inc|Corp|Co|Ltd|Bros|No|Nos|Mr|Mrs|Ms|Dr|St|U\.S|[A-Z])\.$")
+_LONGEST_ABBREVIATION = len("Corp.")
 # What stands beside a value in the sentence that tells it, by task: "Delaware" alone may be anything.
 _TELLING = {
     "inc_state": r"incorporat|organi[sz]ed|laws of|chartered|corporation",
@@ -17,15 +19,44 @@ _TELLING = {
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
-    """Where each sentence of a text stands, [start, end) in characters, in order."""
+    """Where each sentence of a text stands, [start, end) in characters, in order.
+
+    A sentence ends with its mark before white space, unless a small letter follows ("the U.S. company"), or
+    with its line. The time is linear in the length: anybody's text comes here.
+    """
     found: list[tuple[int, int]] = []
-    for match in _SENTENCE.finditer(text):
-        start, end = match.span()
-        between = text[found[-1][1] : start] if found else ""
-        if found and "\n" not in between and _ABBREVIATION.search(text, found[-1][0], found[-1][1]):
+    at = 0
+    while first := _TEXT.search(text, at):
+        start, end = first.start(), _end(text, first.start())
+        if found and "\n" not in text[at:start] and _is_abbreviation(text, *found[-1]):
             start = found.pop()[0]
         found.append((start, end))
+        at = end
     return found
+
+
+def _end(text: str, start: int) -> int:
+    """Where the sentence that starts at `start` ends."""
+    for possible in _END.finditer(text, start + 1):
+        if possible[0].isspace():
+            if "\n" in possible[0] or possible.end() == len(text):
+                return possible.start()
+            continue
+        end = possible.end()
+        after = _after_space(text, end)
+        if after == len(text) or (after > end and not "a" <= text[after] <= "z"):
+            return end
+    return len(text)
+
+
+def _after_space(text: str, at: int) -> int:
+    space = _SPACE.match(text, at)
+    return space.end() if space else at
+
+
+def _is_abbreviation(text: str, start: int, end: int) -> bool:
+    """Whether the part of the text ends with an abbreviation. Only its end is read: many may be joined."""
+    return _ABBREVIATION.search(text, max(start, end - _LONGEST_ABBREVIATION), end) is not None
 
 
 def value_pattern(value: str) -> re.Pattern[str]:

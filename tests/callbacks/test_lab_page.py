@@ -188,6 +188,7 @@ def test_ones_own_text(page: LabPage, views: LabViews):
     listed = views.show_sentences(text, 1)
     assert listed.count("data-sentence") == 2 and listed.count('aria-pressed="true"') == 1
     assert "There is no text yet" in views.show_sentences(None, None)
+    assert "The text has 1,000,001 characters" in views.show_sentences("a" * 1_000_001, None)
 
 
 def test_what_the_form_asks_for(page: LabPage):

@@ -8,7 +8,9 @@ import pytest
 
 from study.filing_tasks import TASKS
 from study.lab_samples import (
+    LONGEST_ANSWER,
     LONGEST_QUESTION,
+    LONGEST_TEXT,
     generated_sample,
     longest,
     needle_note,
@@ -94,12 +96,23 @@ def test_what_a_visitor_should_know_about_the_needle():
     assert note(answer="Ohio") == note(needle=1) == ""
 
 
+def test_the_answer_is_found_as_whole_words_in_any_case() -> None:
+    text = "In 1921 DELAWARE, not aware_1. The \u0130 of Delaware 1."
+    for answer, where in (("delaware", "DELAWARE"), ("1", "1"), ("aware_1", "aware_1"), ("i", None)):
+        spans = own_sample(own(text=text, answer=answer)).spans
+        assert ("answer" in spans) == (where is not None), answer
+        if where:
+            assert text[slice(*spans["answer"])] == where
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"text": " \n"}, "There is no text"),
         ({"asked": " "}, "There is no question"),
         ({"asked": "a" * (LONGEST_QUESTION + 1)}, "The question has 2,001 characters"),
+        ({"text": "a" * (LONGEST_TEXT + 1)}, "The text has 1,000,001 characters"),
+        ({"answer": "a" * (LONGEST_ANSWER + 1)}, "The answer has 501 characters"),
         ({"text": "a\ud800"}, "Character 2 of the text is half"),
         ({"asked": "\udfff"}, "Character 1 of the question is half"),
         ({"needle": 4}, "no sentence 5"),
