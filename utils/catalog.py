@@ -5,6 +5,7 @@ head_categories/README.md. A catalog is data from outside like any other: it may
 another model's, and each of these becomes one sentence.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -84,6 +85,8 @@ class Settings(_Record):
     inputs: dict[str, ProbeInput]
     thresholds: dict[str, RoleThresholds]
     versions: dict[str, str]
+    # `model_files.weights_digest` of the weights; None in catalogs of before it was recorded.
+    weights_sha256: str | None = None
 
 
 class Catalog(_Record):
@@ -155,7 +158,22 @@ def _make_it_again(model_name: str) -> str:
 
 
 def load_catalog(path: Path) -> Catalog:
-    """Read and check one catalog.
+    """Read and check the catalog of the model that the file is named after.
+
+    Raises:
+        UserFacingError: as `read_catalog`, or the file holds the catalog of another model.
+    """
+    catalog = read_catalog(path)
+    if catalog_path(catalog.model_name, path.parent).name != path.name:
+        model_name = path.stem.replace("--", "/")
+        raise UserFacingError(
+            f"The catalog {path.name} is of another model, {catalog.model_name}.", _make_it_again(model_name)
+        )
+    return catalog
+
+
+def read_catalog(path: Path) -> Catalog:
+    """Read one catalog, of whatever model it is.
 
     Raises:
         UserFacingError: the file is missing, cannot be read, or does not hold a catalog of this version.
@@ -184,12 +202,31 @@ def load_catalog(path: Path) -> Catalog:
         ) from error
 
 
-def check_shape(catalog: Catalog, n_layers: int, n_heads: int) -> None:
-    """Raise UserFacingError where the catalog is of a model with other layers or heads."""
+def check_fit(
+    catalog: Catalog, n_layers: int, n_heads: int, weights: Callable[[], str] | None = None
+) -> None:
+    """Refuse a catalog that is not of this model.
+
+    Args:
+        catalog: the catalog, by `load_catalog`, which looks at the model's name.
+        n_layers: layers of the model.
+        n_heads: query heads of each.
+        weights: gives `model_files.weights_digest` of the model, which is asked for only where the catalog
+            records one; None where the weights are not known.
+
+    Raises:
+        UserFacingError: other layers, heads or weights.
+    """
     if (catalog.num_layers, catalog.num_heads) != (n_layers, n_heads):
         raise UserFacingError(
             f"The catalog of {catalog.model_name} is for {catalog.num_layers} layers x {catalog.num_heads} "
             f"heads, this model has {n_layers} x {n_heads}.",
+            _make_it_again(catalog.model_name),
+        )
+    recorded = catalog.settings.weights_sha256
+    if recorded is not None and weights is not None and weights() != recorded:
+        raise UserFacingError(
+            f"The catalog of {catalog.model_name} was made with other weights than this model has.",
             _make_it_again(catalog.model_name),
         )
 
@@ -208,6 +245,10 @@ def keep_what_stands(catalog: Catalog, folder: Path) -> tuple[Catalog, str]:
         earlier = load_catalog(catalog_path(catalog.model_name, folder))
     except UserFacingError:
         return catalog, ""  # none, or one that is of no use
+    if earlier.settings.weights_sha256 is None:
+        # Made before the weights were recorded: the scores tell whether it is the same model.
+        weights = {"weights_sha256": catalog.settings.weights_sha256}
+        earlier = earlier.model_copy(update={"settings": earlier.settings.model_copy(update=weights)})
     ranked = any(catalog.rankings.values())
     same = not ranked or _without_dates(catalog.rankings) == _without_dates(earlier.rankings)
     kept = {"analysis_date": earlier.analysis_date, "rankings": earlier.rankings}

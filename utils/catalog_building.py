@@ -34,6 +34,7 @@ from utils.head_lists import other_heads, top_heads
 from utils.head_roles import ROLES, HeadRole
 from utils.heads import Head
 from utils.jobs import Progress
+from utils.model_files import weights_digest
 from utils.model_loading import LoadedModel
 from utils.probe_inputs import NATURAL_SENTENCES, probe_sequences
 from utils.prompt_check import RunPrompt, choose_prompts
@@ -170,6 +171,7 @@ def analyze(
                 for role in measured
             },
             versions={package: version(package) for package in _VERSIONED},
+            weights_sha256=weights_digest(loaded.weight_files),
         ),
         categories=categories,
         all_scores=all_scores,

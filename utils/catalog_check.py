@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
-from utils.catalog import Catalog, Category, Matrix, catalog_path, load_catalog
+from utils.catalog import Catalog, Category, Matrix, catalog_path, read_catalog
 from utils.errors import UserFacingError
 from utils.head_lists import ScoredHead, other_heads, top_heads
 from utils.head_roles import ROLES
@@ -42,7 +42,7 @@ def find_catalogs(paths: Sequence[Path]) -> tuple[list[Path], list[UserFacingErr
 def catalog_problems(path: Path) -> list[str]:
     """What is wrong with one catalog file, a sentence each; an empty list where nothing is."""
     try:
-        catalog = load_catalog(path)
+        catalog = read_catalog(path)
     except UserFacingError as error:
         return [str(error)]
     return list(_problems(catalog, path))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from utils import head_roles
-from utils.catalog import catalog_path, check_shape, load_catalog
+from utils.catalog import catalog_path, check_fit, load_catalog
 from utils.head_roles import ROLES
 from utils.role_scores import (
     RoleTarget,
@@ -276,7 +276,7 @@ def get_active_head_summary(
     tokens = activation_data["tokens"]
     axes = ("layer", "head", "query", "key")
     attention = _probabilities(activation_data["attention"], "attention", axes, len(tokens))
-    check_shape(catalog, *attention.shape[:2])
+    check_fit(catalog, *attention.shape[:2])
     special = activation_data.get("special_ids", catalog.settings.special_ids)
     windows = activation_data.get("windows", catalog.settings.windows)
     if windows is not None and len(windows) != len(attention):

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from utils.ablation import AblationMode, check_mode
 from utils.attention_capture import capture
-from utils.catalog import Catalog, catalog_path, check_shape, load_catalog
+from utils.catalog import Catalog, catalog_path, check_fit, load_catalog
 from utils.errors import UserFacingError
 from utils.head_detection import CATALOG_FOLDER, summarize_heads
 from utils.heads import Head
+from utils.model_files import weights_digest
 from utils.model_loading import LoadedModel
 from utils.model_store import ModelStore
 from utils.pinnable_cache import PinnableCache
@@ -262,7 +263,12 @@ class LiveService:
         catalog, problem = None, ""
         try:
             catalog = load_catalog(path)
-            check_shape(catalog, loaded.geometry.n_layers, loaded.geometry.n_heads)
+            geometry = loaded.geometry
+            check_fit(
+                catalog, geometry.n_layers, geometry.n_heads, lambda: weights_digest(loaded.weight_files)
+            )
+        except OSError as error:
+            catalog, problem = None, f"The weights of {loaded.name} cannot be read again ({error.strerror})."
         except UserFacingError as error:
             catalog, problem = None, str(error)
         with self._guard:

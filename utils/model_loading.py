@@ -41,6 +41,7 @@ class LoadedModel:
     Attributes:
         name: its name in the menu and in the catalog.
         path: its folder.
+        weight_files: its safetensors, sorted by name.
         model: eager attention, eval mode, no gradients; float32 on the CPU, on a GPU what was asked for. Run
             it under `lock` only.
         tokenizer: the Hugging Face tokenizer.
@@ -56,6 +57,7 @@ class LoadedModel:
 
     name: str
     path: Path
+    weight_files: tuple[Path, ...]
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
     text_tokenizer: Tokenizer
@@ -116,6 +118,7 @@ def load_model(
     return LoadedModel(
         name=name,
         path=folder,
+        weight_files=weights.files,
         model=model,
         tokenizer=tokenizer,
         text_tokenizer=text_tokenizer,

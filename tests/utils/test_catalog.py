@@ -10,7 +10,7 @@ from utils.catalog import (
     SCHEMA_VERSION,
     Catalog,
     catalog_path,
-    check_shape,
+    check_fit,
     keep_what_stands,
     load_catalog,
     save_catalog,
@@ -18,6 +18,7 @@ from utils.catalog import (
 from utils.errors import UserFacingError
 from utils.head_detection import CATALOG_FOLDER
 from utils.head_roles import ROLES
+from utils.model_files import weights_digest
 from utils.model_loading import load_model
 from utils.model_store import ModelStore
 
@@ -58,6 +59,7 @@ def catalog_data() -> dict[str, Any]:
                 "inputs": {"natural": {"sequences": 24, "shortest": 12, "longest": 20}},
                 "thresholds": {key: {"threshold": 0.4, "lower_threshold": 0.25} for key in MEASURED},
                 "versions": {"torch": "2.13.0"},
+                "weights_sha256": None,
             },
             "categories": {key: _category(key) for key in ROLES},
             "all_scores": dict.fromkeys(MEASURED, TABLE),
@@ -165,18 +167,40 @@ def test_a_folder_in_the_catalogs_place_is_refused(tmp_path: Path) -> None:
 
 def test_another_models_shape_is_refused() -> None:
     catalog = Catalog.model_validate(catalog_data())
-    check_shape(catalog, 2, 3)
+    check_fit(catalog, 2, 3)
     for n_layers, n_heads in ((3, 2), (2, 4), (1, 3)):
         with pytest.raises(UserFacingError, match="2 layers x 3 heads") as caught:
-            check_shape(catalog, n_layers, n_heads)
+            check_fit(catalog, n_layers, n_heads)
         assert f"{n_layers} x {n_heads}" in caught.value.message
+
+
+def test_a_catalog_under_another_models_name_is_refused(tmp_path: Path) -> None:
+    save_catalog(Catalog.model_validate(catalog_data()), tmp_path)
+    own = next(tmp_path.iterdir())
+    other = own.rename(tmp_path / "other--model.json")
+    with pytest.raises(UserFacingError, match="is of another model, someone/some-model") as caught:
+        load_catalog(other)
+    assert "--model other/model" in caught.value.remedy
+
+
+def test_a_catalog_made_with_other_weights_is_refused() -> None:
+    data = catalog_data()
+    check_fit(Catalog.model_validate(data), 2, 3, lambda: "b" * 64)  # none is recorded
+    data["settings"]["weights_sha256"] = "a" * 64
+    catalog = Catalog.model_validate(data)
+    check_fit(catalog, 2, 3)  # none is known
+    check_fit(catalog, 2, 3, lambda: "a" * 64)
+    with pytest.raises(UserFacingError, match="was made with other weights"):
+        check_fit(catalog, 2, 3, lambda: "b" * 64)
 
 
 def test_every_bundled_model_has_its_catalog() -> None:
     for name in ModelStore().names():
         catalog = load_catalog(catalog_path(name, CATALOG_FOLDER))
         loaded = load_model(name, CATALOG_FOLDER.parent / "models" / name)
-        check_shape(catalog, loaded.geometry.n_layers, loaded.geometry.n_heads)
+        digest = weights_digest(loaded.weight_files)
+        assert catalog.settings.weights_sha256 == digest
+        check_fit(catalog, loaded.geometry.n_layers, loaded.geometry.n_heads)
         assert catalog.model_name == name
         assert set(catalog.categories) == set(ROLES)
         assert catalog.settings.bos_id == loaded.bos_id
