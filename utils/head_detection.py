@@ -276,7 +276,7 @@ def get_active_head_summary(
     tokens = activation_data["tokens"]
     axes = ("layer", "head", "query", "key")
     attention = _probabilities(activation_data["attention"], "attention", axes, len(tokens))
-    check_fit(catalog, *attention.shape[:2])
+    check_fit(catalog, attention.shape[0], attention.shape[1])
     special = activation_data.get("special_ids", catalog.settings.special_ids)
     windows = activation_data.get("windows", catalog.settings.windows)
     if windows is not None and len(windows) != len(attention):
