@@ -9,7 +9,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import torch
-import waitress
 from dash import Dash, set_props
 
 from callbacks import (
@@ -67,10 +66,10 @@ from utils.model_store import ModelStore
 from utils.prepared_presets import PreparedPresets
 from utils.presets import PRESETS_FOLDER, load_presets
 from utils.prompts import MAX_TOKENS, MOST_TOKENS
+from utils.serving import make_server
 
 logger = logging.getLogger(__name__)
 
-SERVER_THREADS = 16
 # Dash's own page, with the language named for screen readers and a viewport for phones.
 INDEX = """<!DOCTYPE html>
 <html lang="en">
@@ -328,9 +327,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stdout.write(f"HeadScope is on http://{settings.host}:{settings.port} (Ctrl+C ends it)\n")
     sys.stdout.flush()
     try:
-        waitress.serve(
-            app.server, host=settings.host, port=settings.port, threads=SERVER_THREADS, ident="HeadScope"
-        )
+        make_server(app.server, host=settings.host, port=settings.port).run()
     except OSError as error:
         sys.stderr.write(
             f"app: cannot serve on {settings.host}:{settings.port} ({error.strerror}); choose another "
