@@ -1,5 +1,13 @@
 """HeadScope's web application: `python app.py`, or `create_app(settings)` for servers and tests."""
 
+import os
+import signal
+
+if __name__ == "__main__":
+    # What follows takes seconds to load, and there is nothing to be ended properly yet.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: os._exit(0))
+
 import argparse
 import logging
 import sys
@@ -66,7 +74,7 @@ from utils.model_store import ModelStore
 from utils.prepared_presets import PreparedPresets
 from utils.presets import PRESETS_FOLDER, load_presets
 from utils.prompts import MAX_TOKENS, MOST_TOKENS
-from utils.serving import make_server
+from utils.serving import address, end_process, make_server, open_sockets, until_interrupted
 
 logger = logging.getLogger(__name__)
 
@@ -292,7 +300,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse and serve until Ctrl+C."""
+    """Parse and serve until Ctrl+C or SIGTERM.
+
+    Returns:
+        0 when it was ended so, 1 where it cannot serve at that host and port. Bad usage exits with 2.
+    """
     parser = build_parser()
     arguments = parser.parse_args(argv)
     if not 1 <= arguments.port <= 65535:
@@ -305,6 +317,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_device(arguments.device, arguments.dtype)
     except UserFacingError as error:
         parser.error(str(error))
+    # Before anything is loaded or said, and before any thread is at work.
+    try:
+        sockets = open_sockets(arguments.host, arguments.port)
+    except UserFacingError as error:
+        sys.stderr.write(f"app: {error}\n")
+        return 1
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # One forward runs at a time for each model; two threads within it are enough and leave the machine alone.
     torch.set_num_threads(min(4, torch.get_num_threads()))
@@ -323,19 +341,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         memory=None if arguments.memory is None else round(arguments.memory * 1e9),
         prepare=True,
     )
-    app = create_app(settings)
-    sys.stdout.write(f"HeadScope is on http://{settings.host}:{settings.port} (Ctrl+C ends it)\n")
-    sys.stdout.flush()
-    try:
-        make_server(app.server, host=settings.host, port=settings.port).run()
-    except OSError as error:
-        sys.stderr.write(
-            f"app: cannot serve on {settings.host}:{settings.port} ({error.strerror}); choose another "
-            f"with --port.\n"
-        )
-        return 1
+    with until_interrupted(sockets):
+        server = make_server(create_app(settings).server, sockets=sockets)
+        sys.stdout.write(f"HeadScope is on {address(settings.host, settings.port)} (Ctrl+C ends it)\n")
+        sys.stdout.flush()
+        server.run()
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

@@ -1,8 +1,11 @@
 """The app as a whole, without a browser: its command line, its layout, what it imports."""
 
+import os
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +118,72 @@ def test_bad_usage_ends_with_status_2(arguments: list[str], capsys: pytest.Captu
         main(arguments)
     assert ended.value.code == 2
     assert "usage:" in capsys.readouterr().err
+
+
+ROOT = Path(__file__).resolve().parents[1]
+HOST = "127.0.0.1"
+# How long the app may take to start or to end on a busy machine, in seconds.
+PATIENCE = 180
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """A function that starts the app as a user does, with these arguments."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "app.py", *arguments],
+            cwd=ROOT,
+            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_port_in_use_is_one_sentence_and_status_1(start: Callable[..., subprocess.Popen[str]]):
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        process = start("--port", str(port))
+        stdout, stderr = process.communicate(timeout=PATIENCE)
+    assert stdout == ""
+    assert stderr == (
+        f"app: Port {port} on {HOST} is in use. End what uses it, or choose another with --port.\n"
+    )
+    assert process.returncode == 1
+
+
+def test_a_host_that_does_not_exist_is_one_sentence_and_status_1(capsys: pytest.CaptureFixture[str]):
+    assert main(["--host", "999.1.1.1"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("app: There is no host '999.1.1.1'. ") and said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_quietly_while_presets_are_prepared(
+    start: Callable[..., subprocess.Popen[str]], number: signal.Signals
+):
+    with socket.create_server((HOST, 0)) as free:
+        port = free.getsockname()[1]
+    process = start("--port", str(port))
+    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout.readline() == f"HeadScope is on http://{HOST}:{port} (Ctrl+C ends it)\n"
+    # From here on a job is in one forward after the other, for some seconds.
+    assert "loaded" in process.stderr.readline()
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert [line for line in stderr.splitlines() if not line.startswith("INFO ")] == []
 
 
 def test_the_options_that_the_readme_names_are_there():

@@ -73,6 +73,8 @@ class AnalysisJobs:
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            # Ctrl+C in the terminal is for the app, which then ends this process (`_end`).
+            start_new_session=True,
             # Half of the processor stays with those who use the page meanwhile.
             env={**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2))},
         )

@@ -8,7 +8,8 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -23,6 +24,10 @@ State = Literal["waiting", "running", "done", "failed", "cancelled"]
 # Finished jobs are remembered so that every page that waits hears how they ended.
 REMEMBERED = 200
 UNFORESEEN = UserFacingError("Something went wrong on the server.", "Try again; the server's log says more.")
+
+# The threads of all jobs of this process that have not ended.
+_threads: "dict[threading.Thread, _Job]" = {}
+_threads_guard = threading.Lock()
 
 
 class CancelledError(Exception):
@@ -104,8 +109,11 @@ class Jobs:
             self._jobs[key] = job
             self._jobs.move_to_end(key)
             self._forget_old()
-        # A daemon: work under way does not keep a server from ending.
-        threading.Thread(target=self._run, args=(job, work), name=f"job {key}", daemon=True).start()
+        # A daemon: work that does not heed `stop_all` does not keep a server from ending.
+        thread = threading.Thread(target=self._run, args=(job, work), name=f"job {key}", daemon=True)
+        with _threads_guard:
+            thread.start()
+            _threads[thread] = job
         return job.view()
 
     def view(self, key: Hashable) -> JobView | None:
@@ -139,7 +147,7 @@ class Jobs:
             if job.pace_from is None and done > 0:
                 job.pace_from = (time.monotonic(), done)
 
-        with self._free:
+        with _forgotten_at_its_end(), self._free:
             try:
                 if job.cancelled.is_set():
                     raise CancelledError
@@ -153,3 +161,31 @@ class Jobs:
             except BaseException:
                 logger.exception("a job failed")
                 job.error, job.state = UNFORESEEN, "failed"
+
+
+@contextmanager
+def _forgotten_at_its_end() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        with _threads_guard:
+            del _threads[threading.current_thread()]
+
+
+def stop_all(seconds: float) -> bool:
+    """Cancel every job of this process and wait for their threads, for when the process ends.
+
+    Args:
+        seconds: how long to wait at most.
+
+    Returns:
+        Whether all of them have ended.
+    """
+    with _threads_guard:
+        running = dict(_threads)
+    for job in running.values():
+        job.cancelled.set()
+    until = time.monotonic() + seconds
+    for thread in running:
+        thread.join(max(0.0, until - time.monotonic()))
+    return not any(thread.is_alive() for thread in running)

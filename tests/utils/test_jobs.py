@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from utils.errors import UserFacingError
-from utils.jobs import REMEMBERED, UNFORESEEN, Jobs, JobView, Progress
+from utils.jobs import REMEMBERED, UNFORESEEN, Jobs, JobView, Progress, stop_all
 
 PATIENCE = 20
 
@@ -144,3 +144,23 @@ def test_ended_jobs_are_forgotten_when_there_are_many() -> None:
         ended(jobs, str(number))
     assert jobs.view("0") is None
     assert jobs.view(str(REMEMBERED + 19)) is not None
+
+
+def test_all_jobs_are_stopped_and_waited_for() -> None:
+    one, other, first, replaced, waits = Jobs(), Jobs(workers=2), Work(), Work(), Work()
+    one.start("a", first)
+    other.start("b", replaced)
+    assert first.half.wait(PATIENCE) and replaced.half.wait(PATIENCE)
+    one.start("c", waits)
+    # A job that was cancelled and asked for again is still at work.
+    other.leave("b")
+    other.start("b", waits)
+    assert not stop_all(0)
+    first.go.set()
+    replaced.go.set()
+    waits.go.set()
+    assert stop_all(PATIENCE)
+    for jobs, key in ((one, "a"), (one, "c")):
+        view = jobs.view(key)
+        assert view is not None and view.state == "cancelled"
+    assert stop_all(0)

@@ -1,6 +1,9 @@
-"""Serving: many connections at once."""
+"""Serving: many connections at once, and hosts and ports that cannot be served on."""
 
+import errno
 import os
+import re
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -12,13 +15,18 @@ import pytest
 from waitress import wasyncore
 
 from utils import serving
+from utils.errors import UserFacingError
+from utils.jobs import Jobs, Progress
 from utils.serving import (
     FILES_PER_CONNECTION,
     MAX_CONNECTIONS,
     MIN_CONNECTIONS,
     OTHER_FILES,
+    address,
     connection_limit,
     make_server,
+    open_sockets,
+    until_interrupted,
 )
 
 HOST = "127.0.0.1"
@@ -96,3 +104,95 @@ def test_connections_fit_into_the_open_files_that_the_system_allows(
     monkeypatch.setattr(serving, "resource", system)
     assert connection_limit() == connections
     assert limits[-1] == (raised, most)
+
+
+def test_a_port_is_taken_at_once_and_refused_to_a_second():
+    (first,) = open_sockets(HOST, 0)
+    with first:
+        port = first.getsockname()[1]
+        with pytest.raises(UserFacingError, match=f"Port {port} on {HOST} is in use. .* --port"):
+            open_sockets(HOST, port)
+    for again in open_sockets(HOST, port):
+        again.close()
+
+
+@pytest.mark.parametrize("host", ["999.1.1.1", "", "a" * 70 + ".example", "nul\0"])
+def test_a_host_that_does_not_exist_is_one_sentence(host: str):
+    with pytest.raises(
+        UserFacingError, match=re.escape(f"There is no host {host!r}. Choose another with --host")
+    ):
+        open_sockets(host, 0)
+
+
+def test_an_address_of_another_machine_is_one_sentence():
+    # An address for documentation, which no machine has.
+    with pytest.raises(UserFacingError, match=r"203\.0\.113\.1 is not an address of this machine. .* --host"):
+        open_sockets("203.0.113.1", 0)
+
+
+@pytest.mark.parametrize(
+    ("number", "port", "told"),
+    [
+        (errno.EACCES, 80, "Port 80 is reserved .* from 1024 on"),
+        (errno.EACCES, 8050, "Port 8050 on .* cannot be used .Permission denied.* --port"),
+        (errno.EAFNOSUPPORT, 8050, "not an address of this machine"),
+    ],
+)
+def test_what_the_system_refuses_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, number: int, port: int, told: str
+):
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(socket, "create_server", refuse)
+    with pytest.raises(UserFacingError, match=told):
+        open_sockets(HOST, port)
+
+
+def test_a_name_with_an_address_that_the_machine_lacks_is_served_on_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    stream = socket.SOCK_STREAM
+    found = [
+        (socket.AF_INET, stream, 6, "", ("203.0.113.1", 0)),
+        (socket.AF_INET, stream, 6, "", (HOST, 0)),
+        (socket.AF_INET, stream, 6, "", (HOST, 0)),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: found)
+    (only,) = open_sockets("localhost", 0)
+    with only:
+        assert only.getsockname()[0] == HOST
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_ipv6_address_is_served_with_and_without_brackets(host: str):
+    try:
+        (only,) = open_sockets(host, 0)
+    except UserFacingError as error:
+        pytest.skip(str(error))
+    with only:
+        assert only.getsockname()[0] == "::1"
+    assert address(host, 8050) == "http://[::1]:8050"
+    assert address(HOST, 8050) == f"http://{HOST}:8050"
+
+
+def test_an_interrupt_stops_the_jobs_and_closes_the_port():
+    begun, jobs = threading.Event(), Jobs()
+
+    def work(progress: Progress) -> None:
+        begun.set()
+        while True:
+            progress("pieces", 0, 0)
+
+    sockets = open_sockets(HOST, 0)
+    handler = signal.getsignal(signal.SIGTERM)
+    with until_interrupted(sockets):
+        jobs.start("a", work)
+        assert begun.wait(PATIENCE)
+        signal.raise_signal(signal.SIGTERM)
+        pytest.fail("not interrupted")
+    view = jobs.view("a")
+    assert view is not None and view.state == "cancelled"
+    assert sockets[0].fileno() == -1
+    assert signal.getsignal(signal.SIGTERM) is handler
