@@ -74,7 +74,7 @@ from utils.model_store import ModelStore
 from utils.prepared_presets import PreparedPresets
 from utils.presets import PRESETS_FOLDER, load_presets
 from utils.prompts import MAX_TOKENS, MOST_TOKENS
-from utils.serving import address, end_process, make_server, open_sockets, until_interrupted
+from utils.serving import MAX_BODY_BYTES, address, end_process, make_server, open_sockets, until_interrupted
 
 logger = logging.getLogger(__name__)
 
@@ -222,6 +222,8 @@ def create_app(settings: Settings | None = None) -> Dash:
     routing.register(app, pages)
     page_tools.register(app)
     register_vendor_route(app.server)
+    # Also where another server than `make_server` runs it.
+    app.server.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     if settings.prepare:
         Jobs().start("presets", prepared.prepare)
     return app

@@ -6,6 +6,8 @@
   let themeClicks = 0;
   let pattern = null;
   let chosen = null;
+  const PAUSE_MS = 300;
+  const pauses = {};
 
   function storedTheme() {
     try {
@@ -48,6 +50,32 @@
     }
     return copied;
   }
+
+  // A request that is too large is not sent: the server would end the connection before its answer is read.
+  // One that the server refuses all the same (413) is told alike.
+  const send = window.fetch;
+  window.fetch = function (resource, options) {
+    const place = document.getElementById("request-alert");
+    const limit = Number(place && place.dataset.limit) || Infinity;
+    const body = options && options.body;
+    // A character takes at most four bytes.
+    if (typeof body === "string" && body.length > limit / 4 && new Blob([body]).size > limit) {
+      place.hidden = false;
+      return Promise.resolve(new Response("", { status: 413 }));
+    }
+    return send.apply(window, arguments).then(function (answer) {
+      if (place && answer.status === 413) {
+        place.hidden = false;
+      }
+      return answer;
+    });
+  };
+  document.addEventListener("input", function () {
+    const place = document.getElementById("request-alert");
+    if (place) {
+      place.hidden = true;
+    }
+  });
 
   window.dash_clientside = window.dash_clientside || {};
   // Each script of the page adds its own; which one comes first does not matter.
@@ -114,6 +142,21 @@
       chosen = head;
       markCells();
       return head || "";
+    },
+    // What was typed is told to the server once the typing pauses, not at every key. The box itself is never
+    // late: what is run is what it holds.
+    typingPaused: function (text) {
+      const call = window.dash_clientside.callback_context;
+      const box = call.inputs_list[0].id;
+      const store = call.outputs_list.id;
+      window.clearTimeout(pauses[box]);
+      pauses[box] = window.setTimeout(function () {
+        // Another page may have been opened meanwhile.
+        if (document.getElementById(box)) {
+          window.dash_clientside.set_props(store, { data: text });
+        }
+      }, PAUSE_MS);
+      return window.dash_clientside.no_update;
     },
     keepPattern: function (data) {
       pattern = data;

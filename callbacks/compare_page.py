@@ -1,7 +1,8 @@
 """The page that compares: what is asked for, loading the models for it, the two sides, the link to them."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from threading import Lock
 from typing import Any
@@ -88,10 +89,8 @@ class ComparePage:
         return state
 
     def _analyze(self, side: int, model: str, prompt: str) -> LiveAnalysis:
-        try:
+        with _side(side):
             return self.service.analyze(model, prompt)
-        except UserFacingError as error:
-            raise UserFacingError(f"{SIDES[side]} side: {error.message}", error.remedy) from error
 
     def _compare(self, state: CompareState) -> Compared:
         left, right = (self._analyze(side, *pair) for side, pair in enumerate(state.sides))
@@ -149,11 +148,13 @@ class ComparePage:
             UserFacingError: it cannot be made.
         """
         names = self.service.store.names()
-        for side, (model, _) in enumerate(state.sides):
+        for side, (model, prompt) in enumerate(state.sides):
             if model not in names:
                 raise UserFacingError(
                     f"{SIDES[side]} side: there is no such model.", f"Choose one of: {', '.join(names)}."
                 )
+            with _side(side):
+                self.service.check_characters(prompt)
         if all(self.service.store.is_loaded(model) for model, _ in state.sides):
             return self._compare(state)
         view = self.jobs.view(state)
@@ -168,6 +169,15 @@ class ComparePage:
             raise view.error
         models = " and ".join(dict.fromkeys(model for model, _ in state.sides))
         return progress_view(view, f"Loading {models}", ids.cancel_compare(PAGE))
+
+
+@contextmanager
+def _side(side: int) -> Iterator[None]:
+    """Errors within name the side."""
+    try:
+        yield
+    except UserFacingError as error:
+        raise UserFacingError(f"{SIDES[side]} side: {error.message}", error.remedy) from error
 
 
 def register(app: Dash, page: ComparePage) -> None:

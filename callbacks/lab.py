@@ -68,7 +68,7 @@ def register(app: Dash, page: LabPage, views: LabViews) -> None:
         Input(ids.LAB_SHOWN, "data"),
     )(views.show_prompt)
     app.callback(
-        Output(ids.LAB_SENTENCES, PLAIN), Input(ids.LAB_TEXT, "value"), Input(ids.LAB_NEEDLE, "data")
+        Output(ids.LAB_SENTENCES, PLAIN), Input(ids.LAB_TYPED, "data"), Input(ids.LAB_NEEDLE, "data")
     )(views.show_sentences)
     app.callback(
         Output(ids.LAB_HEAD, "options"),

@@ -10,6 +10,7 @@ from callbacks.lab_context import parse_prompt
 from study.lab import LabReading, read_lab
 from study.lab_ablation import LabAblation, ablate_top
 from study.lab_rows import QuestionRows, read_question_rows
+from study.lab_samples import check_own
 from study.lab_state import LabPrompt
 from utils.ablation import AblationMode
 from utils.catalog_rankings import CatalogRanking, catalog_rankings
@@ -66,7 +67,13 @@ class LabReadings:
         Raises:
             UserFacingError: there is no such model, or the prompt cannot be read.
         """
-        self.service.store.source(prompt.model)
+        store = self.service.store
+        store.source(prompt.model)
+        # Before it is kept as a job's key.
+        if prompt.own:
+            check_own(
+                prompt, store.get(prompt.model).context_length if store.is_loaded(prompt.model) else None
+            )
         found = self._readings.soon(
             prompt, lambda progress: self._read(prompt, progress), who, again, self.patience
         )

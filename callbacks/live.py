@@ -73,7 +73,7 @@ def register(app: Dash, page: LivePage) -> None:
         State(ids.LINK_TOLD, "children"),
         prevent_initial_call=True,
     )(page.late_link_problems)
-    app.callback(Output(ids.TOKEN_COUNT, "children"), Input(ids.PROMPT, "value"), Input(ids.MODEL, "value"))(
+    app.callback(Output(ids.TOKEN_COUNT, "children"), Input(ids.TYPED, "data"), Input(ids.MODEL, "value"))(
         page.token_count
     )
     app.callback(Output(ids.TOKENS, PLAIN), Input(ids.REQUEST, "data"))(as_html(page.show_tokens))

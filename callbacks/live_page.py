@@ -38,7 +38,7 @@ from utils.model_store import ModelStore
 from utils.page_links import from_query
 from utils.page_state import fit
 from utils.presets import FIRST_PROMPT
-from utils.prompts import count_tokens
+from utils.prompts import check_characters, count_tokens, max_characters
 
 # With more tokens than this the labels of a heatmap beside the BertViz view would overlap.
 SIDE_BY_SIDE = 20
@@ -146,6 +146,10 @@ class LivePage:
             off = []
         box = no_update if text == prompt else text
         store = self.service.store
+        try:
+            self.service.check_characters(text)
+        except UserFacingError as error:
+            return no_update, box, alert(error), no_update, None
         if model in store.names() and not store.is_loaded(model):
             return no_update, box, None, off, Request(model=model, prompt=text)
         try:
@@ -195,12 +199,17 @@ class LivePage:
         return prompts[number] if number < len(prompts) else ""
 
     def token_count(self, prompt: str | None, model: str) -> str:
-        """How many tokens the text in the box has, and the cap."""
+        """How many tokens the text in the box has, and the cap; characters where it is far too long."""
         try:
             loaded = self.service.store.get(model)
         except UserFacingError:
             return ""
-        count, cap = count_tokens(loaded, prompt), min(self.service.max_tokens, loaded.context_length)
+        cap = min(self.service.max_tokens, loaded.context_length)
+        try:
+            check_characters(prompt or "", max_characters(cap))
+        except UserFacingError as error:
+            return error.message
+        count = count_tokens(loaded, prompt)
         included = "" if loaded.bos_id is None else ", the start token included"
         over = f" — {count - cap} too many" if count > cap else ""
         return f"{count} of at most {cap} tokens{included}{over}"

@@ -14,6 +14,13 @@ def register(app: Dash) -> None:
         Output({"type": "theme", "page": ALL}, "data"),
         Input(ids.THEME_SWITCH, "n_clicks"),
     )
+    for box, store in ((ids.PROMPT, ids.TYPED), (ids.LAB_TEXT, ids.LAB_TYPED)):
+        app.clientside_callback(
+            ClientsideFunction("headscope", "typingPaused"),
+            Output(store, "data"),
+            Input(box, "value"),
+            prevent_initial_call=True,
+        )
     app.clientside_callback(
         ClientsideFunction("headscope", "keepPattern"),
         Output(ids.TOKENS, "data-head"),

@@ -12,6 +12,7 @@ from components.attributes import aria
 from components.messages import link_notice
 from components.section import section
 from utils.compare_links import CompareState
+from utils.prompts import max_characters
 
 PAGE = "compare"
 TICK_MS = 500
@@ -63,7 +64,9 @@ def pair_state(number: int, models: Sequence[str]) -> CompareState:
     return CompareState(models[0], pair.left, other, pair.left if pair.right is None else pair.right)
 
 
-def _side(name: str, model: str, prompt: str, models: Sequence[str], chosen: str, text: str) -> html.Fieldset:
+def _side(
+    name: str, model: str, prompt: str, models: Sequence[str], chosen: str, text: str, cap: int
+) -> html.Fieldset:
     return html.Fieldset(
         [
             html.Legend(name, className="hs-subtitle"),
@@ -71,7 +74,13 @@ def _side(name: str, model: str, prompt: str, models: Sequence[str], chosen: str
             dbc.Select(id=model, options=[{"label": one, "value": one} for one in models], value=chosen),
             dbc.Label("Prompt", html_for=prompt),
             dbc.Textarea(
-                id=prompt, value=text, rows=3, spellCheck=False, debounce=False, class_name="hs-compare-text"
+                id=prompt,
+                value=text,
+                rows=3,
+                spellCheck=False,
+                maxLength=max_characters(cap),
+                debounce=False,
+                class_name="hs-compare-text",
             ),
         ],
         className="hs-compare-side",
@@ -118,6 +127,7 @@ def compare_layout(
                             models,
                             state.left_model,
                             state.left,
+                            cap,
                         ),
                         _side(
                             "Right",
@@ -126,6 +136,7 @@ def compare_layout(
                             models,
                             state.right_model,
                             state.right,
+                            cap,
                         ),
                     ],
                     className="hs-compare-sides",

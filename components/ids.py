@@ -190,6 +190,9 @@ LAST_LIVE = "store-last-live"  # the same, kept while another page is open
 HOVERED = "store-hovered"  # when a token was last looked at, for the lessons
 GO = "store-go"  # the query of the page to open anew
 PRESSED = "store-pressed"  # the last button pressed that Dash did not draw, as the dicts below
+TYPED = "store-typed"  # the text in the prompt's box, once the typing pauses
+LAB_TYPED = "store-lab-typed"  # the same of the lab's box
+REQUEST_ALERT = "request-alert"  # in every page's frame: why a request was not sent or not taken
 PATTERN = "store-pattern"  # the chosen head's pattern, for hovering over tokens
 
 

@@ -11,9 +11,9 @@ from components.attributes import aria
 from components.fields import menu
 from components.section import section
 from study.filing_tasks import TASKS
-from study.lab_state import MOST_SEED, OWN, LabPrompt
+from study.lab_state import LONGEST_ANSWER, LONGEST_QUESTION, LONGEST_TEXT, MOST_SEED, OWN, LabPrompt
 
-# A text box tells what was typed once the typing rests.
+# A slider tells its value once it rests.
 REST_MS = 300
 
 
@@ -64,13 +64,24 @@ def ask_section(models: Sequence[str], prompt: LabPrompt) -> html.Section:
         [
             field(
                 "Your text",
-                dbc.Textarea(id=ids.LAB_TEXT, value=prompt.text, rows=5, spellCheck=False, debounce=REST_MS),
+                dbc.Textarea(
+                    id=ids.LAB_TEXT,
+                    value=prompt.text,
+                    rows=5,
+                    spellCheck=False,
+                    maxLength=LONGEST_TEXT,
+                    debounce=False,
+                ),
             ),
             html.Div(
                 [
-                    field("Your question", dbc.Input(id=ids.LAB_ASKED, value=prompt.asked)),
                     field(
-                        "The true answer (may be empty)", dbc.Input(id=ids.LAB_ANSWER, value=prompt.answer)
+                        "Your question",
+                        dbc.Input(id=ids.LAB_ASKED, value=prompt.asked, maxLength=LONGEST_QUESTION),
+                    ),
+                    field(
+                        "The true answer (may be empty)",
+                        dbc.Input(id=ids.LAB_ANSWER, value=prompt.answer, maxLength=LONGEST_ANSWER),
                     ),
                 ],
                 className="hs-lab-fields",

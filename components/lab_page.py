@@ -55,6 +55,7 @@ def lab_layout(
             dcc.Store(ids.LAB_WANTED, data=asdict(state.prompt)),
             dcc.Store(ids.LAB_SHOWN),
             dcc.Store(ids.LAB_NEEDLE, data=state.prompt.needle),
+            dcc.Store(ids.LAB_TYPED, data=state.prompt.text),
             dcc.Store(ids.LAB_LOOKS),
             dcc.Store(ids.LAB_LINK),
             dcc.Store(ids.theme(PAGE)),

@@ -16,6 +16,7 @@ from components.plots import graph_config
 from components.section import section
 from utils.page_state import PageState
 from utils.presets import Preset
+from utils.prompts import max_characters
 
 PAGE = "live"
 # How often a page that waits asks how far the work is, in milliseconds.
@@ -53,7 +54,14 @@ def _prompt_bar(
             html.Div(
                 [
                     marked(dbc.Label("Your prompt", html_for=ids.PROMPT), "token", "bos"),
-                    dbc.Textarea(id=ids.PROMPT, value=prompt, rows=2, spellCheck=False, debounce=False),
+                    dbc.Textarea(
+                        id=ids.PROMPT,
+                        value=prompt,
+                        rows=2,
+                        spellCheck=False,
+                        maxLength=max_characters(cap),
+                        debounce=False,
+                    ),
                     html.Div(
                         [
                             html.Span(id=ids.TOKEN_COUNT, className="hs-hint", **data(cap=str(cap))),
@@ -207,6 +215,7 @@ def live_layout(
             dcc.Store(ids.GO),
             dcc.Store(ids.PRESSED),
             dcc.Store(ids.PATTERN),
+            dcc.Store(ids.TYPED, data=state.prompt),
             dcc.Store(ids.theme(PAGE)),
             dcc.Interval(ids.LOAD_TICK, interval=TICK_MS, disabled=True),
             *(dbc.Alert(problem, color="warning", dismissable=True) for problem in problems),

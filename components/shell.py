@@ -7,8 +7,9 @@ import dash_bootstrap_components as dbc
 from dash import dcc, html
 
 from components import ids
-from components.attributes import aria
+from components.attributes import aria, data
 from components.help_text import help_dialog
+from utils.serving import MAX_BODY_BYTES
 
 
 def _header() -> html.Header:
@@ -90,6 +91,18 @@ def shell(who: str) -> html.Div:
             dcc.Store(ids.LAST_LIVE),
             html.A("Skip to the page", href=f"#{ids.PAGE}", className="visually-hidden-focusable"),
             _header(),
+            # Shown by headscope.js.
+            html.Div(
+                [
+                    html.Strong("That is more text than the server takes at once "),
+                    f"({MAX_BODY_BYTES // 2**20} MB). Shorten it and try again; what you typed is kept.",
+                ],
+                id=ids.REQUEST_ALERT,
+                className="alert alert-danger hs-alert",
+                role="alert",
+                hidden=True,
+                **data(limit=str(MAX_BODY_BYTES)),
+            ),
             html.Main(id=ids.PAGE, className="hs-main", tabIndex=-1),
             html.Footer(
                 "Scores on test inputs do not tell all that a head does. Everything here is computed on "

@@ -18,7 +18,7 @@ from study.answers import values_match
 from study.decoding import Decoded
 from study.lab_ablation import written_probabilities
 from study.lab_rows import QuestionRows, rows_of_reading
-from study.lab_samples import generated_sample, needle_note, own_sample, suitable_length
+from study.lab_samples import check_own, generated_sample, needle_note, own_sample, suitable_length
 from study.lab_state import LabPrompt
 from study.prompting import EncodedPrompt, encode_sample
 from study.rank import read_sample, sample_scores
@@ -85,7 +85,10 @@ def encode_lab(loaded: LoadedModel, prompt: LabPrompt) -> EncodedPrompt:
     Raises:
         UserFacingError: a prompt that cannot be made, or that is too long for the model.
     """
-    return encode_sample(loaded, own_sample(prompt) if prompt.own else generated_sample(prompt, loaded))
+    if not prompt.own:
+        return encode_sample(loaded, generated_sample(prompt, loaded))
+    check_own(prompt, loaded.context_length)
+    return encode_sample(loaded, own_sample(prompt))
 
 
 def read_lab(

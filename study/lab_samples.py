@@ -9,17 +9,14 @@ import random
 
 from study.datasets import FilingOptions, Sample, build_prompt, make_filing, make_filings_of_length
 from study.filing_tasks import TASKS
-from study.lab_state import MOST_SEED, LabPrompt
+from study.lab_state import LONGEST_ANSWER, LONGEST_QUESTION, LONGEST_TEXT, MOST_SEED, LabPrompt
 from study.prompting import encode_sample
 from study.sentences import sentences
 from utils.errors import UserFacingError
 from utils.model_loading import LoadedModel
 from utils.page_state import excerpt
+from utils.prompts import check_characters, max_characters
 
-# A text beyond this is refused before it is tokenized: no model of the menu reads so much.
-LONGEST_TEXT = 1_000_000
-LONGEST_QUESTION = 2_000
-LONGEST_ANSWER = 500
 # Tokens that an answer may have.
 NEW_TOKENS = 16
 MOST_SUITABLE = 1_000
@@ -77,6 +74,22 @@ def generated_sample(prompt: LabPrompt, loaded: LoadedModel) -> Sample:
     ]
 
 
+def check_own(prompt: LabPrompt, context: int | None = None) -> None:
+    """Refuse a visitor's text, question or answer that is too long to be tokenized.
+
+    Args:
+        prompt: what was typed.
+        context: most tokens that the model reads; None where the model is not loaded yet.
+
+    Raises:
+        UserFacingError: one of them has too many characters.
+    """
+    most = LONGEST_TEXT if context is None else min(LONGEST_TEXT, max_characters(context))
+    check_characters(prompt.text, most, "text")
+    check_characters(prompt.asked, LONGEST_QUESTION, "question")
+    check_characters(prompt.answer, LONGEST_ANSWER, "answer")
+
+
 def own_sample(prompt: LabPrompt) -> Sample:
     """The visitor's text and question as a sample.
 
@@ -84,14 +97,10 @@ def own_sample(prompt: LabPrompt) -> Sample:
         UserFacingError: no text, no question, too much of either, half a character, or a needle that is no
             sentence of the text.
     """
+    check_own(prompt)
     document, question, answer = prompt.text.strip(), " ".join(prompt.asked.split()), prompt.answer.strip()
-    for what, text, most in (
-        ("text", document, LONGEST_TEXT),
-        ("question", question, LONGEST_QUESTION),
-        ("answer", answer, LONGEST_ANSWER),
-    ):
-        _check_length(what, text, most)
-        _check_characters(what, text)
+    for what, text in (("text", document), ("question", question), ("answer", answer)):
+        _check_encoding(what, text)
     if not document:
         raise UserFacingError(
             "There is no text to ask about.", "Paste a filing, or choose one of the generated filings."
@@ -117,18 +126,11 @@ def own_sentences(document: str) -> list[tuple[int, int]]:
     Raises:
         UserFacingError: the text is too long.
     """
-    _check_length("text", document, LONGEST_TEXT)
+    check_characters(document, LONGEST_TEXT, "text")
     return sentences(document)
 
 
-def _check_length(what: str, text: str, most: int) -> None:
-    if len(text) > most:
-        raise UserFacingError(
-            f"The {what} has {len(text):,} characters.", f"Use at most {most:,}; the models read less anyway."
-        )
-
-
-def _check_characters(what: str, text: str) -> None:
+def _check_encoding(what: str, text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -28,6 +28,11 @@ RANKINGS: tuple[Ranking, ...] = get_args(Ranking)
 MOST_SEED = 999_999
 MOST_LENGTH = 1_000_000
 MOST_K = 100_000
+# Characters of the visitor's own text, question and answer. In no script does so much text reach the limit on
+# what a browser may send (`serving.MAX_BODY_BYTES`); models read less.
+LONGEST_TEXT = 500_000
+LONGEST_QUESTION = 2_000
+LONGEST_ANSWER = 500
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from dash import Dash
 
 from app import Settings, build_parser, create_app, main
 from components import ids
+from utils.serving import MAX_BODY_BYTES
 
 
 def opened(app: Dash, path: str = "/", query: str = "") -> Any:
@@ -118,6 +119,12 @@ def test_bad_usage_ends_with_status_2(arguments: list[str], capsys: pytest.Captu
         main(arguments)
     assert ended.value.code == 2
     assert "usage:" in capsys.readouterr().err
+
+
+def test_a_request_that_is_too_large_is_answered_413():
+    client = create_app().server.test_client()
+    answer = client.post("/_dash-update-component", json={"text": "a" * MAX_BODY_BYTES})
+    assert answer.status_code == 413
 
 
 ROOT = Path(__file__).resolve().parents[1]

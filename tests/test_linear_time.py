@@ -10,8 +10,8 @@ from types import FrameType
 import pytest
 
 from study.answers import normalise
-from study.lab_samples import LONGEST_ANSWER, own_sample
-from study.lab_state import OWN, LabPrompt
+from study.lab_samples import own_sample
+from study.lab_state import LONGEST_ANSWER, OWN, LabPrompt
 from study.real_filings import read_truth
 from study.sentences import find_fact, sentences
 from utils.errors import UserFacingError

@@ -9,7 +9,7 @@ from utils.head_roles import ROLES
 from utils.heads import Head
 from utils.live_analysis import LiveAnalysis
 from utils.model_loading import LoadedModel
-from utils.prompts import TokenizedPrompt
+from utils.prompts import TokenizedPrompt, max_characters
 from utils.role_scores import MEASURED_ROLES
 
 # On a first visit the head of the first of these roles that is active is shown: the more telling role comes
@@ -146,7 +146,7 @@ def token_of_text(loaded: LoadedModel, text: str | None) -> int | None:
 
     None for an empty text, or one that cannot be a token.
     """
-    if not text or not text.strip():
+    if not text or len(text) > max_characters(1) or not text.strip():
         return None
     clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     encode = loaded.text_tokenizer.encode

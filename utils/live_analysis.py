@@ -21,7 +21,7 @@ from utils.model_files import weights_digest
 from utils.model_loading import LoadedModel
 from utils.model_store import ModelStore
 from utils.pinnable_cache import PinnableCache
-from utils.prompts import MAX_TOKENS, TokenizedPrompt, tokenize_prompt
+from utils.prompts import MAX_TOKENS, TokenizedPrompt, check_characters, max_characters, tokenize_prompt
 from utils.role_scores import MEASURED_ROLES, role_score
 
 CACHE_BYTES = 256 * 2**20
@@ -89,6 +89,14 @@ class LiveService:
         self._catalogs: dict[str, tuple[int | None, Catalog | None, str]] = {}
         self._guard = threading.Lock()
         store.when_dropped(self._let_go)
+
+    def check_characters(self, text: str) -> None:
+        """Refuse a prompt that is too long for any model, before one is loaded for it.
+
+        Raises:
+            UserFacingError: it has too many characters.
+        """
+        check_characters(text, max_characters(self.max_tokens))
 
     def tokenize(self, model: str, text: str) -> TokenizedPrompt:
         """Tokens of a prompt on a model, checked.

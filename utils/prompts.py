@@ -12,6 +12,10 @@ from utils.model_loading import LoadedModel
 MAX_TOKENS = 64
 MOST_TOKENS = 256  # the largest cap that the live page may be given
 
+# A text with more characters than this for each token that it may have is refused before it is tokenized,
+# which takes a second for each million of them. Few tokens are longer than 20 characters.
+CHARACTERS_PER_TOKEN = 100
+
 BOS_LABEL = "<BOS>"
 _EXCERPT = 24  # characters of the prompt quoted in an error
 _SHOWN = {" ": "·", "\n": "⏎", "\t": "⇥"}
@@ -38,6 +42,33 @@ class TokenizedPrompt:
     special: tuple[bool, ...]
 
 
+def max_characters(tokens: int) -> int:
+    """The most characters of a text that may have so many tokens.
+
+    >>> max_characters(64)
+    6400
+    """
+    return tokens * CHARACTERS_PER_TOKEN
+
+
+def check_characters(text: str, limit: int, what: str = "prompt") -> None:
+    """Refuse a text that is too long to be tokenized; for every text of a user, before anything reads it.
+
+    Args:
+        text: what was typed, pasted or sent.
+        limit: most characters, from `max_characters` where a number of tokens is the limit.
+        what: what it is called in a sentence.
+
+    Raises:
+        UserFacingError: it has more characters.
+    """
+    if len(text) > limit:
+        raise UserFacingError(
+            f"The {what} has {len(text):,} characters and at most {limit:,} are read.",
+            f"Use a shorter {what}, or a part of this one.",
+        )
+
+
 def tokenize_prompt(loaded: LoadedModel, text: str, limit: int = MAX_TOKENS) -> TokenizedPrompt:
     """Tokenize `text`, with BOS in front where the model is given one.
 
@@ -49,7 +80,8 @@ def tokenize_prompt(loaded: LoadedModel, text: str, limit: int = MAX_TOKENS) -> 
         limit: most tokens, BOS included; the model's context is the limit where it is smaller.
 
     Raises:
-        UserFacingError: nothing but white space, half a character (a lone surrogate), or over the limit.
+        UserFacingError: nothing but white space, half a character (a lone surrogate), or over the limit
+            in tokens or, far beyond it, in characters.
     """
     if not text.strip():
         empty = "The prompt is empty." if not text else "The prompt has only spaces in it."
@@ -59,10 +91,11 @@ def tokenize_prompt(loaded: LoadedModel, text: str, limit: int = MAX_TOKENS) -> 
             f"Character {half.start() + 1} of the prompt is half of a character (a lone surrogate).",
             "Delete it, or type it again.",
         )
+    limit = min(limit, loaded.context_length)
+    check_characters(text, max_characters(limit))
     encoding = loaded.text_tokenizer.encode(text, add_special_tokens=False)
     prefix = () if loaded.bos_id is None else (loaded.bos_id,)
     ids = (*prefix, *encoding.ids)
-    limit = min(limit, loaded.context_length)
     if len(ids) > limit:
         # The first character of the first token that is too much.
         start = encoding.offsets[max(limit - len(prefix), 0)][0]

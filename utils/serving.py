@@ -34,6 +34,8 @@ MAX_CONNECTIONS = 1_000
 MIN_CONNECTIONS = 100
 # Windows has select() alone, which takes at most 512 sockets.
 MAX_CONNECTIONS_BY_SELECT = 400
+# What a browser may send at once; the largest thing that the pages send is a text of the retrieval lab.
+MAX_BODY_BYTES = 2 * 2**20
 # A connection is a file, and a large answer that it waits for another one.
 FILES_PER_CONNECTION = 2
 # Open files of everything else: models, catalogs, logs, pipes.
@@ -146,6 +148,8 @@ def make_server(application: Any, **where: Any) -> Any:
         connection_limit=connection_limit(),
         # select() breaks on the first connection whose file has a number above 1,023.
         asyncore_use_poll=True,
+        # Refused from this size on, before more is read; of a body without a length, when that much has come.
+        max_request_body_size=MAX_BODY_BYTES + 1,
         ident="HeadScope",
         **where,
     )

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app import Settings, create_app
+from tests.browser.conftest import PageWatch
 from tests.browser.journeys import open_page, probability, role, run_prompt, tokens
 
 FIRST_PROMPT = "The king gave the boy a golden ring, and the boy took the golden"
@@ -238,3 +239,39 @@ def test_a_broken_model_says_so_and_the_page_goes_on(page: Page, serve, tmp_path
     page.locator("#model-menu").select_option("demo-llama")
     expect(page.locator("#alert")).to_be_empty()
     expect(page.locator("#prediction")).to_contain_text("clean")
+
+
+def test_tokens_are_counted_once_the_typing_pauses(page: Page, app_url: str):
+    open_page(page, app_url)
+    counted: list[str] = []
+    page.on(
+        "request",
+        lambda request: (
+            counted.append(request.url) if "token-count.children" in (request.post_data or "") else None
+        ),
+    )
+    page.locator("#prompt").fill("")
+    page.locator("#prompt").press_sequentially("The cat sat on the mat. The cat sat on the mat again.")
+    expect(page.locator("#token-count")).to_contain_text("15 of at most 64 tokens")
+    # One at every key would be more than fifty.
+    assert len(counted) < 10
+    # What is run is what the box holds, also without a pause.
+    run_prompt(page, "A dog")
+    expect(page.locator(".hs-token")).to_have_count(3)
+
+
+def test_a_text_that_is_too_large_to_send_is_told_and_the_page_goes_on(
+    page: Page, app_url: str, watch: PageWatch
+):
+    open_page(page, app_url)
+    box = page.locator("#prompt")
+    assert box.get_attribute("maxlength") == "6400"
+    expect(page.locator("#request-alert")).to_be_hidden()
+    # More than the box lets a student type or paste.
+    box.fill("a" * 3_000_000)
+    expect(page.locator("#request-alert")).to_contain_text("more text than the server takes at once (2 MB)")
+    watch.clear()
+    run_prompt(page, INDUCTION_PROMPT)
+    expect(page.locator("#request-alert")).to_be_hidden()
+    expect(page.locator(".hs-token")).to_have_count(13)
+    expect(page.locator("#token-count")).to_contain_text("13 of at most 64 tokens")

@@ -247,3 +247,13 @@ def test_a_load_that_fails_is_told_and_tried_again_on_request(monkeypatch: pytes
         if thread.name.startswith("job "):
             thread.join(60)
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize("model", ["demo-gpt2", "demo-llama-instruct"])
+def test_a_prompt_that_is_far_too_long_starts_no_job(model: str):
+    page = ComparePage(LiveService(ModelStore()))
+    state = CompareState(model, REPEATS, model, "a" * 10**6)
+    body, error, progress, rests, _ = page.follow(ids.COMPARE_WANTED, asdict(state), "me")
+    assert (body, progress, rests) == (no_update, None, True)
+    assert "Right side: The prompt has 1,000,000 characters and at most 6,400 are read." in words_of(error)
+    assert page.jobs.view(state) is None

@@ -188,7 +188,7 @@ def test_ones_own_text(page: LabPage, views: LabViews):
     listed = views.show_sentences(text, 1)
     assert listed.count("data-sentence") == 2 and listed.count('aria-pressed="true"') == 1
     assert "There is no text yet" in views.show_sentences(None, None)
-    assert "The text has 1,000,001 characters" in views.show_sentences("a" * 1_000_001, None)
+    assert "The text has 500,001 characters" in views.show_sentences("a" * 500_001, None)
 
 
 def test_what_the_form_asks_for(page: LabPage):
@@ -214,12 +214,17 @@ def test_what_the_form_asks_for(page: LabPage):
         (LabPrompt("demo-llama", OWN), "There is no text"),
         (LabPrompt("demo-llama", OWN, text="x"), "There is no question"),
         (LabPrompt("demo-llama", OWN, text="word " * 3000, asked="x"), "reads at most 512"),
+        (LabPrompt("demo-llama", OWN, text="a" * 10**6, asked="x"), "The text has 1,000,000 characters"),
     ],
 )
 def test_what_cannot_be_read_is_told_and_what_was_shown_stays(page: LabPage, prompt: LabPrompt, told: str):
     progress, error, rests, shown = page.follow(ids.LAB_WANTED, asdict(prompt), "me")
     assert (progress, rests, shown) == (None, True, no_update)
     assert told in text_of(error)
+
+
+def test_sentences_of_a_text_that_is_far_too_long_are_not_looked_for(views: LabViews):
+    assert "The text has 10,000,000 characters" in views.show_sentences("a" * 10**7, None)
 
 
 @pytest.mark.parametrize("kept", [None, 3, [], {}, {**SHOWN, "seed": "1"}, {**SHOWN, "text": None}])

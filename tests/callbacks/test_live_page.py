@@ -133,6 +133,15 @@ def test_the_count_tells_how_many_tokens_are_too_many(page: LivePage):
     assert page.token_count(None, "gone") == ""
 
 
+def test_a_text_that_is_far_too_long_is_not_counted_nor_kept_for_a_model(page: LivePage, built_service):
+    told = "The prompt has 10,000,000 characters and at most 6,400 are read."
+    assert page.token_count("a" * 10**7, NAME) == told
+    for model in (NAME, "not loaded"):
+        request, box, error, _, wanted = page.request_prompt(ids.RUN, model, "a" * 10**7, REQUEST)
+        assert (request, box, wanted) == (no_update, no_update, None)
+        assert told in text_of(error)
+
+
 def test_what_is_not_repeated_is_told_with_where_the_head_rests(page: LivePage):
     cards = text_of(page.show_roles({"model": NAME, "prompt": "the quick."}, [])[0])
     assert "Nothing repeats in your text; it rests on the first token (100%)" in cards

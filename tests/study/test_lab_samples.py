@@ -7,17 +7,15 @@ from typing import Any
 import pytest
 
 from study.filing_tasks import TASKS
+from study.lab import encode_lab
 from study.lab_samples import (
-    LONGEST_ANSWER,
-    LONGEST_QUESTION,
-    LONGEST_TEXT,
     generated_sample,
     longest,
     needle_note,
     own_sample,
     suitable_length,
 )
-from study.lab_state import OWN, LabPrompt
+from study.lab_state import LONGEST_ANSWER, LONGEST_QUESTION, LONGEST_TEXT, OWN, LabPrompt
 from study.prompting import encode_sample
 from utils.errors import UserFacingError
 from utils.model_loading import LoadedModel
@@ -111,7 +109,7 @@ def test_the_answer_is_found_as_whole_words_in_any_case() -> None:
         ({"text": " \n"}, "There is no text"),
         ({"asked": " "}, "There is no question"),
         ({"asked": "a" * (LONGEST_QUESTION + 1)}, "The question has 2,001 characters"),
-        ({"text": "a" * (LONGEST_TEXT + 1)}, "The text has 1,000,001 characters"),
+        ({"text": "a" * (LONGEST_TEXT + 1)}, "The text has 500,001 characters"),
         ({"answer": "a" * (LONGEST_ANSWER + 1)}, "The answer has 501 characters"),
         ({"text": "a\ud800"}, "Character 2 of the text is half"),
         ({"asked": "\udfff"}, "Character 1 of the question is half"),
@@ -126,3 +124,27 @@ def test_ones_own_text_that_cannot_be_asked_about(changes: dict[str, Any], told:
 def test_a_text_longer_than_the_context_is_one_sentence(bundled: Bundled):
     with pytest.raises(UserFacingError, match="reads at most 256"):
         encode_sample(bundled("demo-gpt2"), own_sample(own(text="word " * 400)))
+
+
+class Unread:
+    """A tokenizer that must not be asked."""
+
+    def encode(self, *args: object, **kwargs: object) -> None:
+        raise AssertionError("a text was tokenized")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"text": "a" * 25_601}, "The text has 25,601 characters and at most 25,600 are read"),
+        ({"text": " " * 10**7}, "The text has 10,000,000 characters and at most 25,600"),
+        ({"asked": "a" * 10**7}, "The question has 10,000,000 characters and at most 2,000"),
+        ({"answer": "a" * 10**7}, "The answer has 10,000,000 characters and at most 500"),
+    ],
+)
+def test_ones_own_text_that_is_far_too_long_is_refused_before_it_is_tokenized(
+    bundled: Bundled, changes: dict[str, Any], told: str
+):
+    loaded = replace(bundled("demo-gpt2"), text_tokenizer=Unread())
+    with pytest.raises(UserFacingError, match=told):
+        encode_lab(loaded, own(**changes))

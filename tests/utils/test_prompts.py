@@ -12,6 +12,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models
 
 from utils.attention_capture import capture
 from utils.errors import UserFacingError
+from utils.head_facts import token_of_text
 from utils.model_loading import LoadedModel
 from utils.prompts import MAX_TOKENS, MOST_TOKENS, TokenizedPrompt, count_tokens, token_label, tokenize_prompt
 
@@ -226,3 +227,28 @@ def test_threads_at_once_tokenize_alike(loaded: LoadedModel) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+class Unread:
+    """A tokenizer that must not be asked."""
+
+    def encode(self, *args: object, **kwargs: object) -> None:
+        raise AssertionError("a text was tokenized")
+
+
+def test_a_text_with_far_too_many_characters_is_refused_before_it_is_tokenized(loaded: LoadedModel) -> None:
+    unread = replace(loaded, text_tokenizer=Unread())
+    with pytest.raises(UserFacingError) as caught:
+        tokenize_prompt(unread, "a" * 10**7)
+    assert str(caught.value) == (
+        "The prompt has 10,000,000 characters and at most 6,400 are read. "
+        "Use a shorter prompt, or a part of this one."
+    )
+    # The model's context counts too.
+    with pytest.raises(UserFacingError, match="at most 12,800 are read"):
+        tokenize_prompt(unread, "a" * 12_801, limit=MOST_TOKENS)
+    # Just below the answer is the one in tokens.
+    with pytest.raises(UserFacingError, match="tokens and the limit is 64"):
+        tokenize_prompt(loaded, "a" * 6_400)
+    # A word of the box beside the prediction.
+    assert token_of_text(unread, "a" * 101) is None

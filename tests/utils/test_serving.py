@@ -19,6 +19,7 @@ from utils.errors import UserFacingError
 from utils.jobs import Jobs, Progress
 from utils.serving import (
     FILES_PER_CONNECTION,
+    MAX_BODY_BYTES,
     MAX_CONNECTIONS,
     MIN_CONNECTIONS,
     OTHER_FILES,
@@ -67,6 +68,32 @@ def test_a_new_browser_is_answered_while_thirty_hold_their_connections(port: int
         for _ in range(30 * 7):
             held.enter_context(socket.create_connection((HOST, port), timeout=PATIENCE))
         assert ask(port) == b"HTTP/1.1 200 OK"
+
+
+@pytest.mark.parametrize(
+    "length",
+    [
+        b"Content-Length: %d" % (MAX_BODY_BYTES + 1),
+        b"Content-Length: 99999999999",
+        b"Transfer-Encoding: chunked",
+    ],
+)
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(port: int, length: bytes):
+    request = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + length + b"\r\n\r\n"
+    if b"chunked" in length:
+        # It is refused before its end, which never comes.
+        request += b"%x\r\n" % (MAX_BODY_BYTES + 1) + b"a" * (MAX_BODY_BYTES + 1)
+    assert ask(port, request) == b"HTTP/1.1 413 Request Entity Too Large"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_at_the_limit_is_taken(port: int, chunked: bool):
+    length = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % MAX_BODY_BYTES
+    request = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + length + b"\r\n\r\n"
+    # The marks of the chunks count too.
+    body = b"a" * (MAX_BODY_BYTES - 100 * chunked)
+    request += b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if chunked else body
+    assert ask(port, request) == b"HTTP/1.1 200 OK"
 
 
 def test_a_connection_whose_file_has_a_high_number_is_answered(port: int):
