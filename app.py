@@ -19,62 +19,65 @@ from uuid import uuid4
 import torch
 from dash import Dash, set_props
 
-from callbacks import (
-    analysis_panel,
-    catalog_page,
-    compare_page,
+from callbacks import analysis_panel, routing
+from callbacks import shell as page_shell
+from callbacks.lab import study_card
+from callbacks.lab import wiring as lab_wiring
+from callbacks.lab.page import LabPage
+from callbacks.lab.readings import LabReadings
+from callbacks.lab.study_card import LabStudy
+from callbacks.lab.views import LabViews
+from callbacks.live import (
     continuations_view,
     effects_view,
     export_panel,
-    formation_page,
-    lab,
-    lab_study,
-    live,
-    live_links,
     next_token_view,
-    page_tools,
     positions_view,
     random_sets_panel,
-    routing,
-    words_page,
 )
-from callbacks.catalog_page import CatalogPage
-from callbacks.compare_page import ComparePage
-from callbacks.continuations_view import ContinuationsView
-from callbacks.effects_view import EffectsView
-from callbacks.export_panel import ExportPanel
-from callbacks.formation_page import FormationPage
-from callbacks.guide import Guide
-from callbacks.guide import register as register_guide
-from callbacks.instructor_page import InstructorPage
-from callbacks.lab_page import LabPage
-from callbacks.lab_readings import LabReadings
-from callbacks.lab_study import LabStudy
-from callbacks.lab_views import LabViews
-from callbacks.live_page import LivePage
-from callbacks.next_token_view import NextTokenView
-from callbacks.positions_view import PositionsView
-from callbacks.random_sets_panel import RandomSetsPanel
+from callbacks.live import links as live_links
+from callbacks.live import wiring as live_wiring
+from callbacks.live.continuations_view import ContinuationsView
+from callbacks.live.effects_view import EffectsView
+from callbacks.live.export_panel import ExportPanel
+from callbacks.live.guide import Guide
+from callbacks.live.guide import register as register_guide
+from callbacks.live.next_token_view import NextTokenView
+from callbacks.live.page import LivePage
+from callbacks.live.positions_view import PositionsView
+from callbacks.live.random_sets_panel import RandomSetsPanel
+from callbacks.pages import catalog_page, compare_page, formation_page, glossary_page
+from callbacks.pages.catalog_page import CatalogPage
+from callbacks.pages.compare_page import ComparePage
+from callbacks.pages.formation_page import FormationPage
+from callbacks.pages.glossary_page import WordsPage
+from callbacks.pages.instructor_page import InstructorPage
 from callbacks.routing import Page
 from callbacks.vendor_route import register_vendor_route
-from callbacks.words_page import WordsPage
 from components import ids
 from components.messages import unexpected
 from components.shell import shell
 from training.recipes import RECIPES
-from utils.analysis_jobs import AnalysisJobs
-from utils.devices import DTYPES, check_device
+from utils.analyzer.analysis_jobs import AnalysisJobs
+from utils.catalog.catalog import CATALOG_FOLDER
 from utils.errors import UserFacingError
-from utils.head_detection import CATALOG_FOLDER
-from utils.jobs import Jobs
-from utils.lessons import LESSONS_FOLDER, load_lessons
-from utils.live_analysis import LiveService
-from utils.model_sources import BUNDLED
-from utils.model_store import ModelStore
-from utils.prepared_presets import PreparedPresets
-from utils.presets import PRESETS_FOLDER, load_presets
-from utils.prompts import MAX_TOKENS, MOST_TOKENS
-from utils.serving import MAX_BODY_BYTES, address, end_process, make_server, open_sockets, until_interrupted
+from utils.live.service import LiveService
+from utils.models.devices import DTYPES, check_device
+from utils.models.prompts import MAX_TOKENS, MOST_TOKENS
+from utils.models.sources import BUNDLED
+from utils.models.store import ModelStore
+from utils.runtime.jobs import Jobs
+from utils.runtime.serving import (
+    MAX_BODY_BYTES,
+    address,
+    end_process,
+    make_server,
+    open_sockets,
+    until_interrupted,
+)
+from utils.teaching.lessons import LESSONS_FOLDER, load_lessons
+from utils.teaching.prepared_presets import PreparedPresets
+from utils.teaching.presets import PRESETS_FOLDER, load_presets
 
 logger = logging.getLogger(__name__)
 
@@ -203,7 +206,7 @@ def create_app(settings: Settings | None = None) -> Dash:
     # The marks of every page lead to the words, so they are always there.
     pages = tuple(page for page in pages if settings.pages is None or page.key in (*settings.pages, "words"))
     app.layout = lambda: shell(uuid4().hex)
-    live.register(app, live_page)
+    live_wiring.register(app, live_page)
     register_guide(app, guide)
     next_token_view.register(app, NextTokenView(service))
     effects_view.register(app, effects)
@@ -215,12 +218,12 @@ def create_app(settings: Settings | None = None) -> Dash:
     catalog_page.register(app, catalog)
     formation_page.register(app, formation)
     compare_page.register(app, comparing)
-    lab.register(app, lab_page, LabViews(lab_readings))
-    lab_study.register(app, study)
-    words_page.register(app)
+    lab_wiring.register(app, lab_page, LabViews(lab_readings))
+    study_card.register(app, study)
+    glossary_page.register(app)
     analysis_panel.register(app, AnalysisJobs(store, settings.catalogs, settings.device))
     routing.register(app, pages)
-    page_tools.register(app)
+    page_shell.register(app)
     register_vendor_route(app.server)
     # Also where another server than `make_server` runs it.
     app.server.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES

@@ -1,5 +1,5 @@
 /* The page about how heads form: draws the grid, the numbers and the slider's place.
-   Everything is in the page already (components/formation_film.py), so a move of the slider asks no server. */
+   Everything is in the page already (components/formation/film.py), so a move of the slider asks no server. */
 (function () {
   "use strict";
 

@@ -39,15 +39,15 @@ from benchmarks.measure import (
     timed,
 )
 from benchmarks.random_models import GPT2_SIZES, save_random_gpt2
-from utils.bridge_patterns import CHUNK, BridgePatterns
-from utils.catalog_building import run_prompts
-from utils.detect_head_comparison import DETECTORS, TOLERANCE, TextSequence, compare, text_sequences
-from utils.head_analysis import score_sequences
+from utils.analyzer.bridge_patterns import CHUNK, BridgePatterns
+from utils.analyzer.catalog_building import run_prompts
+from utils.analyzer.detect_head_comparison import DETECTORS, TOLERANCE, TextSequence, compare, text_sequences
+from utils.analyzer.measuring import score_sequences
+from utils.analyzer.suggested_prompts import choose_prompts
 from utils.heads import Head
-from utils.model_loading import LoadedModel, load_model
-from utils.probe_inputs import probe_sequences
-from utils.prompt_check import choose_prompts
-from utils.role_scores import MEASURED_ROLES
+from utils.models.loading import LoadedModel, load_model
+from utils.roles.probe_inputs import probe_sequences
+from utils.roles.scores import MEASURED_ROLES
 
 # What is promised.
 LEAST_TO_DETECT_HEAD = 6

@@ -28,12 +28,12 @@ from transformers.utils import logging as transformers_logging
 
 from benchmarks.measure import add_options, add_sizes, clock_for, interleaved, machine, report
 from benchmarks.random_models import GPT2_SIZES, save_random_gpt2
-from utils.ablation import forward
-from utils.attention_capture import capture
-from utils.effect_map import EffectMap, effect_map
-from utils.effect_measures import MEASURES, values
+from utils.effects.effect_map import EffectMap, effect_map
+from utils.effects.measures import MEASURES, values
+from utils.forward.ablation import forward
+from utils.forward.attention_capture import capture
 from utils.heads import Head
-from utils.model_loading import LoadedModel, load_model
+from utils.models.loading import LoadedModel, load_model
 
 # What is promised.
 MOST_TO_ONE_AT_A_TIME = 0.6

@@ -5,7 +5,7 @@ python benchmarks/long_context.py --lengths 1024 2048 --json
 
 A random model in demo-llama's shape, its position limit raised, reads a generated filing of each length for
 QRHead and summed attention. "ours" is what the study does: the prompt through the key/value cache in chunks,
-attention rows for the question and the last token alone (`study.rank`). "whole" is
+attention rows for the question and the last token alone (`retrieval.rankings.ranking`). "whole" is
 `output_attentions=True` over all of it, once with the question and once with the null query, where two such
 patterns' worth of memory is free. Each runs in a process of its own, so that its peak memory is its own;
 memory is the peak above what the process held when the work began. How far the scores are apart is measured
@@ -38,14 +38,14 @@ from benchmarks.measure import (
     report,
 )
 from benchmarks.random_models import save_random_demo_llama
-from study.datasets import make_filings_of_length
-from study.prompting import EncodedPrompt, count_tokens, encode_sample
-from study.rank import read_sample, sample_scores
-from study.ranking_methods import RankingOptions
-from study.ranking_scores import qrhead_score, summed_attention
-from utils.ablation import forward
-from utils.model_loading import LoadedModel, load_model
-from utils.model_memory import free_memory, size_text
+from retrieval.filings.generated import make_filings_of_length
+from retrieval.filings.prompting import EncodedPrompt, count_tokens, encode_sample
+from retrieval.rankings.methods import RankingOptions
+from retrieval.rankings.ranking import read_sample, sample_scores
+from retrieval.rankings.scores import qrhead_score, summed_attention
+from utils.forward.ablation import forward
+from utils.models.loading import LoadedModel, load_model
+from utils.models.memory import free_memory, size_text
 
 LENGTHS = (2048, 4096, 8192, 16384)
 METHODS = ("qrhead", "summed_attention")

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoTokenizer, GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
 
-from utils.model_sources import BUNDLED, FIRST_MODEL
+from utils.models.sources import BUNDLED, FIRST_MODEL
 
 LLAMA = "demo-llama"
 # Wider than usual: attention is then far from uniform, as in a trained model.

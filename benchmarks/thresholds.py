@@ -25,12 +25,12 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from benchmarks.measure import positive, report
-from utils.catalog import Catalog, load_catalog
-from utils.head_analysis import PatternChunk, measure, roles_of_probe, score_sequences
-from utils.head_roles import ROLES
-from utils.model_sources import BUNDLED, FIRST_MODEL
-from utils.probe_inputs import probe_sequences
-from utils.random_heads import HEAD_DIM, LOGIT_STDS, RANDOM_HEADS, random_head_patterns
+from utils.analyzer.measuring import PatternChunk, measure, roles_of_probe, score_sequences
+from utils.catalog.catalog import Catalog, load_catalog
+from utils.models.sources import BUNDLED, FIRST_MODEL
+from utils.roles.probe_inputs import probe_sequences
+from utils.roles.random_heads import HEAD_DIM, LOGIT_STDS, RANDOM_HEADS, random_head_patterns
+from utils.roles.registry import ROLES
 
 CATALOGS = Path(__file__).resolve().parents[1] / "head_categories"
 THRESHOLDS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)

@@ -7,7 +7,7 @@ from dash import ALL, MATCH, Dash, Input, Output, State, ctx, no_update
 from callbacks.clicks import only_drawn
 from components import ids
 from components.analysis_panel import analysis_panel
-from utils.analysis_jobs import AnalysisJobs
+from utils.analyzer.analysis_jobs import AnalysisJobs
 
 
 def follow_analysis(

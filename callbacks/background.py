@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from cachetools import LRUCache
 
-from utils.jobs import Jobs, JobView, Progress
+from utils.runtime.jobs import Jobs, JobView, Progress
 
 Result = TypeVar("Result")
 # How often one who waits looks whether the result is there, in seconds.

@@ -1,8 +1,8 @@
-"""Serves the vendored scripts of ``utils/vendor_files.py``. Flask only: no Dash here."""
+"""Serves the vendored scripts of ``utils/live/vendor_files.py``. Flask only: no Dash here."""
 
 import flask
 
-from utils.vendor_files import VENDOR_FILES, VENDOR_FOLDER, VENDOR_PREFIX
+from utils.live.vendor_files import VENDOR_FILES, VENDOR_FOLDER, VENDOR_PREFIX
 
 CACHE_SECONDS = 86_400
 """The files change only with a release, and one lies behind each view of a head that a student opens."""

@@ -8,7 +8,7 @@ from dash import dcc, html
 from components import ids
 from components.messages import alert
 from components.progress import progress_view
-from utils.jobs import JobView
+from utils.runtime.jobs import JobView
 
 TICK_MS = 500
 

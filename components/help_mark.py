@@ -10,8 +10,8 @@ from dash import html
 
 from components.attributes import aria, data
 from components.plain_html import static
-from utils.glossary import GLOSSARY
-from utils.head_roles import ROLES
+from utils.glossary.glossary import GLOSSARY
+from utils.roles.registry import ROLES
 
 WORDS_PATH = "/words"
 

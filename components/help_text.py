@@ -5,9 +5,9 @@ from dash import html
 
 from components import ids
 from components.help_mark import WORDS_PATH
-from utils import head_roles
-from utils.glossary import GLOSSARY
-from utils.head_roles import ROLES
+from utils.glossary.glossary import GLOSSARY
+from utils.roles import registry
+from utils.roles.registry import ROLES
 
 # The words that the live page cannot be read without; the page of words has them all.
 _TERMS = (
@@ -29,13 +29,13 @@ def active_rule() -> str:
     return (
         "A role is active when one of its heads is. A head is active when your text gives it something "
         "to look for, its score on your text is at "
-        f"least {head_roles.MIN_LIVE_SHARE:.0%} of its catalog score (or of the role's threshold, if "
+        f"least {registry.MIN_LIVE_SHARE:.0%} of its catalog score (or of the role's threshold, if "
         f"that is higher), and it is clearly above chance: "
-        f"by {head_roles.MIN_MARGIN} or by {head_roles.Z_ONE_SIDED} standard errors, whichever is more. "
+        f"by {registry.MIN_MARGIN} or by {registry.Z_ONE_SIDED} standard errors, whichever is more. "
         f"With fewer than "
-        f"{head_roles.MIN_POSITIONS} places to look at, the page adds “little evidence”. A diffuse head "
+        f"{registry.MIN_POSITIONS} places to look at, the page adds “little evidence”. A diffuse head "
         f"is active when its spread (normalised entropy) "
-        f"reaches the threshold and no token takes more than {head_roles.DIFFUSE_MAX_PEAK:.0%} of a row "
+        f"reaches the threshold and no token takes more than {registry.DIFFUSE_MAX_PEAK:.0%} of a row "
         f"on average."
     )
 

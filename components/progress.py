@@ -6,7 +6,7 @@ import dash_bootstrap_components as dbc
 from dash import html
 
 from components.attributes import aria
-from utils.jobs import JobView
+from utils.runtime.jobs import JobView
 
 
 def time_left(seconds: float | None) -> str:

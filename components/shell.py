@@ -9,7 +9,7 @@ from dash import dcc, html
 from components import ids
 from components.attributes import aria, data
 from components.help_text import help_dialog
-from utils.serving import MAX_BODY_BYTES
+from utils.runtime.serving import MAX_BODY_BYTES
 
 
 def _header() -> html.Header:

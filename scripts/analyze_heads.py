@@ -34,15 +34,15 @@ INTERRUPTED = 130
 
 if TYPE_CHECKING:
     from utils.errors import UserFacingError
-    from utils.jobs import Progress
-    from utils.model_loading import LoadedModel
-    from utils.model_sources import ModelSource
-    from utils.progress_lines import ProgressLines
+    from utils.models.loading import LoadedModel
+    from utils.models.sources import ModelSource
+    from utils.runtime.jobs import Progress
+    from utils.runtime.progress_lines import ProgressLines
 
 
 def _load(source: "ModelSource", arguments: argparse.Namespace, lines: "Progress") -> "LoadedModel":
     """Load a model, of the hub after fetching it, for this work alone: the bridge will change it."""
-    from utils.model_sources import load_source
+    from utils.models.sources import load_source
 
     name = arguments.name or source.name
     if source.folder is not None:
@@ -58,7 +58,7 @@ class _Rankings:
         self._options = None
         self.pieces = 0
         if arguments.rankings:
-            from study.catalog_rankings import CatalogRankingOptions, samples_in_all
+            from retrieval.rankings.for_catalog import CatalogRankingOptions, samples_in_all
 
             self._options = CatalogRankingOptions(
                 arguments.ranking_samples, arguments.ranking_length, arguments.seed
@@ -68,16 +68,16 @@ class _Rankings:
     def make(self, loaded: "LoadedModel", progress: "Progress") -> dict[str, Any] | None:
         if self._options is None:
             return None
-        from study.catalog_rankings import rank_for_catalog
+        from retrieval.rankings.for_catalog import rank_for_catalog
 
         return rank_for_catalog(loaded, self._options, progress)
 
 
 def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "ProgressLines") -> None:
     """Make and write the catalog of one model."""
-    from utils.atomic_files import undisturbed
-    from utils.catalog import keep_what_stands, save_catalog
-    from utils.catalog_building import AnalysisOptions, analyze, pieces_in_all
+    from utils.analyzer.catalog_building import AnalysisOptions, analyze, pieces_in_all
+    from utils.catalog.catalog import keep_what_stands, save_catalog
+    from utils.runtime.files import undisturbed
 
     options = AnalysisOptions(arguments.seed, arguments.sequences, arguments.device, arguments.dtype)
     ranked = _Rankings(arguments)
@@ -91,7 +91,7 @@ def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "Progr
     loading("starting the analysis", 0, 0)
     # Before the bridge, which changes the model.
     rankings = ranked.make(loaded, lambda what, done, total: lines(what, done, pieces))
-    from utils.bridge_patterns import BridgePatterns
+    from utils.analyzer.bridge_patterns import BridgePatterns
 
     analysis = analyze(
         loaded,
@@ -144,9 +144,9 @@ def _not_written(what: str, output: Path, error: OSError) -> "UserFacingError":
 
 def _analyze_all(arguments: argparse.Namespace, stdout: TextIO) -> int:
     """Make the catalog of each model; 1 where one could not be made."""
-    from utils.atomic_files import check_writable
     from utils.errors import UserFacingError
-    from utils.progress_lines import JsonLines, TextLines
+    from utils.runtime.files import check_writable
+    from utils.runtime.progress_lines import JsonLines, TextLines
 
     def lines_for(model: str) -> "ProgressLines":
         return JsonLines(stdout) if arguments.progress_json else TextLines(arguments.name or model)
@@ -163,7 +163,7 @@ def _analyze_all(arguments: argparse.Namespace, stdout: TextIO) -> int:
             with _explained(name_or_dir, arguments.output):
                 lines("starting", 0, 0)
                 # This takes some seconds the first time: it brings torch along.
-                from utils.model_sources import find_model
+                from utils.models.sources import find_model
 
                 source = find_model(name_or_dir)
                 name = arguments.name or source.name
@@ -186,11 +186,11 @@ def _analyze_all(arguments: argparse.Namespace, stdout: TextIO) -> int:
 
 def _compare_all(arguments: argparse.Namespace) -> int:
     """Print how far each model's scores are from detect_head's; 1 where one is too far."""
-    from utils.bridge_patterns import BridgePatterns
-    from utils.detect_head_comparison import TOLERANCE, compare, text_sequences
+    from utils.analyzer.bridge_patterns import BridgePatterns
+    from utils.analyzer.detect_head_comparison import TOLERANCE, compare, text_sequences
     from utils.errors import UserFacingError
-    from utils.model_sources import find_model
-    from utils.progress_lines import TextLines
+    from utils.models.sources import find_model
+    from utils.runtime.progress_lines import TextLines
 
     code = 0
     for name_or_dir in arguments.model:
@@ -217,7 +217,7 @@ def _compare_all(arguments: argparse.Namespace) -> int:
 
 def _check_all(paths: Sequence[Path]) -> int:
     """Check catalogs without a model; 1 where something is wrong."""
-    from utils.catalog_check import catalog_problems, find_catalogs
+    from utils.catalog.check import catalog_problems, find_catalogs
 
     found, errors = find_catalogs(paths or [OUTPUT])
     for error in errors:

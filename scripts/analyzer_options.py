@@ -127,8 +127,8 @@ def check_arguments(arguments: argparse.Namespace, parser: argparse.ArgumentPars
             parser.error(f"argument {option}: goes with one --model")
     if (arguments.device, arguments.dtype) != ("cpu", "float32"):
         # That much needs torch to be known.
-        from utils.devices import check_device
         from utils.errors import UserFacingError
+        from utils.models.devices import check_device
 
         try:
             check_device(arguments.device, arguments.dtype)

@@ -130,12 +130,12 @@ def _run(arguments: argparse.Namespace) -> None:
     Raises:
         UserFacingError: something could not be done.
     """
-    from study.protocol import load_protocol, restricted
-    from study.results import unwritable
-    from study.runners import RunnerOptions
+    from study.ablation.runners import RunnerOptions
+    from study.data.protocol import load_protocol, restricted
+    from study.data.results_folder import unwritable
     from study.stages import STAGES, StudyRun, stages_of
-    from utils.atomic_files import check_writable
-    from utils.progress_lines import TextLines
+    from utils.runtime.files import check_writable
+    from utils.runtime.progress_lines import TextLines
 
     protocol = load_protocol(arguments.protocol)
     chosen = restricted(
@@ -187,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         try:
             if arguments.stage == "compare":
-                from study.compare import run
+                from retrieval.rankings.comparison import run
 
                 return run(arguments.files, sys.stdout)
             _run(arguments)

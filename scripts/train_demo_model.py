@@ -18,16 +18,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 from transformers.utils import logging as transformers_logging
 
-from study.filing_tasks import TASKS
+from retrieval.filings.tasks import TASKS
 from training import evaluate, model_card
 from training.chat import with_chat_template
 from training.loop import train
 from training.mix import RowSource
 from training.recipes import RECIPES, Recipe
 from training.tokenizer import corpus_texts, load_or_train_tokenizer, load_tokenizer, token_ids
-from utils.atomic_files import write_text_atomic
 from utils.errors import UserFacingError
-from utils.model_loading import LoadedModel, load_model
+from utils.models.loading import LoadedModel, load_model
+from utils.runtime.files import write_text_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a card tells of a model that goes on from another.

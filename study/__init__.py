@@ -1,1 +1,1 @@
-"""The retrieval-head study: its data first, rankings and ablation to come."""
+"""The study of retrieval heads: rank, ablate, tabulate, draw, report."""

@@ -4,17 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from study.ablation_study import Say, ablate, rank
-from study.data_report import JSON_NAME, MARKDOWN_NAME, data_report, report_markdown
-from study.protocol import Protocol
-from study.results import ResultPaths, json_lines, load_cells, load_rankings, save_text
-from study.runners import RunnerOptions, default_jobs
-from study.study_data import StudyData, check_splits, make_data, save_splits
-from study.study_models import StudyModel, study_models
-from study.table_building import build_tables
-from study.tables import save_tables
+from study.ablation.planning import Say, ablate, rank
+from study.ablation.runners import RunnerOptions, default_jobs
+from study.data.cell_records import load_cells, load_rankings
+from study.data.data_report import JSON_NAME, MARKDOWN_NAME, data_report, report_markdown
+from study.data.filings import StudyData, check_splits, make_data, save_splits
+from study.data.models import StudyModel, study_models
+from study.data.protocol import Protocol
+from study.data.results_folder import ResultPaths, json_lines, save_text
+from study.tables.building import build_tables
+from study.tables.columns import save_tables
 from utils.errors import UserFacingError
-from utils.jobs import Progress
+from utils.runtime.jobs import Progress
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class StudyRun:
         """The chosen models.
 
         Raises:
-            UserFacingError: as `study.study_models.study_models`.
+            UserFacingError: as `study.data.models.study_models`.
         """
         return study_models(self.chosen, self.progress)
 
@@ -131,7 +132,7 @@ def run_figures(run: StudyRun) -> Path:
     Raises:
         UserFacingError: a table is missing, or a file cannot be written.
     """
-    from study.figure_files import write_figures
+    from study.figures.files import write_figures
 
     written = write_figures(
         run.folder, progress=lambda done, total: run.progress("drawing the figures", done, total)
@@ -147,7 +148,7 @@ def run_report(run: StudyRun) -> Path:
     Raises:
         UserFacingError: a table is missing, nothing was ablated yet, or the file cannot be written.
     """
-    from study.findings import write_findings
+    from study.findings.report import write_findings
 
     return write_findings(run.folder)
 

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from study import datasets
+from retrieval.filings import generated
 from training import chat
-from utils.head_roles import ROLES
 from utils.heads import Head
-from utils.probe_inputs import probe_sequences
-from utils.role_scores import MEASURED_ROLES, role_score
+from utils.roles.probe_inputs import probe_sequences
+from utils.roles.registry import ROLES
+from utils.roles.scores import MEASURED_ROLES, role_score
 
 HELD_OUT_SEED = 990_001
 PROBE_SEED = 990_002
-EVALUATION_OPTIONS = datasets.FilingOptions(filler_sentences=4)
+EVALUATION_OPTIONS = generated.FilingOptions(filler_sentences=4)
 FORWARD_ROWS = 16
 
 
@@ -73,7 +73,7 @@ def filing_accuracy(
     model: PreTrainedModel,
     tokenizer: Any,
     count: int = 50,
-    tasks: Sequence[str] = datasets.MAIN_TASKS,
+    tasks: Sequence[str] = generated.MAIN_TASKS,
     length: int | None = None,
 ) -> dict[str, float]:
     """Exact-match accuracy of greedy answers on held-out filings, {question: share}.
@@ -91,10 +91,10 @@ def filing_accuracy(
     for task in tasks:
         right = []
         if length is None:
-            samples = datasets.make_filings(task, count, HELD_OUT_SEED, EVALUATION_OPTIONS)
+            samples = generated.make_filings(task, count, HELD_OUT_SEED, EVALUATION_OPTIONS)
         else:
             count_tokens = partial(_plain_length, tokenizer)
-            samples = datasets.make_filings_of_length(task, count, HELD_OUT_SEED, length, count_tokens)
+            samples = generated.make_filings_of_length(task, count, HELD_OUT_SEED, length, count_tokens)
         for sample in samples:
             prompt = _prompt_ids(tokenizer, sample.prompt)
             answer = tokenizer(" " + sample.answer, add_special_tokens=False)["input_ids"]

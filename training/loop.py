@@ -18,9 +18,9 @@ from training import evaluate
 from training.mix import RowSource, make_batch
 from training.recipes import Mix, Recipe
 from training.scaffold import scaffold_loss
-from utils.atomic_files import write_text_atomic
 from utils.errors import UserFacingError
-from utils.model_sources import BUNDLED
+from utils.models.sources import BUNDLED
+from utils.runtime.files import write_text_atomic
 
 logger = logging.getLogger(__name__)
 

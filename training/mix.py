@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from study import datasets
+from retrieval.filings import generated
 from training import chat
 from training.recipes import Mix
-from utils.probe_inputs import COMMON_WORDS, REPEAT_PROBABILITY
+from utils.roles.probe_inputs import COMMON_WORDS, REPEAT_PROBABILITY
 
 Row = tuple[list[int], list[float]]
 QUESTIONS_A_FILING = 3
@@ -66,7 +66,7 @@ def prose_row(source: RowSource, context: int, rng: random.Random) -> Row:
         start = rng.randrange(len(source.prose) - context)
         ids = source.prose[start : start + context - 1].tolist()
     else:
-        ids = source.encode(" ".join(datasets.filler_sentence(rng) for _ in range(context // 6)))
+        ids = source.encode(" ".join(generated.filler_sentence(rng) for _ in range(context // 6)))
     return [source.bos_id, *ids], [1.0] * (len(ids) + 1)
 
 
@@ -124,21 +124,21 @@ def filing_row(source: RowSource, context: int, rng: random.Random) -> Row:
     """A filing, a few questions about it with their answers, and prose where room is left."""
     room = context - 1
     questions = max(1, min(QUESTIONS_A_FILING, room // 60))
-    pool = list(datasets.MAIN_TASKS) if rng.random() > OTHER_TASKS_SHARE else list(datasets.TASKS)
+    pool = list(generated.MAIN_TASKS) if rng.random() > OTHER_TASKS_SHARE else list(generated.TASKS)
     sentences = max(1, (room - questions * TOKENS_A_QUESTION) // TOKENS_A_SENTENCE)
     facts = rng.sample(pool, min(len(pool), sentences, rng.randint(2, len(pool))))
     # Many short filings among the long ones: they are the easier lesson.
     filler = rng.randint(0, sentences - len(facts))
-    sample = datasets.make_filing(
-        facts[0], rng, datasets.FilingOptions(other_facts=tuple(facts), filler_sentences=filler)
+    sample = generated.make_filing(
+        facts[0], rng, generated.FilingOptions(other_facts=tuple(facts), filler_sentences=filler)
     )
     ids = source.encode(sample.document)
     weights = [1.0] * len(ids)
     for key in rng.sample(facts, min(questions, len(facts))):
         whole = rng.random() < WHOLE_SENTENCE_SHARE
-        task, value = datasets.TASKS[key], sample.facts[key]
+        task, value = generated.TASKS[key], sample.facts[key]
         answer = source.encode(" " + (task.sentence.format(value=value) if whole else value))
-        question = source.encode("\n\n" + datasets.question_text(task.question, whole))
+        question = source.encode("\n\n" + generated.question_text(task.question, whole))
         ids += [*question, *answer, source.bos_id]
         weights += [0.3] * len(question) + [source.answer_weight] * (len(answer) + 1)
     left = room - len(ids)
@@ -150,10 +150,10 @@ def filing_row(source: RowSource, context: int, rng: random.Random) -> Row:
 
 def _asked_keys(rng: random.Random, count: int) -> list[str]:
     """Unlike tasks to ask about, the four main ones more often."""
-    others = [key for key in datasets.TASKS if key not in datasets.MAIN_TASKS]
+    others = [key for key in generated.TASKS if key not in generated.MAIN_TASKS]
     keys: list[str] = []
     while len(keys) < count:
-        pool = datasets.MAIN_TASKS if rng.random() < MAIN_TASKS_SHARE else others
+        pool = generated.MAIN_TASKS if rng.random() < MAIN_TASKS_SHARE else others
         key = rng.choice(pool)
         if key not in keys:
             keys.append(key)
@@ -172,12 +172,12 @@ def chat_row(source: RowSource, context: int, rng: random.Random) -> Row:
     asked = _asked_keys(rng, rng.randint(1, max(1, min(QUESTIONS_A_FILING, budget // 64))))
     sentences = max(1, (budget - len(asked) * TOKENS_A_TURN) // TOKENS_A_CHAT_SENTENCE)
     asked = asked[:sentences]
-    others = [key for key in datasets.TASKS if key not in asked]
+    others = [key for key in generated.TASKS if key not in asked]
     facts = asked + rng.sample(others, min(len(others), sentences - len(asked), rng.randint(0, 6)))
     filler = sentences - len(facts)
     while True:
-        sample = datasets.make_filing(
-            asked[0], rng, datasets.FilingOptions(other_facts=tuple(facts), filler_sentences=max(0, filler))
+        sample = generated.make_filing(
+            asked[0], rng, generated.FilingOptions(other_facts=tuple(facts), filler_sentences=max(0, filler))
         )
         ids, weights = _chat(source, sample, asked, rng)
         if len(ids) <= room or filler <= 0:
@@ -191,15 +191,15 @@ def chat_row(source: RowSource, context: int, rng: random.Random) -> Row:
 
 
 def _chat(
-    source: RowSource, sample: datasets.Sample, asked: list[str], rng: random.Random
+    source: RowSource, sample: generated.Sample, asked: list[str], rng: random.Random
 ) -> tuple[list[int], list[float]]:
     """Token ids (the start token left out) and weights of a conversation with these questions."""
     ids: list[int] = []
     weights: list[float] = []
     for number, key in enumerate(asked):
         whole = rng.random() < WHOLE_SENTENCE_SHARE
-        task, value = datasets.TASKS[key], sample.facts[key]
-        question = datasets.question_text(task.question, whole)
+        task, value = generated.TASKS[key], sample.facts[key]
+        question = generated.question_text(task.question, whole)
         turn = question if number else f"{sample.document}\n\n{question}"
         # The end token of the answer before it stands where a conversation's start token does.
         prompt = source.encode(chat.rendered(source.tokenizer, [turn]))[1:]

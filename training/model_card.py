@@ -137,7 +137,7 @@ books it read.
 - Tokenizer: its own byte-level BPE with {config.vocab_size:,} tokens, digits one by one. Every input begins
   with `<|endoftext|>` (id 0).{_base(recipe)}
 - Data: {data}, repeated random segments, word lists in which a repeated word is followed by "again", and
-  generated company filings with questions (`study/datasets.py`){asked}.
+  generated company filings with questions (`retrieval/filings/generated.py`){asked}.
 - Recipe: `python scripts/train_demo_model.py {recipe.name} --corpus DIR --prose FILE`; AdamW, learning rate
   {recipe.learning_rate:g}, weight decay {recipe.weight_decay:g}, {recipe.tokens:,} tokens in batches of
   {recipe.tokens_a_step:,}, seed {recipe.seed}; answers weigh {recipe.answer_weight:g} times.

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
+from utils.formation.history import Scaffold
 from utils.heads import Head
-from utils.training_history import Scaffold
 
 VOCABULARY = 4096
 EMBEDDING_DEVIATION = 0.05

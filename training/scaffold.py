@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from training.mix import RowSource, prose_row, repeated_row
 from utils.heads import Head
-from utils.role_scores import role_target
+from utils.roles.scores import role_target
 
 REPEATED_ROWS = 5
 PROSE_ROWS = 2

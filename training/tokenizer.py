@@ -9,11 +9,11 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from study import datasets
+from retrieval.filings import generated
 from training.recipes import VOCABULARY
 from utils.errors import UserFacingError
-from utils.head_roles import ROLES
-from utils.probe_inputs import word_list
+from utils.roles.probe_inputs import word_list
+from utils.roles.registry import ROLES
 
 BOS = "<|endoftext|>"
 SUGGESTED_PROMPT_WEIGHT = 400
@@ -52,9 +52,9 @@ def corpus_texts(folder: Path | None) -> Iterator[str]:
 def generated_texts(count: int = 12_000, seed: int = 0) -> Iterator[str]:
     """Filings with their questions, and word lists: what the tokenizer learns besides prose."""
     rng = random.Random(f"tokenizer-{seed}")
-    everything = datasets.FilingOptions(other_facts=tuple(datasets.TASKS))
+    everything = generated.FilingOptions(other_facts=tuple(generated.TASKS))
     for _ in range(count):
-        sample = datasets.make_filing(rng.choice(tuple(datasets.TASKS)), rng, everything)
+        sample = generated.make_filing(rng.choice(tuple(generated.TASKS)), rng, everything)
         yield f"{sample.prompt} {sample.answer}"
         yield word_list(rng)
     # The words of the prompts that the page suggests become whole tokens: "mat" reads better in a class

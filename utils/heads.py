@@ -31,3 +31,8 @@ def parse_head(text: str) -> Head:
             f"'{text[:40]}' is not the name of a head.", "Write layer and head from 0, for example L5H5."
         )
     return Head(int(match[1]), int(match[2]))
+
+
+def file_name(model: str) -> str:
+    """A model's name as part of a file's name."""
+    return model.replace("/", "--")

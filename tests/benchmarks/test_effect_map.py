@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.effect_map import main
-from utils.effect_measures import MEASURES
+from utils.effects.measures import MEASURES
 
 SMALL = ["--layers", "2", "--heads", "2", "--width", "16", "--tokens", "5", "--sample", "3", "--repeats", "1"]
 

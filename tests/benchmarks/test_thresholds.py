@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from benchmarks.thresholds import THRESHOLDS, main, table_rows
-from utils.head_roles import ROLES
-from utils.random_heads import MOST_ACTIVE
+from utils.roles.random_heads import MOST_ACTIVE
+from utils.roles.registry import ROLES
 
 README = Path(__file__).resolve().parents[2] / "head_categories" / "README.md"
 MEASURED = [key for key, role in ROLES.items() if role.measured]

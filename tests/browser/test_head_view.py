@@ -8,8 +8,8 @@ import torch
 from playwright.sync_api import FrameLocator, Page
 
 from callbacks.vendor_route import register_vendor_route
-from utils.head_view import head_view_height, head_view_html
 from utils.heads import Head
+from utils.live.bertviz_page import head_view_height, head_view_html
 
 NASTY_LABELS = (
     "</script><script>document.title='out'</script>",

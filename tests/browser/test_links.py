@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.journeys import open_page, role, run_prompt
-from utils.lessons import Lesson, load_lessons
-from utils.presets import Preset, load_presets
+from tests.fixtures.journeys import open_page, role, run_prompt
+from utils.teaching.lessons import Lesson, load_lessons
+from utils.teaching.presets import Preset, load_presets
 
 PRESETS = load_presets()
 LESSONS = load_lessons(presets=PRESETS)
@@ -82,7 +82,7 @@ def test_another_page_and_back_keeps_the_prompt(page: Page, app_url: str) -> Non
 
 @pytest.mark.parametrize("preset", PRESETS.presets[::5], ids=lambda preset: preset.key)
 def test_a_preset_opens_by_its_link(page: Page, app_url: str, preset: Preset) -> None:
-    # Every preset and every step: tests/callbacks/test_shipped_guide.py.
+    # Every preset and every step: tests/content/test_shipped_guide.py.
     page.goto(f"{app_url}/?preset={preset.key}")
     expect(page.locator(".hs-guide .hs-title")).to_contain_text(preset.title)
     expect(page.locator("#prompt")).to_have_value(preset.prompt)

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from app import Settings, create_app
 from tests.browser.conftest import PageWatch
-from tests.browser.journeys import open_page, probability, role, run_prompt, tokens
+from tests.fixtures.journeys import open_page, probability, role, run_prompt, tokens
 
 FIRST_PROMPT = "The king gave the boy a golden ring, and the boy took the golden"
 INDUCTION_PROMPT = "The cat sat on the mat. The cat sat on the"

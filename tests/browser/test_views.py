@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.journeys import open_page
+from tests.fixtures.journeys import open_page
 
 
 def test_the_effect_map_is_computed_and_leads_to_a_head(page: Page, app_url: str) -> None:

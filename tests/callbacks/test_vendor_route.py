@@ -2,7 +2,7 @@ import flask
 import pytest
 
 from callbacks.vendor_route import register_vendor_route
-from utils.vendor_files import VENDOR_FILES
+from utils.live.vendor_files import VENDOR_FILES
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import utils.model_sources
-from utils.hub_cache import Hub
+import utils.models.sources
+from utils.models.hub_cache import Hub
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +21,6 @@ def use_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     """A function that puts the hub at this address, and an empty cache, in the place of the usual ones."""
 
     def use(endpoint: str) -> None:
-        monkeypatch.setattr(utils.model_sources, "Hub", partial(Hub, tmp_path / "hub", endpoint))
+        monkeypatch.setattr(utils.models.sources, "Hub", partial(Hub, tmp_path / "hub", endpoint))
 
     return use

@@ -13,12 +13,12 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from scripts.analyze_heads import main
-from tests.analyze_command import QUICK, ROOT
-from tests.fake_hub import FakeHub, Repository
-from tests.tiny_models import build_tokenizer
-from utils.catalog import catalog_path, load_catalog
-from utils.head_roles import ROLES
-from utils.role_scores import MEASURED_ROLES
+from tests.fixtures.analyze_command import QUICK, ROOT
+from tests.fixtures.fake_hub import FakeHub, Repository
+from tests.fixtures.tiny_models import build_tokenizer
+from utils.catalog.catalog import catalog_path, load_catalog
+from utils.roles.registry import ROLES
+from utils.roles.scores import MEASURED_ROLES
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from scripts.analyze_heads import main
-from tests.analyze_command import QUICK, start_analysis
-from utils.catalog import load_catalog
+from tests.fixtures.analyze_command import QUICK, start_analysis
+from utils.catalog.catalog import load_catalog
 
 
 def test_a_date_that_is_none_is_told_before_the_work(

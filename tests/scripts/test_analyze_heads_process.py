@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from scripts.analyze_heads import main
-from tests.analyze_command import QUICK, ROOT, start_analysis
-from utils.catalog import load_catalog
+from tests.fixtures.analyze_command import QUICK, ROOT, start_analysis
+from utils.catalog.catalog import load_catalog
 
 
 def test_progress_and_notes_go_to_stderr_and_paths_to_stdout(

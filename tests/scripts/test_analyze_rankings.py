@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from scripts.analyze_heads import main
-from utils.catalog import RANKING_METHODS, load_catalog
-from utils.ranking_record import RankingRecord
+from utils.catalog.catalog import RANKING_METHODS, load_catalog
+from utils.catalog.ranking_record import RankingRecord
 
 QUICK = ["--model", "demo-gpt2", "--sequences", "2"]
 RANKED = [*QUICK, "--rankings", "--ranking-samples", "1", "--ranking-length", "100"]

@@ -14,8 +14,9 @@ import psutil
 import pytest
 
 from scripts.run_study import main
-from study.results import ResultPaths, load_cell, load_cells, load_rankings
-from study.tables import load_table, load_tables
+from study.data.cell_records import load_cell, load_cells, load_rankings
+from study.data.results_folder import ResultPaths
+from study.tables.columns import load_table, load_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 PROTOCOL = """

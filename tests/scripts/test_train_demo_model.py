@@ -9,14 +9,14 @@ import pytest
 import torch
 from transformers.utils import logging as transformers_logging
 
+from retrieval.filings.generated import MAIN_TASKS
 from scripts import train_demo_model
 from scripts.train_demo_model import main
-from study.datasets import MAIN_TASKS
 from tests.training.conftest import PROSE, build_tiny
 from training.recipes import RECIPES, VOCABULARY, Mix, Recipe, Stage
 from training.tokenizer import generated_texts, train_tokenizer
-from utils.model_loading import load_model
-from utils.role_scores import MEASURED_ROLES
+from utils.models.loading import load_model
+from utils.roles.scores import MEASURED_ROLES
 
 TINY = Recipe(
     name="tiny",

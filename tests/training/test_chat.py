@@ -4,7 +4,7 @@ import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from training.chat import CHAT_TEMPLATE, rendered, with_chat_template
-from utils.model_sources import BUNDLED
+from utils.models.sources import BUNDLED
 
 ASKED = [{"role": "user", "content": "A text.\n\nQuestion: Who?\nAnswer in one word:"}]
 ANSWERED = [*ASKED, {"role": "assistant", "content": "Ann"}, {"role": "user", "content": "And where?"}]

@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
-from study.datasets import MAIN_TASKS, make_filings
-from tests import hand_built
+from retrieval.filings.generated import MAIN_TASKS, make_filings
+from tests.fixtures import hand_built
 from tests.training.conftest import build_tiny
 from training import evaluate
 from training.chat import with_chat_template
-from utils.model_loading import LoadedModel, load_model
+from utils.models.loading import LoadedModel, load_model
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from training.mix import RowSource
 from training.recipes import RECIPES, Mix, Recipe, Stage
 from utils.errors import UserFacingError
 from utils.heads import Head
-from utils.role_scores import MEASURED_ROLES
+from utils.roles.scores import MEASURED_ROLES
 
 MakeRecipe = Callable[[int], Recipe]
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from study.datasets import MAIN_TASKS, SENTENCE_PROMPT, TASKS
+from retrieval.filings.generated import MAIN_TASKS, SENTENCE_PROMPT, TASKS
 from training.chat import with_chat_template
 from training.mix import ROW_KINDS, RowSource, make_batch, repeated_row
 from training.recipes import Mix
 from training.tokenizer import BOS, load_tokenizer
-from utils.model_sources import BUNDLED
+from utils.models.sources import BUNDLED
 
 CONTEXTS = [32, 64, 160, 256, 512]
 

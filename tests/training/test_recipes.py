@@ -7,8 +7,8 @@ import torch
 from transformers import GPT2LMHeadModel, LlamaForCausalLM
 
 from training.recipes import RECIPES, VOCABULARY, Recipe, sinusoids
-from utils.model_families import head_geometry
-from utils.model_sources import BUNDLED
+from utils.models.families import head_geometry
+from utils.models.sources import BUNDLED
 
 MEGABYTE = 2**20
 

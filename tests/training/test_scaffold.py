@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests import hand_built
+from tests.fixtures import hand_built
 from tests.training.conftest import build_tiny
 from training.mix import RowSource
 from training.scaffold import CONTEXT, FLOOR, scaffold_loss
 from training.tokenizer import token_ids
 from utils.heads import Head
-from utils.model_loading import LoadedModel, load_model
+from utils.models.loading import LoadedModel, load_model
 
 
 @pytest.fixture(scope="module")

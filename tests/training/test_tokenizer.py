@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from study.filing_words import STATES
+from retrieval.filings.vocabulary import STATES
 from training.recipes import VOCABULARY
 from training.tokenizer import (
     BOS,
@@ -16,7 +16,7 @@ from training.tokenizer import (
     token_ids,
     train_tokenizer,
 )
-from utils.model_sources import BUNDLED
+from utils.models.sources import BUNDLED
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, text: str) -> list[str]:

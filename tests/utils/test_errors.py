@@ -3,7 +3,7 @@
 import pickle
 
 from utils.errors import UserFacingError
-from utils.model_files import DamagedFileError
+from utils.models.files import DamagedFileError
 
 
 def test_it_reads_as_message_and_remedy() -> None:

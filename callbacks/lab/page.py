@@ -1,0 +1,139 @@
+"""The retrieval lab: what is asked and how far it is, the controls that come with it, the link to it."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from dash import no_update
+
+from callbacks.lab.context import parse_prompt, parse_view, whole
+from callbacks.lab.readings import LabReadings
+from callbacks.lab.study_card import LabStudy
+from components import ids
+from components.lab.page import PAGE, cancelled, lab_layout
+from components.messages import alert
+from components.progress import progress_view
+from retrieval.lab.ablation import most_heads, suitable_k
+from retrieval.lab.reading import LabReading
+from retrieval.lab.state import LabPrompt, LabState, from_query, to_query
+from retrieval.rankings.methods import METHODS
+from utils.catalog.rankings import rank_order
+from utils.errors import UserFacingError
+from utils.heads import Head
+
+AGAIN = "Press Read and answer to try again."
+
+
+class LabPage:
+    """The callbacks of the page, as plain methods; what is shown of a reading is `lab_views`.
+
+    Args:
+        readings: what has been read.
+        study: the study's figures.
+    """
+
+    def __init__(self, readings: LabReadings, study: LabStudy) -> None:
+        self.readings = readings
+        self.study = study
+
+    def layout(self, query: str) -> Any:
+        """The page as a link opens it, or on the first question."""
+        models = self.readings.service.store.names()
+        methods = {key: method.name for key, method in METHODS.items()}
+        if not models:
+            return lab_layout(models, None, methods, {})
+        state, problems = from_query(query, models)
+        figures, study_problem = self.study.menu()
+        return lab_layout(models, state, methods, figures, study_problem, problems)
+
+    def ask(
+        self,
+        trigger: Any,
+        model: str,
+        question: str,
+        length: Any,
+        depth: Any,
+        seed: Any,
+        text: str | None,
+        asked: str | None,
+        answer: str | None,
+        needle: Any,
+    ) -> LabPrompt:
+        """What the form asks for, the next filing where that button was pressed.
+
+        Raises:
+            UserFacingError: a box for a number holds none.
+        """
+        first = LabPrompt(model, question)
+        prompt = LabPrompt(
+            model=model,
+            question=question,
+            length=whole(length, "The length", None),
+            depth=whole(depth, "The depth", first.depth) or 0,
+            seed=whole(seed, "The filing's number", first.seed) or 0,
+            text=text or "",
+            asked=asked or "",
+            answer=answer or "",
+            needle=needle if type(needle) is int and needle >= 0 else None,
+        )
+        return replace(prompt, seed=prompt.seed + 1) if trigger == ids.LAB_ANOTHER else prompt
+
+    def follow(self, trigger: Any, wanted: Any, who: str) -> tuple[Any, Any, bool, Any]:
+        """Read what is asked for.
+
+        Args:
+            trigger: id of what was touched, or of the tick or the store.
+            wanted: what is asked for.
+            who: the visit.
+
+        Returns:
+            progress to show, error to show, whether the tick may rest, what is shown now. What was shown
+            stays where the new prompt cannot be read.
+        """
+        prompt = parse_prompt(wanted)
+        if prompt is None:
+            return None, None, True, no_update
+        if isinstance(trigger, dict):
+            self.readings.leave(prompt, who)
+            return cancelled(AGAIN), None, True, no_update
+        try:
+            found = self.readings.follow(prompt, who, again=trigger != ids.LAB_TICK)
+        except UserFacingError as error:
+            return None, alert(error), True, no_update
+        if isinstance(found, LabReading):
+            return None, None, True, asdict(prompt)
+        if found.ended:
+            return cancelled(AGAIN), None, True, no_update
+        view = progress_view(found, f"Reading with {prompt.model}", ids.cancel_lab(PAGE))
+        return view, None, False, no_update
+
+    def controls(self, shown: Any, method: Any, head: Any, k: Any) -> tuple[Any, Any, Any, Any]:
+        """The menu of heads with the chosen one, and the slider's end with its place."""
+        reading = self.readings.shown(shown)
+        if reading is None:
+            return no_update, no_update, no_update, no_update
+        loaded = self.readings.service.store.get(reading.prompt.model)
+        geometry, view = loaded.geometry, parse_view(method, None, head, k, None)
+        names = [
+            str(Head(layer, number))
+            for layer in range(geometry.n_layers)
+            for number in range(geometry.n_heads)
+        ]
+        scores = reading.rankings[view.method].scores
+        first = str(rank_order(scores)[0]) if scores is not None else names[0]
+        most = most_heads(loaded)
+        return (
+            [{"label": name, "value": name} for name in names],
+            str(view.head) if str(view.head) in names else first,
+            most,
+            suitable_k(loaded) if view.k is None else min(view.k, most),
+        )
+
+    def link(self, shown: Any, method: Any, ranking: Any, head: Any, k: Any, mode: Any) -> Any:
+        """The query that restores what is shown; None where nothing is, or no link can hold it."""
+        reading = self.readings.shown(shown)
+        if reading is None:
+            return None
+        try:
+            return to_query(LabState(reading.prompt, parse_view(method, ranking, head, k, mode)))
+        except UserFacingError:
+            return None

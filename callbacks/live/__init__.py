@@ -1,0 +1,1 @@
+"""The callbacks of the live page."""

@@ -1,0 +1,146 @@
+"""The view "Continuations": two texts written token by token in the background, shown as they grow."""
+
+from collections.abc import Hashable
+from typing import Any
+
+from cachetools import LRUCache
+from dash import ALL, Dash, Input, Output, State, ctx, no_update
+
+from callbacks.background import Background
+from callbacks.clicks import only_drawn
+from callbacks.live.context import Request, Shown, find_shown
+from callbacks.live.next_token_view import NOTHING_YET
+from components import ids
+from components.live.continuations_view import continuations_body
+from components.live.prediction_panel import no_prediction
+from components.messages import alert
+from components.progress import progress_view
+from utils.effects.continuation import ContinuationPair, PairWriter
+from utils.effects.sampling import NEW_TOKENS, WritingOptions, check_options
+from utils.errors import UserFacingError
+from utils.live.service import LiveService
+from utils.runtime.jobs import Progress
+
+KEPT = 300
+
+
+def read_options(tokens: Any, temperature: Any, top_k: Any, seed: Any) -> WritingOptions:
+    """The options as they stand in the boxes; an empty box is the default.
+
+    Raises:
+        UserFacingError: a number outside its bounds, or no number.
+    """
+    try:
+        options = WritingOptions(
+            NEW_TOKENS if tokens in (None, "") else int(tokens),
+            0.0 if temperature in (None, "") else float(temperature),
+            None if top_k in (None, "") else int(top_k),
+            0 if seed in (None, "") else int(seed),
+        )
+    except (TypeError, ValueError, OverflowError):
+        raise UserFacingError("One of the boxes holds no number.", "Correct it, or leave it empty.") from None
+    check_options(options)
+    return options
+
+
+class ContinuationsView:
+    """The view's callbacks as plain methods.
+
+    Args:
+        service: the live entry point.
+    """
+
+    def __init__(self, service: LiveService) -> None:
+        self.service = service
+        self.texts: Background[ContinuationPair] = Background(KEPT)
+        # What is being written, for those who watch it grow.
+        self._writers: LRUCache[Hashable, PairWriter] = LRUCache(KEPT)
+
+    def _compute(self, key: Hashable, shown: Shown, options: WritingOptions, progress: Progress) -> Any:
+        loaded = shown.analysis.loaded
+        writer = PairWriter(loaded, shown.analysis.prompt.ids, shown.off, shown.mode, options)
+        self._writers[key] = writer
+        return writer.finish(progress)
+
+    def show(
+        self,
+        trigger: Any,
+        request: Request | None,
+        off_names: list[str],
+        mode: str | None,
+        boxes: tuple[Any, Any, Any, Any],
+        who: str,
+    ) -> tuple[Any, Any, bool]:
+        """State (progress, error), texts, whether the tick may rest.
+
+        Args:
+            trigger: id of what was touched.
+            request: what is shown.
+            off_names: heads that are off.
+            mode: how.
+            boxes: new tokens, temperature, top-k and seed as the boxes hold them.
+            who: the visit.
+        """
+        shown = find_shown(self.service, request, off_names, mode)
+        if shown is None:
+            return None, no_prediction(NOTHING_YET), True
+        try:
+            options = read_options(*boxes)
+        except UserFacingError as error:
+            return alert(error), None, True
+        key = (
+            shown.analysis.loaded.name,
+            shown.analysis.prompt.ids,
+            tuple(shown.off),
+            shown.mode if shown.off else "zero",
+            options,
+        )
+        if trigger == ids.WRITE_CANCEL:
+            self.texts.leave(key, who)
+            writer = self._writers.get(key)
+            body = continuations_body(writer.pair, bool(shown.off)) if writer else None
+            return no_prediction("Stopped."), body, True
+        pair = self.texts.get(key)
+        if pair is not None:
+            return None, continuations_body(pair, bool(shown.off)), True
+        view = self.texts.follow(
+            key,
+            lambda progress: self._compute(key, shown, options, progress),
+            who,
+            again=trigger != ids.WRITE_TICK,
+        )
+        if view.error is not None:
+            return alert(view.error), None, True
+        if view.state == "cancelled":
+            return no_prediction("Stopped."), no_update, True
+        writer = self._writers.get(key)
+        body = continuations_body(writer.pair, bool(shown.off)) if writer else None
+        return progress_view(view, "Writing", ids.WRITE_CANCEL), body, False
+
+
+def register(app: Dash, view: ContinuationsView) -> None:
+    """Add the view's callbacks to the app."""
+
+    @app.callback(
+        Output(ids.WRITE_STATE, "children"),
+        Output(ids.WRITE_BODY, "children"),
+        Output(ids.WRITE_TICK, "disabled"),
+        Input(ids.REQUEST, "data"),
+        Input(ids.ABLATED, "data"),
+        Input(ids.MODE, "value"),
+        Input(ids.VIEW, "value"),
+        Input(ids.WRITE, "n_clicks"),
+        Input(ids.WRITE_TICK, "n_intervals"),
+        Input({"type": "write-button", "does": ALL}, "n_clicks"),
+        State(ids.WRITE_TOKENS, "value"),
+        State(ids.WRITE_TEMPERATURE, "value"),
+        State(ids.WRITE_TOP_K, "value"),
+        State(ids.WRITE_SEED, "value"),
+        State(ids.WHO, "data"),
+    )
+    def _(request, off, mode, view_key, write, ticks, clicks, tokens, temperature, top_k, seed, who):
+        if only_drawn("write-button"):
+            return (no_update,) * 3
+        if view_key != "continuations":
+            return no_update, no_update, True
+        return view.show(ctx.triggered_id, request, off, mode, (tokens, temperature, top_k, seed), who or "")

@@ -1,0 +1,162 @@
+"""The view "Which heads matter": every head switched off alone, as a job with progress and cancel."""
+
+from collections.abc import Hashable
+from typing import Any
+
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_update
+
+from callbacks.background import Background
+from callbacks.clicks import only_drawn
+from callbacks.live.context import Request, Shown, find_shown
+from components import ids
+from components.live.effects_view import effects_body, effects_offer
+from components.live.prediction_panel import no_prediction
+from components.messages import alert
+from components.plots import theme_name
+from components.progress import progress_view
+from utils.effects.effect_map import EffectMap, effect_map
+from utils.effects.measures import MEASURES, MeasureKey
+from utils.live.service import LiveService
+from utils.models.prompts import token_label
+from utils.runtime.jobs import Progress
+from utils.teaching.presets import OpenPreset
+
+# Each is four small tables; a class asks for a few.
+KEPT = 500
+
+
+class EffectsView:
+    """The view's callbacks as plain methods.
+
+    Args:
+        service: the live entry point.
+    """
+
+    def __init__(self, service: LiveService) -> None:
+        self.service = service
+        self.effects: Background[EffectMap] = Background(KEPT)
+
+    def _key(self, shown: Shown) -> Hashable:
+        return (
+            shown.analysis.loaded.name,
+            shown.analysis.prompt.ids,
+            shown.position,
+            shown.target,
+            shown.against,
+            shown.mode,
+        )
+
+    def _compute(self, shown: Shown, progress: Progress) -> EffectMap:
+        return effect_map(
+            shown.analysis.loaded,
+            shown.analysis.prompt.ids,
+            shown.target,
+            shown.against,
+            shown.position,
+            shown.mode,
+            progress,
+        )
+
+    def known(self, shown: Shown) -> EffectMap | None:
+        """The map of what is shown, None where nobody has asked for it yet."""
+        return self.effects.get(self._key(shown))
+
+    def prepare(self, opened: OpenPreset) -> None:
+        """Compute the map of a preset that shows it, so that opening it needs no forward."""
+        state = opened.revealed
+        if state.view != "effects":
+            return
+        request = Request(model=opened.model, prompt=opened.preset.prompt)
+        shown = find_shown(self.service, request, (), state.mode, state.position, state.target, state.against)
+        if shown is not None and self.effects.get(self._key(shown)) is None:
+            self.effects.keep(self._key(shown), self._compute(shown, lambda what, done, total: None))
+
+    def show(
+        self,
+        trigger: Any,
+        request: Request | None,
+        mode: str | None,
+        position: str | None,
+        target: str | None,
+        against: str | None,
+        measure: str | None,
+        theme: str | None,
+        who: str,
+    ) -> tuple[Any, Any, bool]:
+        """State (progress, error, offer), body, whether the tick may rest.
+
+        Args:
+            trigger: id of what was touched.
+            request: what is shown.
+            mode: how heads are switched off.
+            position: a token's number as a text, "last" for the last.
+            target: text of the watched token.
+            against: text of the second token.
+            measure: key of the measure that the grid shows.
+            theme: "light" or "dark".
+            who: the visit.
+        """
+        shown = find_shown(self.service, request, (), mode, position, target, against)
+        if shown is None:
+            return None, no_prediction("Nothing is analyzed yet: type a prompt above and press Run."), True
+        key = self._key(shown)
+        if trigger == ids.EFFECTS_CANCEL:
+            self.effects.leave(key, who)
+            return effects_offer(), None, True
+        effects = self.effects.get(key)
+        if effects is not None:
+            loaded = shown.analysis.loaded
+            target_label, other_label = (
+                token_label(loaded, token).strip("·") for token in (effects.target, effects.other)
+            )
+            chosen: MeasureKey = "probability"
+            for key in MEASURES:
+                if key == measure:
+                    chosen = key
+            body = effects_body(effects, chosen, target_label, other_label, theme_name(theme))
+            return None, body, True
+        view = self.effects.follow(
+            key, lambda progress: self._compute(shown, progress), who, again=trigger != ids.EFFECTS_TICK
+        )
+        if view.state == "failed" and view.error is not None:
+            return alert(view.error), None, True
+        if view.state == "cancelled":
+            return effects_offer(), None, True
+        # What was shown before is of another prompt or token: it goes, so that nobody reads it as this one's.
+        return progress_view(view, "Switching off every head, one by one", ids.EFFECTS_CANCEL), None, False
+
+
+def register(app: Dash, view: EffectsView) -> None:
+    """Add the view's callbacks to the app."""
+
+    @app.callback(
+        Output(ids.EFFECTS_STATE, "children"),
+        Output(ids.EFFECTS_BODY, "children"),
+        Output(ids.EFFECTS_TICK, "disabled"),
+        Input(ids.REQUEST, "data"),
+        Input(ids.MODE, "value"),
+        Input(ids.POSITION, "value"),
+        Input(ids.WATCH, "value"),
+        Input(ids.AGAINST, "value"),
+        Input(ids.VIEW, "value"),
+        Input(ids.MEASURE, "value"),
+        Input(ids.theme("live"), "data"),
+        Input(ids.EFFECTS_TICK, "n_intervals"),
+        Input({"type": "effects-button", "does": ALL}, "n_clicks"),
+        State(ids.WHO, "data"),
+    )
+    def _(request, mode, position, target, against, view_key, measure, theme, ticks, clicks, who):
+        if only_drawn("effects-button"):
+            return (no_update,) * 3
+        if view_key != "effects":
+            return no_update, no_update, True
+        return view.show(
+            ctx.triggered_id, request, mode, position, target, against, measure, theme, who or ""
+        )
+
+    app.clientside_callback(
+        ClientsideFunction("headscope", "chooseClicked"),
+        Output(ids.EFFECTS_FIGURE, "clickData"),
+        Input(ids.EFFECTS_FIGURE, "clickData"),
+        prevent_initial_call=True,
+    )

@@ -1,0 +1,87 @@
+"""The live page's state in the address bar, and the link to copy."""
+
+from typing import Any
+
+from dash import ClientsideFunction, Dash, Input, Output
+
+from callbacks.live.context import Request, parse_heads
+from components import ids
+from utils.errors import UserFacingError
+from utils.forward.ablation import ABLATION_MODES
+from utils.links.page_links import to_query
+from utils.links.page_state import VIEWS, PageState
+
+
+def link_query(
+    request: Request | None,
+    chosen: str | None,
+    off: Any,
+    mode: str | None,
+    position: str | None,
+    target: str | None,
+    against: str | None,
+    view: str | None,
+    opened: dict[str, Any] | None,
+) -> str:
+    """The query that restores what the page shows; "" where it shows nothing or no link can hold it.
+
+    Args:
+        request: model and prompt.
+        chosen: the chosen head's name.
+        off: names of the heads that are off.
+        mode: how they are switched off.
+        position: a token's number, "last" for the last.
+        target: text of the watched token.
+        against: text of the second token.
+        view: key of the view.
+        opened: the preset or the lesson step that the page was opened with.
+    """
+    if not request:
+        return ""
+    # A preset or a lesson has its own say in what the link leaves out: then the link says all.
+    opened = opened or {}
+    state = PageState(
+        model=str(request["model"]),
+        prompt=str(request["prompt"]),
+        head=next(iter(parse_heads([chosen])), None),
+        ablated=frozenset(parse_heads(off)) or (frozenset() if opened else None),
+        mode=next((known for known in ABLATION_MODES if known == mode and (opened or mode == "mean")), None),
+        position=int(position) if position and str(position).isdecimal() else None,
+        target=target or None,
+        against=against or None,
+        view=view if view in VIEWS and (opened or view != "next") else None,
+        preset=opened.get("preset"),
+        lesson=opened.get("lesson"),
+        step=opened.get("step"),
+    )
+    try:
+        return to_query(state)
+    except UserFacingError:
+        return ""
+
+
+def register(app: Dash) -> None:
+    """Add the callbacks; those named by ClientsideFunction are in `assets/headscope.js`."""
+    app.callback(
+        Output(ids.LINK, "data"),
+        Input(ids.REQUEST, "data"),
+        Input(ids.SELECTED, "data"),
+        Input(ids.ABLATED, "data"),
+        Input(ids.MODE, "value"),
+        Input(ids.POSITION, "value"),
+        Input(ids.WATCH, "value"),
+        Input(ids.AGAINST, "value"),
+        Input(ids.VIEW, "value"),
+        Input(ids.OPENED, "data"),
+    )(link_query)
+    app.clientside_callback(
+        ClientsideFunction("headscope", "showLink"),
+        Output(ids.LAST_LIVE, "data"),
+        Input(ids.LINK, "data"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("headscope", "copyLink"),
+        Output(ids.COPY_TOLD, "children"),
+        Input(ids.COPY_LINK, "n_clicks"),
+        prevent_initial_call=True,
+    )

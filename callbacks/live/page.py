@@ -1,0 +1,326 @@
+"""What the live page answers: run a prompt, choose a head, switch heads off; `live.py` wires it to the page.
+
+What a user has chosen lives in stores in that user's browser; the server keeps nothing but bounded caches of
+results. Each callback parses the stores, asks the one live entry point, and hands the answer to a component.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote_plus
+
+from dash import no_update
+
+from callbacks.live.context import Request, find_analysis, parse_heads
+from callbacks.live.guide import Guide
+from callbacks.live.next_token_view import NOTHING_YET
+from components import ids
+from components.live.head_detail import detail_title, facts_view, heatmap, heatmap_height, pattern_table
+from components.live.head_grid import head_grid
+from components.live.layout import live_layout
+from components.live.prediction_panel import no_prediction
+from components.live.role_cards import no_catalog, role_cards
+from components.live.token_strip import token_strip
+from components.messages import alert, link_notice
+from components.progress import progress_view
+from utils.catalog.rankings import retrieval_facts, retrieval_heads
+from utils.errors import UserFacingError
+from utils.heads import Head
+from utils.links.page_links import from_query
+from utils.links.page_state import fit
+from utils.live import head_facts
+from utils.live.analysis import LiveAnalysis
+from utils.live.bertviz_page import head_view_height, head_view_html
+from utils.live.head_reading import read_head
+from utils.live.service import LiveService
+from utils.live.unlisted_heads import also_acting
+from utils.models.prompts import check_characters, count_tokens, lookalike_sentence, max_characters
+from utils.models.store import ModelStore
+from utils.runtime.jobs import Jobs, Progress
+from utils.teaching.presets import FIRST_PROMPT
+
+# With more tokens than this the labels of a heatmap beside the BertViz view would overlap.
+SIDE_BY_SIDE = 20
+
+
+def _load(store: ModelStore, model: str, progress: Progress) -> None:
+    store.get(model, progress)
+
+
+class LivePage:
+    """The callbacks of the live page, as plain methods that tests can call.
+
+    Args:
+        service: the live entry point.
+        guide: the presets and lessons.
+        problems: what the operator should know; shown above the page.
+        lab: whether the retrieval lab may be opened.
+    """
+
+    def __init__(
+        self, service: LiveService, guide: Guide, problems: Sequence[str] = (), lab: bool = True
+    ) -> None:
+        self.lab = lab
+        self.service = service
+        self.guide = guide
+        self.problems = problems
+        self.loads = Jobs(workers=2)
+
+    def layout(self, query: str) -> Any:
+        """The page as a link opens it, or on the first model and the first example.
+
+        Args:
+            query: of the address; what is wrong in it is told on the page, the rest is shown.
+        """
+        link, problems = from_query(query)
+        models = self.service.store.names()
+        link, unfit = fit(link, models)
+        problems += unfit
+        state, unfit = self.guide.open(link)
+        problems += unfit
+        model = state.model or (models[0] if models else None)
+        presets = self.guide.presets.presets.presets
+        first = presets[0].prompt if presets else FIRST_PROMPT
+        state = replace(state, model=model, prompt=state.prompt or first)
+        ready = model is not None and self.service.store.is_loaded(model)
+        if model is not None and ready:
+            try:
+                analysis = self.service.analyze(model, state.prompt or "")
+            except UserFacingError as error:
+                problems.append(str(error))
+                state = replace(state, prompt=first)
+            else:
+                geometry, tokens = analysis.loaded.geometry, len(analysis.prompt.ids)
+                state, unfit = fit(state, models, geometry, tokens)
+                problems += unfit
+        return live_layout(models, presets, state, ready, self.service.max_tokens, self.problems, problems)
+
+    def late_link_problems(self, request: Request | None, query: str | None, told: Any) -> Any:
+        """What is wrong with a link that could be told only once its model was loaded.
+
+        Args:
+            request: what is shown now.
+            query: of the address that the page was opened by.
+            told: what is told of the link so far.
+        """
+        state, problems = from_query(query or "")
+        analysis = self._analysis(request)
+        if analysis is None or state.prompt != analysis.prompt.text:
+            return no_update
+        models = self.service.store.names()
+        problems += fit(state, models, analysis.loaded.geometry, len(analysis.prompt.ids))[1]
+        return no_update if told or not problems else link_notice(problems)
+
+    def _analysis(self, request: Request | None) -> LiveAnalysis | None:
+        return find_analysis(self.service, request)
+
+    def _problem(self, request: Request) -> Any:
+        """Why a request cannot be shown: its model may have broken since it was made."""
+        try:
+            self.service.analyze(str(request.get("model")), str(request.get("prompt")))
+        except UserFacingError as error:
+            return alert(error)
+        return None
+
+    def request_prompt(
+        self, trigger: Any, model: str, prompt: str | None, shown: Request | None
+    ) -> tuple[Any, ...]:
+        """Decide what to analyze.
+
+        Args:
+            trigger: id of what the user touched.
+            model: the chosen model.
+            prompt: the text in the box.
+            shown: the request on show.
+
+        Returns:
+            request, text for the box, error to show, heads that are off, request that waits for its
+            model. A prompt that cannot be analyzed changes nothing but the error: what was typed and
+            what was shown stay.
+        """
+        text, off = prompt or "", no_update
+        if isinstance(trigger, dict):
+            text = self._suggestion(model, trigger)
+        elif trigger == ids.MODEL and shown and shown["model"] != model:
+            off = []
+        box = no_update if text == prompt else text
+        store = self.service.store
+        try:
+            self.service.check_characters(text)
+        except UserFacingError as error:
+            return no_update, box, alert(error), no_update, None
+        if model in store.names() and not store.is_loaded(model):
+            return no_update, box, None, off, Request(model=model, prompt=text)
+        try:
+            self.service.tokenize(model, text)
+        except UserFacingError as error:
+            return no_update, box, alert(error), no_update, None
+        return Request(model=model, prompt=text), box, None, off, None
+
+    def follow_load(self, trigger: Any, wanted: Request | None, who: str) -> tuple[Any, Any, Any, bool, Any]:
+        """Load the model of a request that waits for it, and let the request through when it is there.
+
+        Args:
+            trigger: id of what was touched, or of the tick or the store.
+            wanted: the request that waits.
+            who: the visit.
+
+        Returns:
+            request, error to show, progress to show, whether the tick may rest, request that still waits.
+        """
+        if not wanted:
+            return no_update, no_update, None, True, no_update
+        model, store = str(wanted["model"]), self.service.store
+        if isinstance(trigger, dict):
+            self.loads.leave(model, who)
+            return no_update, None, None, True, None
+        if not store.is_loaded(model):
+            view = self.loads.view(model)
+            if view is None or view.state == "cancelled" or (view.ended and trigger == ids.WANTED):
+                view = self.loads.start(model, lambda progress: _load(store, model, progress), who)
+            if not view.ended:
+                cancel = ids.cancel_load(model)
+                return no_update, no_update, progress_view(view, f"Loading {model}", cancel), False, no_update
+            if view.error is not None:
+                return no_update, alert(view.error), None, True, None
+        # Loaded; or loaded and dropped again for another model, in which case this call loads it.
+        try:
+            self.service.tokenize(model, str(wanted["prompt"]))
+        except UserFacingError as error:
+            return no_update, alert(error), None, True, None
+        return Request(model=model, prompt=str(wanted["prompt"])), None, None, True, None
+
+    def _suggestion(self, model: str, trigger: dict) -> str:
+        catalog = self.service.catalog(model)
+        category = catalog.categories.get(trigger["role"]) if catalog else None
+        prompts = category.suggested_prompts if category else []
+        number = trigger["number"]
+        return prompts[number] if number < len(prompts) else ""
+
+    def token_count(self, prompt: str | None, model: str) -> str:
+        """How many tokens the text in the box has, and the cap; characters where it is far too long."""
+        try:
+            loaded = self.service.store.get(model)
+        except UserFacingError:
+            return ""
+        cap = min(self.service.max_tokens, loaded.context_length)
+        try:
+            check_characters(prompt or "", max_characters(cap))
+        except UserFacingError as error:
+            return error.message
+        count = count_tokens(loaded, prompt)
+        included = "" if loaded.bos_id is None else ", the start token included"
+        over = f" — {count - cap} too many" if count > cap else ""
+        return f"{count} of at most {cap} tokens{included}{over}"
+
+    def show_tokens(self, request: Request | None) -> list:
+        """The token strip."""
+        analysis = self._analysis(request)
+        return token_strip(analysis.prompt) if analysis else []
+
+    def show_roles(self, request: Request | None, off_names: list[str]) -> tuple[Any, Any, str | None]:
+        """The role cards, a notice where the request cannot be shown, the model that needs an analysis."""
+        analysis, problem = self._analysis(request), None
+        if analysis is None:
+            if request:
+                problem = self._problem(request)
+            return [no_prediction(NOTHING_YET)], problem, None
+        if analysis.catalog is None:
+            off = parse_heads(off_names, analysis)
+            told = no_catalog(analysis.catalog_problem, also_acting(analysis), off)
+            return told, None, analysis.loaded.name
+        prompts = {role: category.suggested_prompts for role, category in analysis.catalog.categories.items()}
+        off = parse_heads(off_names, analysis)
+        lookalikes = lookalike_sentence(analysis.prompt)
+        cards = role_cards(analysis.summary, prompts, off, lookalikes, also_acting(analysis))
+        return cards, None, None
+
+    def choose_head(self, request: Request | None, chosen: str | None) -> Any:
+        """The head that the detail shows after a new request: the kept one, else an interesting one."""
+        analysis = self._analysis(request)
+        if analysis is None or parse_heads([chosen], analysis):
+            return no_update
+        return str(head_facts.interesting_head(analysis))
+
+    def show_grid(self, request: Request | None, off_names: list[str], chosen: str | None) -> Any:
+        """The grid of all heads."""
+        analysis = self._analysis(request)
+        if analysis is None:
+            return no_prediction(NOTHING_YET)
+        head = next(iter(parse_heads([chosen], analysis)), None)
+        geometry = analysis.loaded.geometry
+        return head_grid(
+            geometry.n_layers,
+            geometry.n_heads,
+            head_facts.cell_roles(analysis),
+            head,
+            parse_heads(off_names, analysis),
+            retrieval_heads(analysis.catalog),
+        )
+
+    def change_ablation(
+        self, trigger: Any, request: Request | None, chosen: str | None, off_names: list[str]
+    ) -> Any:
+        """Which heads are off after a click on a head's switch, a role's, a chip or the clear button."""
+        analysis = self._analysis(request)
+        if analysis is None or trigger == ids.CLEAR:
+            return []
+        off = set(parse_heads(off_names, analysis))
+        if trigger == ids.TOGGLE_HEAD:
+            off ^= set(parse_heads([chosen], analysis))
+        elif trigger["type"] == "chip":
+            off -= set(parse_heads([trigger["head"]]))
+        else:
+            listed = {
+                Head(entry["layer"], entry["head"]) for entry in analysis.summary.get(trigger["role"], ())
+            }
+            off = off - listed if listed <= off else off | listed
+        return [str(head) for head in sorted(off)]
+
+    def show_detail(
+        self, request: Request | None, chosen: str | None, off_names: list[str], theme: str | None
+    ) -> tuple[Any, ...]:
+        """Title, switch, facts, BertViz page and style, heatmap and style, table, pattern, views' class."""
+        analysis = self._analysis(request)
+        heads = parse_heads([chosen], analysis) if analysis else []
+        if analysis is None or not heads:
+            return (
+                "Choose a head",
+                "Switch off",
+                None,
+                "",
+                {"height": "0"},
+                no_update,
+                no_update,
+                None,
+                None,
+                "hs-views",
+            )
+        head = heads[0]
+        pattern = analysis.attention[head.layer, head.head]
+        labels = analysis.prompt.labels
+        facts = head_facts.role_facts(analysis, head)
+        pairs, pair_roles = head_facts.marked_pairs(analysis, head)
+        colours = "dark" if theme == "dark" else "light"
+        title = f"Marked: {pair_roles}" if pairs else ""
+        is_off = head in parse_heads(off_names, analysis)
+        return (
+            detail_title(head),
+            f"Switch {head} {'on again' if is_off else 'off'}",
+            facts_view(
+                facts,
+                read_head(analysis, head),
+                analysis.attention.shape[0] * analysis.attention.shape[1],
+                retrieval_facts(analysis.catalog, head),
+                f"/lab?v=1&model={quote_plus(analysis.loaded.name)}&head={head}" if self.lab else "",
+            ),
+            head_view_html(pattern, labels, head, dark=colours == "dark"),
+            {"height": f"{head_view_height(len(labels))}px"},
+            heatmap(pattern, labels, pairs, title, colours),
+            {"height": heatmap_height(len(labels))},
+            pattern_table(pattern, labels),
+            {"rows": [[round(value, 3) for value in row] for row in pattern.tolist()], "head": str(head)},
+            "hs-views" if len(labels) <= SIDE_BY_SIDE else "hs-views hs-views-stacked",
+        )

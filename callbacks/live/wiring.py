@@ -1,0 +1,132 @@
+"""The live page's wiring: which of `LivePage`'s answers follows which touch."""
+
+from dash import ALL, Dash, Input, Output, State, ctx, no_update
+
+from callbacks.clicks import only_drawn
+from callbacks.live.context import set_known
+from callbacks.live.page import LivePage
+from components import ids
+from components.live.layout import PAGE as LIVE
+from components.plain_html import PLAIN, as_html
+
+
+def _touched(pressed):
+    """What was touched: a component's id, or what a button that Dash did not draw says of itself."""
+    return pressed if ctx.triggered_id == ids.PRESSED else ctx.triggered_id
+
+
+def register(app: Dash, page: LivePage) -> None:
+    """Add the live page's callbacks to the app."""
+
+    @app.callback(
+        Output(ids.REQUEST, "data"),
+        Output(ids.PROMPT, "value"),
+        Output(ids.ALERT, "children"),
+        Output(ids.ABLATED, "data", allow_duplicate=True),
+        Output(ids.WANTED, "data"),
+        Input(ids.RUN, "n_clicks"),
+        Input(ids.PRESSED, "data"),
+        Input(ids.MODEL, "value"),
+        State(ids.PROMPT, "value"),
+        State(ids.REQUEST, "data"),
+        prevent_initial_call=True,
+    )
+    def _(clicks, pressed, model, prompt, shown):
+        trigger = _touched(pressed)
+        if isinstance(trigger, dict) and trigger["type"] != "suggestion":
+            return (no_update,) * 5
+        return page.request_prompt(trigger, model, prompt, shown)
+
+    # What `set_known` sets here and in guide.py is no edge of the browser's graph of callbacks, which these
+    # edges would close into circles.
+    @app.callback(
+        Output(ids.LOADING, "children"),
+        Output(ids.LOAD_TICK, "disabled"),
+        Input(ids.WANTED, "data"),
+        Input(ids.LOAD_TICK, "n_intervals"),
+        Input({"type": "cancel-load", "model": ALL}, "n_clicks"),
+        State(ids.WHO, "data"),
+    )
+    def _(wanted, ticks, cancels, who):
+        if only_drawn("cancel-load"):
+            return (no_update,) * 2
+        request, alert, progress, rests, waits = page.follow_load(ctx.triggered_id, wanted, who or "")
+        set_known(
+            {ids.REQUEST: ("data", request), ids.ALERT: ("children", alert), ids.WANTED: ("data", waits)}
+        )
+        return progress, rests
+
+    @app.callback(
+        Input(ids.analysis_done(LIVE), "data"),
+        State(ids.REQUEST, "data"),
+        prevent_initial_call=True,
+    )
+    def _(analyzed, request):
+        # The same request again: every part of the page reads the new catalog.
+        if request:
+            set_known({ids.REQUEST: ("data", request)})
+
+    app.callback(
+        Output(ids.LINK_TOLD, "children"),
+        Input(ids.REQUEST, "data"),
+        State(ids.LOCATION, "search"),
+        State(ids.LINK_TOLD, "children"),
+        prevent_initial_call=True,
+    )(page.late_link_problems)
+    app.callback(Output(ids.TOKEN_COUNT, "children"), Input(ids.TYPED, "data"), Input(ids.MODEL, "value"))(
+        page.token_count
+    )
+    app.callback(Output(ids.TOKENS, PLAIN), Input(ids.REQUEST, "data"))(as_html(page.show_tokens))
+    app.callback(
+        Output(ids.ROLES, PLAIN),
+        Output(ids.NOTICE, "children"),
+        Output(ids.analysis_for(LIVE), "data"),
+        Input(ids.REQUEST, "data"),
+        Input(ids.ABLATED, "data"),
+    )(as_html(page.show_roles, 0))
+
+    # A click on any head is handled in the browser (headscope.js, "data-choose").
+    app.callback(Output(ids.SELECTED, "data"), Input(ids.REQUEST, "data"), State(ids.SELECTED, "data"))(
+        page.choose_head
+    )
+    app.callback(
+        Output(ids.GRID, PLAIN),
+        Input(ids.REQUEST, "data"),
+        Input(ids.ABLATED, "data"),
+        # Another choice is marked in the browser (`page_tools`): a grid drawn anew would lose quick key
+        # presses.
+        State(ids.SELECTED, "data"),
+    )(as_html(page.show_grid))
+
+    @app.callback(
+        Output(ids.ABLATED, "data"),
+        Input(ids.TOGGLE_HEAD, "n_clicks"),
+        Input(ids.PRESSED, "data"),
+        Input(ids.CLEAR, "n_clicks"),
+        State(ids.REQUEST, "data"),
+        State(ids.SELECTED, "data"),
+        State(ids.ABLATED, "data"),
+        prevent_initial_call=True,
+    )
+    def _(toggles, pressed, clears, request, chosen, off):
+        trigger = _touched(pressed)
+        if isinstance(trigger, dict) and trigger["type"] not in ("ablate-role", "chip"):
+            return no_update
+        return page.change_ablation(trigger, request, chosen, off)
+
+    app.callback(
+        Output(ids.DETAIL_TITLE, "children"),
+        Output(ids.TOGGLE_HEAD, "children"),
+        Output(ids.DETAIL_FACTS, PLAIN),
+        Output(ids.BERTVIZ, "srcDoc"),
+        Output(ids.BERTVIZ, "style"),
+        Output(ids.HEATMAP, "figure"),
+        Output(ids.HEATMAP, "style"),
+        Output(ids.HEATMAP_TABLE, PLAIN),
+        Output(ids.PATTERN, "data"),
+        Output(ids.HEAD_VIEWS, "className"),
+        Input(ids.REQUEST, "data"),
+        Input(ids.SELECTED, "data"),
+        Input(ids.ABLATED, "data"),
+        Input(ids.theme(LIVE), "data"),
+    )(as_html(page.show_detail, 2, 7))

@@ -1,0 +1,1 @@
+"""The callbacks of the pages that are one module each."""

@@ -1,0 +1,132 @@
+"""The page about how heads form: which model's training; the slider itself is followed in the browser."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import parse_qs
+
+from dash import ClientsideFunction, Dash, Input, Output, State
+
+from components import ids
+from components.formation.page import PAGE, formation_body, formation_layout, formation_problem
+from utils.errors import UserFacingError
+from utils.formation.history import History, Scaffold
+from utils.formation.log import load_history, log_path
+from utils.models.store import ModelStore
+from utils.wording import excerpt
+
+
+class FormationPage:
+    """The callbacks of the page, as plain methods.
+
+    Args:
+        store: the models that may be used.
+        scaffolds: by model; where its training had an extra loss, from its recipe.
+    """
+
+    def __init__(
+        self, store: ModelStore, scaffolds: Mapping[str, Sequence[Scaffold]] = MappingProxyType({})
+    ) -> None:
+        self.store = store
+        self.scaffolds = scaffolds
+        self._kept: dict[str, tuple[int, History]] = {}
+
+    def models(self) -> list[str]:
+        """The bundled models that have a training log."""
+        sources = [self.store.source(name) for name in self.store.names()]
+        return [
+            source.name
+            for source in sources
+            if source.kind == "bundled" and source.folder is not None and log_path(source.folder).is_file()
+        ]
+
+    def history(self, model: str) -> History:
+        """A model's training, read anew where its log has changed.
+
+        Raises:
+            UserFacingError: no such model, or its log cannot be read.
+        """
+        models = self.models()
+        if model not in models:
+            options = f"Choose one of: {', '.join(models)}." if models else "No model here has one."
+            raise UserFacingError(f"There is no training log of {excerpt(model)}.", options)
+        folder = self.store.source(model).folder
+        assert folder is not None
+        changed = log_path(folder).stat().st_mtime_ns
+        kept = self._kept.get(model)
+        if kept is None or kept[0] != changed:
+            kept = changed, load_history(model, folder, self.scaffolds.get(model, ()))
+            self._kept[model] = kept
+        return kept[1]
+
+    def layout(self, query: str) -> Any:
+        """The page for "?model=demo-gpt2&tokens=4942720"; what is wrong in a link is told."""
+        asked = {key: values[0] for key, values in parse_qs(query.removeprefix("?")[:2000]).items()}
+        models, problems = self.models(), []
+        model = models[0] if models else None
+        if "model" in asked and models:
+            if asked["model"] in models:
+                model = asked["model"]
+            else:
+                problems.append(
+                    f"There is no training log of {excerpt(asked['model'])}: choose one of "
+                    f"{', '.join(models)}."
+                )
+        tokens = None
+        if (text := asked.get("tokens")) is not None:
+            if text.isascii() and text.isdecimal() and len(text) <= 15:
+                tokens = int(text)
+            else:
+                problems.append(
+                    f"The place in the training, {excerpt(text)}, is left out: it must be a number of tokens."
+                )
+        return formation_layout(models, model, self.show(model, tokens), problems)
+
+    def show(self, model: str | None, tokens: int | None = None) -> Any:
+        """A model's training, the slider at the checkpoint closest to `tokens`, or at the last one."""
+        if not model:
+            return None
+        try:
+            history = self.history(model)
+        except UserFacingError as error:
+            return formation_problem(error)
+        index = len(history.tokens) - 1 if tokens is None else history.nearest(tokens)
+        return formation_body(history, index)
+
+
+def register(app: Dash, page: FormationPage) -> None:
+    """Add the page's callbacks; those named by ClientsideFunction are in `assets/formation.js`."""
+    app.callback(
+        Output(ids.FORMATION_BODY, "children"),
+        Input(ids.FORMATION_MODEL, "value"),
+        prevent_initial_call=True,
+    )(lambda model: page.show(model))
+    app.clientside_callback(
+        ClientsideFunction("formation", "figures"),
+        Output(ids.FORMATION_LOSS, "figure"),
+        Output(ids.FORMATION_ACCURACY, "figure"),
+        Output(ids.FORMATION_SCORES, "figure"),
+        Input(ids.FORMATION_FILM, "data"),
+        Input(ids.theme(PAGE), "data"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("formation", "draw"),
+        Output(ids.FORMATION_PLACE, "children"),
+        Output(ids.FORMATION_TOLD, "children"),
+        Input(ids.FORMATION_STEP, "value"),
+        Input(ids.FORMATION_FILM, "data"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("formation", "step"),
+        Output(ids.FORMATION_STEP, "value"),
+        Output(ids.FORMATION_TICK, "disabled"),
+        Output(ids.FORMATION_PLAY, "children"),
+        Input(ids.FORMATION_BACK, "n_clicks"),
+        Input(ids.FORMATION_NEXT, "n_clicks"),
+        Input(ids.FORMATION_PLAY, "n_clicks"),
+        Input(ids.FORMATION_TICK, "n_intervals"),
+        State(ids.FORMATION_STEP, "value"),
+        State(ids.FORMATION_STEP, "max"),
+        State(ids.FORMATION_TICK, "disabled"),
+        prevent_initial_call=True,
+    )

@@ -1,0 +1,1 @@
+"""The parts of presets, lessons and the instructors' page."""

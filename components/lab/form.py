@@ -1,0 +1,137 @@
+"""The retrieval lab's form: a generated filing of some length, depth and number, or one's own text."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import dash_bootstrap_components as dbc
+from dash import html
+
+from components import ids
+from components.attributes import aria
+from components.fields import menu
+from components.section import section
+from retrieval.filings.tasks import TASKS
+from retrieval.lab.state import LONGEST_ANSWER, LONGEST_QUESTION, LONGEST_TEXT, MOST_SEED, OWN, LabPrompt
+
+# A slider tells its value once it rests.
+REST_MS = 300
+
+
+def field(label: str, box: Any) -> html.Div:
+    """A box of the form below its label."""
+    return html.Div([dbc.Label(label, html_for=box.id), box])
+
+
+def ask_section(models: Sequence[str], prompt: LabPrompt) -> html.Section:
+    """The form as a link fills it in.
+
+    Args:
+        models: names for the menu.
+        prompt: what it asks for.
+    """
+    questions = {key: task.question for key, task in TASKS.items()} | {OWN: "Your own text and question"}
+    generated = html.Div(
+        [
+            field(
+                "Length (tokens)",
+                dbc.Input(
+                    id=ids.LAB_LENGTH,
+                    type="number",
+                    min=1,
+                    step=1,
+                    value=prompt.length,
+                    placeholder="as suits the model",
+                ),
+            ),
+            field(
+                "Depth of the needle (%)",
+                dbc.Input(id=ids.LAB_DEPTH, type="number", min=0, max=100, step=1, value=prompt.depth),
+            ),
+            field(
+                "Filing number (seed)",
+                dbc.Input(id=ids.LAB_SEED, type="number", min=0, max=MOST_SEED, step=1, value=prompt.seed),
+            ),
+            dbc.Button(
+                [html.I(className="bi bi-shuffle", **aria(hidden="true")), " Another filing"],
+                id=ids.LAB_ANOTHER,
+                color="secondary",
+                outline=True,
+            ),
+        ],
+        className="hs-lab-fields hs-lab-generated",
+    )
+    own = html.Div(
+        [
+            field(
+                "Your text",
+                dbc.Textarea(
+                    id=ids.LAB_TEXT,
+                    value=prompt.text,
+                    rows=5,
+                    spellCheck=False,
+                    maxLength=LONGEST_TEXT,
+                    debounce=False,
+                ),
+            ),
+            html.Div(
+                [
+                    field(
+                        "Your question",
+                        dbc.Input(id=ids.LAB_ASKED, value=prompt.asked, maxLength=LONGEST_QUESTION),
+                    ),
+                    field(
+                        "The true answer (may be empty)",
+                        dbc.Input(id=ids.LAB_ANSWER, value=prompt.answer, maxLength=LONGEST_ANSWER),
+                    ),
+                ],
+                className="hs-lab-fields",
+            ),
+            html.Details(
+                [
+                    html.Summary("Choose the needle: the sentence that holds the answer"),
+                    html.P(
+                        "Without a choice it is the first sentence in which the answer stands.",
+                        className="hs-hint",
+                    ),
+                    html.Div(id=ids.LAB_SENTENCES, className="hs-static"),
+                ]
+            ),
+        ],
+        className="hs-lab-own",
+    )
+    return section(
+        "Retrieval lab",
+        "A filing hides one sentence with the answer, the needle. Which heads find it, and what is left of "
+        "the answer without them?",
+        html.Div(
+            [
+                html.Div(
+                    [
+                        menu("Model", ids.LAB_MODEL, {name: name for name in models}, prompt.model),
+                        menu("Question", ids.LAB_QUESTION, questions, prompt.question),
+                    ],
+                    className="hs-lab-fields hs-lab-what",
+                ),
+                generated,
+                own,
+            ],
+            id=ids.LAB_FORM,
+            className=f"hs-lab-form hs-lab-{'own' if prompt.own else 'generated'}-form",
+        ),
+        html.Div(
+            dbc.Button(
+                [
+                    html.I(className="bi bi-play-fill", **aria(hidden="true")),
+                    " Read and answer ",
+                    html.Kbd("Ctrl+Enter"),
+                ],
+                id=ids.LAB_RUN,
+                color="primary",
+            ),
+            className="hs-prompt-foot",
+        ),
+        html.Div(id=ids.LAB_PROGRESS, role="status"),
+        html.Div(id=ids.LAB_ALERT, role="alert"),
+        name="lab",
+        term=("needle", "retrieval_head"),
+    )

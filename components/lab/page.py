@@ -1,0 +1,212 @@
+"""The retrieval lab's layout: what is asked, and the places that its callbacks fill.
+
+Text, tables and lists are filled in as HTML text (`plain_html`): a filing of a thousand tokens is one
+component.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import dash_bootstrap_components as dbc
+from dash import dcc, html
+
+from components import ids
+from components.attributes import aria
+from components.fields import menu
+from components.lab.form import REST_MS, ask_section, field
+from components.lab.study_card import lab_graph, study_section
+from components.messages import link_notice
+from components.section import section
+from retrieval.lab.state import LabState
+from utils.forward.ablation import ABLATION_MODES
+from utils.glossary.glossary import GLOSSARY
+
+PAGE = "lab"
+TICK_MS = 400
+# Where the slider ends until the model is known.
+FIRST_MOST_K = 32
+
+
+def lab_layout(
+    models: Sequence[str],
+    state: LabState | None,
+    methods: Mapping[str, str],
+    figures: Mapping[str, str],
+    study_problem: str = "",
+    link_problems: Sequence[str] = (),
+) -> html.Div:
+    """The page before its callbacks have run.
+
+    Args:
+        models: names for the menu.
+        state: what it shows; None where there is no model.
+        methods: name of each ranking method, by key.
+        figures: title of each of the study's figures, by key; none where there are no results.
+        study_problem: why there are none.
+        link_problems: what is wrong with the link that the page was opened by.
+    """
+    if state is None:
+        return html.Div(
+            html.P("There is no model to use. The operator can add a folder with --model-dir."),
+            className="hs-card",
+        )
+    return html.Div(
+        [
+            dcc.Store(ids.LAB_WANTED, data=asdict(state.prompt)),
+            dcc.Store(ids.LAB_SHOWN),
+            dcc.Store(ids.LAB_NEEDLE, data=state.prompt.needle),
+            dcc.Store(ids.LAB_TYPED, data=state.prompt.text),
+            dcc.Store(ids.LAB_LOOKS),
+            dcc.Store(ids.LAB_LINK),
+            dcc.Store(ids.theme(PAGE)),
+            dcc.Interval(ids.LAB_TICK, interval=TICK_MS, disabled=True),
+            dcc.Interval(ids.LAB_OFF_TICK, interval=TICK_MS, disabled=True),
+            *link_notice(link_problems),
+            ask_section(models, state.prompt),
+            _prompt(),
+            html.Div(
+                [
+                    html.Div([_rankings(methods, state)], className="hs-column"),
+                    html.Div([_head(state)], className="hs-column"),
+                ],
+                className="hs-columns",
+            ),
+            _off(state),
+            study_section(figures, study_problem),
+        ],
+        className="hs-page-body hs-lab",
+    )
+
+
+def _prompt() -> html.Section:
+    return section(
+        "The prompt and the answer",
+        "The text is shaded by how much the chosen head looks at each token while the question is read.",
+        html.Div(id=ids.LAB_WRITTEN, className="hs-static"),
+        html.Div(id=ids.LAB_TOLD, className="hs-static"),
+        html.Div(
+            id=ids.LAB_TOKENS,
+            className="hs-lab-text",
+            tabIndex=0,
+            role="group",
+            **aria(label="The prompt, token by token"),
+        ),
+        name="lab-prompt",
+        term="token",
+    )
+
+
+def _fold(summary: str, key: str) -> html.Details:
+    return html.Details([html.Summary(summary), html.Div(id=key, className="hs-static")])
+
+
+def _rankings(methods: Mapping[str, str], state: LabState) -> html.Section:
+    return section(
+        "Which heads find it: four rankings",
+        "A row is a layer, a column a head. Click a cell, or a head in the list, to look at it.",
+        html.Div(
+            dbc.RadioItems(
+                id=ids.LAB_METHOD,
+                options=[{"label": name, "value": key} for key, name in methods.items()],
+                value=state.view.method,
+                inline=True,
+                class_name="hs-tabs",
+                input_class_name="btn-check",
+                label_class_name="hs-tab",
+                label_checked_class_name="hs-tab-here",
+            ),
+            role="group",
+            **aria(label="Method"),
+        ),
+        html.Div(id=ids.LAB_METHOD_TOLD, className="hs-static"),
+        html.Div(
+            [
+                html.Div(
+                    [html.H3("On this prompt", className="hs-subtitle"), lab_graph(ids.LAB_SCORES, "ranking")]
+                ),
+                html.Div(
+                    [
+                        html.H3("Over many prompts (catalog)", className="hs-subtitle"),
+                        lab_graph(ids.LAB_CATALOG_SCORES, "ranking-catalog"),
+                    ],
+                    id=ids.LAB_CATALOG_PLACE,
+                ),
+            ],
+            className="hs-lab-grids",
+        ),
+        html.Div(id=ids.LAB_TOP, className="hs-static"),
+        _fold("Both grids as a table", ids.LAB_SCORES_TABLE),
+        name="lab-rankings",
+        term=(*methods, "null_query", "rank_correlation"),
+    )
+
+
+def _head(state: LabState) -> html.Section:
+    chosen = str(state.view.head) if state.view.head else None
+    return section(
+        "Where the head looks",
+        "A row is a token of the question that it looks from, a column the token that it looks at. The box "
+        "is the needle.",
+        html.Div([_chooser(chosen)], className="hs-lab-fields"),
+        html.Div(id=ids.LAB_HEAD_TOLD, className="hs-static"),
+        lab_graph(ids.LAB_ROWS, "question-rows"),
+        _fold("As a table: where each token looks most", ids.LAB_ROWS_TABLE),
+        name="lab-head",
+        term=("query", "key", "chance"),
+    )
+
+
+def _chooser(chosen: str | None) -> html.Div:
+    """The menu of heads; its options come with the model."""
+    return field("Head", dbc.Select(id=ids.LAB_HEAD, options=[chosen] if chosen else [], value=chosen))
+
+
+def _off(state: LabState) -> html.Section:
+    rankings = {"here": "this prompt's", "catalog": "the catalog's"}
+    return section(
+        "Switch off the top heads",
+        "The answer without the first k heads of the ranking, beside as many random heads, drawn several "
+        "times.",
+        html.Div(
+            [
+                html.Div(
+                    [
+                        html.Label("Heads that are off (k)", htmlFor=ids.LAB_K, className="form-label"),
+                        html.Span(id=ids.LAB_K_TOLD, className="hs-lab-k"),
+                    ],
+                    className="hs-title-row",
+                ),
+                dbc.Input(
+                    id=ids.LAB_K,
+                    type="range",
+                    min=0,
+                    max=max(FIRST_MOST_K, state.view.k or 0),
+                    step=1,
+                    value=state.view.k,
+                    debounce=REST_MS,
+                    class_name="hs-slider",
+                ),
+            ]
+        ),
+        html.Div(
+            [
+                menu("Of the ranking", ids.LAB_RANKING, rankings, state.view.ranking),
+                menu(
+                    "In their place",
+                    ids.LAB_MODE,
+                    {mode: GLOSSARY[mode].term for mode in ABLATION_MODES},
+                    state.view.mode,
+                ),
+            ],
+            className="hs-lab-fields",
+        ),
+        html.Div(id=ids.LAB_OFF_PROGRESS, role="status"),
+        html.Div(id=ids.LAB_OFF, className="hs-static"),
+        name="lab-off",
+        term=("ablation", "random_control", "layer_matched", "backup_head"),
+    )
+
+
+def cancelled(again: str) -> html.P:
+    """What stands in the progress's place once it was cancelled."""
+    return html.P(f"Cancelled. {again}", className="hs-hint")

@@ -1,0 +1,110 @@
+"""Next-token prediction, clean beside ablated, and the chips of what is off."""
+
+import json
+from collections.abc import Callable, Sequence
+
+from dash import html
+
+from components import ids
+from components.attributes import aria, data
+from components.help_mark import marked
+from components.tables import scrolled_table
+from utils.effects.prediction import Comparison, TokenChange
+from utils.heads import Head
+
+
+def chips(off: Sequence[Head]) -> list:
+    """A chip for each head that is off, and the button that clears them all."""
+    if not off:
+        return [
+            html.Span(
+                "All heads are on. Choose one and switch it off, or a whole role below.", className="hs-hint"
+            )
+        ]
+    return [
+        html.Span("Off:", className="hs-chip-label"),
+        *(
+            html.Button(
+                [str(head), " ", html.I(className="bi bi-x", **aria(hidden="true"))],
+                className="btn btn-outline-danger btn-sm hs-chip",
+                title=f"Switch {head} on again",
+                **aria(label=f"Switch {head} on again"),
+                **data(press=json.dumps(ids.chip(str(head)))),
+            )
+            for head in off
+        ),
+    ]
+
+
+def _points(change: float) -> str:
+    return f"{change * 100:+.1f}"
+
+
+def _row(row: TokenChange, label: str, ablated: bool, watched: bool) -> html.Tr:
+    bars = [html.Span(className="hs-prob hs-prob-clean", style={"width": f"{row.clean:.2%}"})]
+    if ablated:
+        bars.append(html.Span(className="hs-prob hs-prob-ablated", style={"width": f"{row.ablated:.2%}"}))
+    cells = [
+        html.Td(str(row.clean_rank), className="hs-number"),
+        html.Th(html.Bdi(label), scope="row", className="hs-token-cell"),
+        html.Td(html.Div(bars, className="hs-probs"), className="hs-prob-cell", **aria(hidden="true")),
+        html.Td(f"{row.clean:.1%}", className="hs-number"),
+    ]
+    if ablated:
+        moved = row.clean_rank - row.ablated_rank
+        arrow = "=" if moved == 0 else f"{'▲' if moved > 0 else '▼'} {abs(moved)}"
+        cells += [
+            html.Td(f"{row.ablated:.1%}", className="hs-number"),
+            html.Td(_points(row.change), className="hs-number"),
+            html.Td(
+                arrow,
+                className="hs-number",
+                title=f"rank {row.clean_rank} with all heads on, {row.ablated_rank} ablated",
+            ),
+        ]
+    return html.Tr(cells, className="hs-watched" if watched else "", **data(token=label))
+
+
+def prediction_panel(
+    comparison: Comparison, sentence: str, off: Sequence[Head], label: Callable[[int], str]
+) -> html.Div:
+    """The table, the sentence in plain words and the figures for the watched token.
+
+    Args:
+        comparison: clean against ablated.
+        sentence: `prediction.plain_sentence`.
+        off: heads that are off.
+        label: shows a token id as text.
+    """
+    ablated = bool(off)
+    head = ["rank", "token", "", "clean"] + (["ablated", "change (points)", "rank moves"] if ablated else [])
+    watched = comparison.watched
+    rows = list(comparison.rows)
+    if watched not in rows:
+        rows.append(watched)
+    clean_difference, ablated_difference = comparison.logit_difference
+    facts = [
+        f"Watching “{label(watched.token)}”: {watched.clean:.1%}"
+        + (f" clean, {watched.ablated:.1%} ablated" if ablated else "")
+        + f". Logit difference to “{label(comparison.rival)}”: {clean_difference:+.2f}"
+        + (f" clean, {ablated_difference:+.2f} ablated." if ablated else "."),
+    ]
+    kl = f"KL divergence of the whole prediction: {comparison.kl:.3f} nats." if ablated else ""
+    return html.Div(
+        [
+            html.P(sentence, className="hs-sentence", role="status"),
+            scrolled_table(
+                "Likeliest next tokens",
+                head,
+                [_row(row, label(row.token), ablated, row.token == watched.token) for row in rows],
+                numbers=(0, *range(3, len(head))),
+            ),
+            *(html.P(fact, className="hs-fact") for fact in facts),
+            *([marked(html.P(kl, className="hs-fact"), "kl")] if kl else []),
+        ]
+    )
+
+
+def no_prediction(text: str) -> html.P:
+    """What stands there when there is nothing to predict from."""
+    return html.P(text, className="hs-hint")

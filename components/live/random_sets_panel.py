@@ -1,0 +1,162 @@
+"""The heads that are off against random sets of as many heads: is the set special?"""
+
+from typing import Any
+
+import dash_bootstrap_components as dbc
+import plotly.graph_objects as go
+from dash import dcc, html
+
+from components import ids
+from components.help_mark import marked
+from components.plots import COLOURS, base_layout, graph_config
+from components.tables import number, scrolled_table
+from utils.effects.prediction import name_heads
+from utils.effects.random_sets import DRAWS, KINDS, MOST_DRAWS, Contrast, RandomComparison
+
+TICK_MS = 500
+_KIND_LABELS = {
+    "layer-matched": "from the same layers",
+    "uniform": "from all layers",
+}
+
+
+def random_places() -> html.Details:
+    """What the panel needs before its callbacks have run."""
+    return html.Details(
+        [
+            html.Summary("Is this set of heads special? Compare with random sets"),
+            html.Div(
+                [
+                    html.Div(
+                        [
+                            marked(
+                                dbc.Label("Random heads", html_for=ids.RANDOM_KIND, className="mb-0"),
+                                "random_control",
+                                "layer_matched",
+                            ),
+                            dbc.Select(
+                                id=ids.RANDOM_KIND,
+                                size="sm",
+                                options=[{"label": _KIND_LABELS[kind], "value": kind} for kind in KINDS],
+                                value="layer-matched",
+                            ),
+                        ]
+                    ),
+                    html.Div(
+                        [
+                            marked(
+                                dbc.Label("How many sets", html_for=ids.RANDOM_DRAWS, className="mb-0"),
+                                "interval",
+                            ),
+                            dbc.Select(
+                                id=ids.RANDOM_DRAWS,
+                                size="sm",
+                                options=[str(DRAWS), str(MOST_DRAWS)],
+                                value=str(DRAWS),
+                            ),
+                        ]
+                    ),
+                    html.Div(dbc.Button("Compare", id=ids.RANDOM_RUN, size="sm", color="primary")),
+                ],
+                className="hs-controls hs-controls-end",
+            ),
+            dcc.Interval(ids.RANDOM_TICK, interval=TICK_MS, disabled=True),
+            html.Div(id=ids.RANDOM_STATE, role="status"),
+            html.Div(id=ids.RANDOM_BODY),
+        ],
+        className="hs-random",
+    )
+
+
+def _points(value: float) -> str:
+    return f"{round(value * 100, 1) + 0.0:+.1f}"
+
+
+def random_sentence(result: RandomComparison, target: str) -> str:
+    """What the comparison comes to."""
+    found = result.contrasts["probability"]
+    draws, count = len(found.draws), round(found.share_as_strong * len(found.draws))
+    size = len(result.heads)
+    kind = "from the same layers" if result.kind == "layer-matched" else "from all layers"
+    alike = "none of them does" if not count else f"{count} of them {'does' if count == 1 else 'do'}"
+    return (
+        f"Switching off {name_heads(result.heads)} changes “{target}” by {_points(found.tested)} points. "
+        f"{draws} random sets of {size} head{'s' if size > 1 else ''} {kind} change it by "
+        f"{_points(found.mean)} points on average (95% of them between {_points(found.low)} and "
+        f"{_points(found.high)}); {alike} as much in that direction."
+    )
+
+
+def random_figure(found: Contrast, theme: str) -> go.Figure:
+    """Every draw as a dot, their middle 95% as a band, the tested set as a diamond."""
+    colours = COLOURS[theme]
+    scale = 100.0
+    # The dots are spread over the height in a fixed pattern so that equal ones can be told apart.
+    heights = [((index * 7) % 11) / 11 - 0.5 for index in range(len(found.draws))]
+    figure = go.Figure()
+    figure.add_vrect(
+        x0=found.low * scale, x1=found.high * scale, fillcolor=colours.clean, opacity=0.14, line_width=0
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=[draw * scale for draw in found.draws],
+            y=heights,
+            mode="markers",
+            name="random sets",
+            marker={"color": colours.clean, "size": 8, "symbol": "circle-open"},
+            hovertemplate="%{x:+.1f} points<extra>a random set</extra>",
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=[found.tested * scale],
+            y=[0],
+            mode="markers",
+            name="your heads",
+            marker={"color": colours.ablated, "size": 15, "symbol": "diamond"},
+            hovertemplate="%{x:+.1f} points<extra>your heads</extra>",
+        )
+    )
+    figure.update_layout(**base_layout(theme))
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.25})
+    figure.update_xaxes(title="change of the probability (points)", zeroline=True, showgrid=False)
+    figure.update_yaxes(visible=False, range=[-0.8, 0.8])
+    return figure
+
+
+def random_body(result: RandomComparison, target: str, theme: str) -> list[Any]:
+    """Sentence, figure and table."""
+    rows = [
+        html.Tr(
+            [
+                html.Th(name, scope="row"),
+                number(f"{found.tested:+.3f}"),
+                number(f"{found.mean:+.3f}"),
+                number(f"{found.median:+.3f}"),
+                number(f"{found.low:+.3f} to {found.high:+.3f}"),
+                number(f"{found.share_as_strong:.0%}"),
+            ]
+        )
+        for name, found in (
+            ("probability", result.contrasts["probability"]),
+            ("log probability", result.contrasts["log_probability"]),
+            ("logit difference", result.contrasts["logit_difference"]),
+            ("KL (nats)", result.contrasts["kl"]),
+        )
+    ]
+    titles = ["change of", "your heads", "random: mean", "median", "middle 95%", "at least as strong"]
+    return [
+        html.P(random_sentence(result, target), className="hs-sentence"),
+        dcc.Graph(
+            figure=random_figure(result.contrasts["probability"], theme),
+            responsive=True,
+            config=graph_config("headscope-random-sets"),
+            style={"height": "190px"},
+        ),
+        scrolled_table("Your heads against random sets", titles, rows),
+        html.P(
+            f"{len(result.random.sets)} draws, seed {result.seed}; none holds a head that you switched off. "
+            f"{result.random.caveat}",
+            className="hs-hint",
+        ),
+    ]

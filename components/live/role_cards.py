@@ -1,0 +1,243 @@
+"""A card a role: its state, a bar a head with its chance mark, the reason when gray, prompts that wake it."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from dash import html
+
+from components import ids
+from components.attributes import aria, data
+from components.help_mark import marked
+from components.roles import role_style
+from utils.heads import Head
+from utils.live.unlisted_heads import ActingHead, AlsoActing
+from utils.roles.registry import ROLES, HeadRole
+
+
+def head_bar(role: str, entry: Mapping[str, Any], off: bool) -> html.Button:
+    """One head's live score as a bar with its number and its chance mark; a click chooses the head."""
+    head = str(Head(entry["layer"], entry["head"]))
+    live, chance = entry["activation_score"], entry["chance"]
+    marks = [html.Span(className="hs-bar-fill", style={"width": f"{live:.1%}"})]
+    if chance is not None:
+        marks.append(html.Span(className="hs-bar-chance", style={"left": f"{chance:.1%}"}))
+    state = "active" if entry["is_active"] else "not triggered"
+    told_chance = "" if chance is None else f", chance {chance:.2f}"
+    return html.Button(
+        [
+            html.Span(
+                [html.S(head), html.Span(" off", className="hs-hint")] if off else head,
+                className="hs-bar-name",
+            ),
+            html.Span(marks, className="hs-bar", **aria(hidden="true")),
+            html.Span(f"{live:.2f}", className="hs-bar-number"),
+            html.Span(f" on your text, {state}{told_chance}. Show this head.", className="visually-hidden"),
+        ],
+        className="hs-bar-row" + ("" if entry["is_active"] else " hs-gray"),
+        title=f"{head}: {live:.2f} here{told_chance}; {entry['score']:.2f} in the catalog; {entry['reason']}",
+        **data(choose=head),
+    )
+
+
+def _quiet_reason(entries: Sequence[Mapping[str, Any]], lookalikes: str) -> str:
+    """Why the role is gray: its best head's reason."""
+    best = max(entries, key=lambda entry: entry["activation_score"])
+    reason = best["reason"]
+    return f"{reason[0].upper()}{reason[1:]}." + (f" {lookalikes}" if lookalikes else "")
+
+
+def _suggestions(role: HeadRole, prompts: Sequence[str]) -> list:
+    if not prompts:
+        return [html.P("No suggested prompt wakes this role on this model.", className="hs-hint")]
+    return [
+        html.Button(
+            [html.I(className="bi bi-lightning-charge", **aria(hidden="true")), f" {prompt}"],
+            className="btn btn-link btn-sm hs-suggestion",
+            title="Fill in this prompt, which wakes the role on this model",
+            **data(press=json.dumps(ids.suggestion(role.key, number))),
+        )
+        for number, prompt in enumerate(prompts)
+    ]
+
+
+def acting_button(entry: ActingHead, off: bool) -> html.Button:
+    """A head that acts like the role now without being listed for it; a click chooses the head.
+
+    One component a head, no bar: there may be forty on the page, and each part costs the browser time.
+    """
+    head = str(entry.head)
+    chance = "" if entry.chance is None else f", chance {entry.chance:.2f}"
+    catalog = "" if entry.catalog is None else f"; {entry.catalog:.2f} in the catalog"
+    return html.Button(
+        f"{head} {entry.live:.2f}{' (off)' if off else ''}",
+        className="hs-acting-head",
+        title=f"{head}, not listed: {entry.live:.2f} here{chance}{catalog}. {entry.note}".rstrip(),
+        **data(choose=head),
+    )
+
+
+def acting_part(acting: AlsoActing, off: Collection[Head]) -> list[Any]:
+    """Heads that act like a role now without being listed for it, set apart from those that are."""
+    if not acting.count:
+        return []
+    return [
+        html.Details(
+            [
+                html.Summary(f"Also acting like this now: {acting.count}", className="hs-acting-title"),
+                marked(html.P(acting.sentence, className="hs-hint"), "also_acting"),
+                html.Div(
+                    [acting_button(entry, entry.head in off) for entry in acting.heads],
+                    className="hs-acting-heads",
+                ),
+            ],
+            className="hs-acting",
+        )
+    ]
+
+
+def role_card(
+    role: HeadRole,
+    entries: Sequence[Mapping[str, Any]],
+    prompts: Sequence[str],
+    off: Collection[Head],
+    lookalikes: str = "",
+    acting: AlsoActing | None = None,
+) -> html.Article:
+    """The card of one role.
+
+    Args:
+        role: the registry's row.
+        entries: the role's part of `head_detection.summarize_heads`.
+        prompts: the catalog's suggested prompts.
+        off: the heads that are switched off.
+        lookalikes: a sentence on tokens that only look alike, for roles that need a repetition.
+        acting: heads that act like the role now without being listed for it.
+    """
+    active = any(entry["is_active"] for entry in entries)
+    heads = [Head(entry["layer"], entry["head"]) for entry in entries]
+    body: list = [html.P(role.description, className="hs-role-text")]
+    if not role.measured:
+        body += [
+            html.P(
+                f"{len(heads)} heads. No live check: there is nothing to look for."
+                if heads
+                else "Every head of this model has a catalogued role.",
+                className="hs-hint",
+            )
+        ]
+        circle, state = "bi-dash-circle", "neutral"
+    elif not entries:
+        body.append(html.P("No head of this model does this.", className="hs-hint"))
+        circle, state = "bi-circle", "no heads"
+    else:
+        circle, state = ("bi-circle-fill", "active") if active else ("bi-circle", "not triggered")
+        all_off = all(head in off for head in heads)
+        what = (
+            f"Switch {'on' if all_off else 'off'} the one head"
+            if len(heads) == 1
+            else f"Switch {'on' if all_off else 'off'} all {len(heads)} heads"
+        )
+        if not active:
+            body.append(html.P(_quiet_reason(entries, lookalikes), className="hs-reason"))
+        elif any("little evidence" in entry["reason"] for entry in entries if entry["is_active"]):
+            rows = entries[0]["positions"]
+            body.append(
+                html.P(
+                    f"Little evidence: only {rows} place{'s' if rows > 1 else ''} to look at.",
+                    className="hs-reason",
+                )
+            )
+        body += [
+            html.Div(
+                [head_bar(role.key, entry, head in off) for entry, head in zip(entries, heads, strict=True)],
+                className="hs-bars",
+            ),
+            html.Button(
+                what,
+                className="btn btn-outline-danger btn-sm",
+                **data(press=json.dumps(ids.ablate_role(role.key))),
+            ),
+        ]
+    if acting is not None:
+        body += acting_part(acting, off)
+    if role.measured and entries:
+        body.append(
+            html.Details(
+                [html.Summary("Prompts that wake it"), *_suggestions(role, prompts)],
+                open=not active,
+            )
+        )
+    return html.Article(
+        [
+            marked(
+                html.H3(
+                    [
+                        html.I(className=f"bi {circle} hs-circle", **aria(hidden="true")),
+                        html.I(className=f"bi bi-{role.icon}", **aria(hidden="true")),
+                        f" {role.display_name} ",
+                        html.Span(state, className="hs-state"),
+                    ],
+                    className="hs-role-title",
+                ),
+                role.key,
+            ),
+            *body,
+        ],
+        className="hs-role" + (" hs-role-active" if active else ""),
+        style=role_style(role),
+        **data(role=role.key, state=state),
+    )
+
+
+def role_cards(
+    summary: Mapping[str, Sequence[Mapping[str, Any]]],
+    prompts: Mapping[str, Sequence[str]],
+    off: Collection[Head],
+    lookalikes: str = "",
+    acting: Mapping[str, AlsoActing] = MappingProxyType({}),
+) -> list[html.Article]:
+    """All cards, in the registry's order."""
+    return [
+        role_card(
+            role,
+            summary.get(key, ()),
+            prompts.get(key, ()),
+            off,
+            lookalikes if role.requires_repetition else "",
+            acting.get(key),
+        )
+        for key, role in ROLES.items()
+    ]
+
+
+def no_catalog(problem: str, acting: Mapping[str, AlsoActing], off: Collection[Head]) -> list[html.Article]:
+    """What stands in the cards' place when the model has no catalog that can be used.
+
+    Args:
+        problem: why there is none, and how to make it.
+        acting: which heads act like a role on this text, whatever they do on others.
+        off: the heads that are switched off.
+    """
+    return [
+        html.Article(
+            [
+                html.H3("The roles of this model's heads are not known", className="hs-role-title"),
+                html.P(problem, className="hs-role-text"),
+                html.P(
+                    "Attention, predictions and switching heads off work all the same.", className="hs-hint"
+                ),
+            ],
+            className="hs-role",
+        ),
+        *(
+            html.Article(
+                [html.H3(ROLES[role].display_name, className="hs-role-title"), *acting_part(found, off)],
+                className="hs-role",
+                style=role_style(ROLES[role]),
+            )
+            for role, found in acting.items()
+            if found.count
+        ),
+    ]

@@ -1,0 +1,287 @@
+"""Real filings with a ground truth: the samples of the study's four questions (METHODS.md, section 5).
+
+The truth is a CSV, one row a filing; the texts lie elsewhere (`filing_texts`). Real tables have holes, and
+truncation cuts answers away: whatever is left out or repaired is counted.
+"""
+
+import csv
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from retrieval.filings.generated import Sample, build_prompt
+from retrieval.filings.sentences import find_fact, sentences, value_pattern
+from retrieval.filings.tasks import MAIN_TASKS, TASKS
+from retrieval.filings.texts import SECTION, load_texts, plain_name
+from utils.errors import UserFacingError
+
+FILENAME = "filename"
+# Which column tells which task's truth.
+COLUMNS = {
+    "inc_state": "original_Inc_state_truth",
+    "inc_year": "original_Inc_year_truth",
+    "employee_count": "employee_count_truth",
+    "hq_state": "headquarters_state_truth",
+}
+_NOTHING = {"", "null", "none", "nan", "n/a", "na", "unknown", "-"}
+# White space is read from its beginning alone, so that a long stretch of it is read once.
+_SEVERAL = re.compile(r"(?<!\s)\s*[;|/\n]\s*")
+_SEVERAL_NAMES = re.compile(r"(?<!\s)\s*[;|/,\n]\s*")
+_NUMBER = re.compile(r"(\d+|\d{1,3}(?:,\d{3})+)(?:\.0+)?")
+
+
+@dataclass
+class TaskCounts:
+    """What became of the rows of the truth, for one question.
+
+    Attributes:
+        rows: filings in the table.
+        null: no truth.
+        multi_valued: left out, because two answers are given.
+        unreadable: left out, because a number was expected and there is none.
+        repaired: kept, but written otherwise: "1929.0" as 1929, "1,200" as 1200.
+        no_text: left out, because there is no text of the filing, or an empty one.
+        answer_cut: left out, because truncation cuts away the sentence that tells the fact, or every place
+            where the value stands.
+        needle_unknown: kept, though no sentence was found that tells the fact; there is no needle span.
+        answer_unseen: of these, how many texts do not hold the value at all.
+        samples: what is left.
+    """
+
+    rows: int = 0
+    null: int = 0
+    multi_valued: int = 0
+    unreadable: int = 0
+    repaired: int = 0
+    no_text: int = 0
+    answer_cut: int = 0
+    needle_unknown: int = 0
+    answer_unseen: int = 0
+    samples: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """All counts by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class RealFilings:
+    """Samples by task, and what was counted on the way to them.
+
+    Attributes:
+        samples: {task key: samples}, each with its filing's name in its key.
+        counts: {task key: counts}.
+        duplicates: rows left out because their filing stood in an earlier one.
+        truncated: filings whose text was cut for at least one question.
+    """
+
+    samples: dict[str, list[Sample]]
+    counts: dict[str, TaskCounts]
+    duplicates: int = 0
+    truncated: int = 0
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A cell of the ground truth, read.
+
+    Attributes:
+        value: the answer, None where there is none to be used.
+        problem: the count that it falls under: "null", "multi_valued" or "unreadable"; None where it is good.
+        repaired: whether it was written otherwise in the table.
+    """
+
+    value: str | None
+    problem: str | None = None
+    repaired: bool = False
+
+
+def read_truth(task_key: str, cell: str | None) -> Truth:
+    """A cell of the ground truth: NULLs, "1929.0" and "Delaware; New York" are told apart.
+
+    The same value given twice ("Ohio; Ohio") is one value. A name with a comma ("Boston, Massachusetts")
+    counts as several: which of them is meant cannot be told.
+    """
+    text = " ".join((cell or "").split(" ")).strip()
+    if text.lower() in _NOTHING:
+        return Truth(None, "null")
+    numerical = TASKS[task_key].kind == "numerical"
+    parts = (_SEVERAL if numerical else _SEVERAL_NAMES).split(text)
+    values: dict[str, str] = {}
+    for part in parts:
+        part = " ".join(part.split())
+        if part.lower() in _NOTHING:
+            continue
+        if numerical:
+            match = _NUMBER.fullmatch(part)
+            if match is None:
+                return Truth(None, "unreadable")
+            part = str(int(match[1].replace(",", "")))
+        values.setdefault(part.casefold(), part)
+    if not values:
+        return Truth(None, "null")
+    if len(values) > 1:
+        return Truth(None, "multi_valued")
+    (value,) = values.values()
+    return Truth(value, None, value != text)
+
+
+def load_real_filings(
+    truth_csv: Path,
+    texts: str | Path,
+    *,
+    tasks: Sequence[str] = MAIN_TASKS,
+    length: int | None = None,
+    count_tokens: Callable[[str], int] | None = None,
+    section: str = SECTION,
+    config: str | None = None,
+    split: str = "train",
+) -> RealFilings:
+    """The samples of real filings.
+
+    A filing's white space is levelled to single spaces, and it is cut at a word's end so that the plain
+    prompt has at most `length` tokens. The needle is the first sentence that holds the value and a word of
+    what is asked ("incorporated", "employees"); where there is none the sample has no "needle" and no
+    "answer" span.
+
+    Args:
+        truth_csv: the ground truth; its columns are `FILENAME` and those of `COLUMNS`.
+        texts: where the texts are, see `load_texts`.
+        tasks: which questions.
+        length: most tokens of a prompt; None for whole filings.
+        count_tokens: how many tokens the model gets for a text, BOS included; needed with `length`.
+        section: see `load_texts`.
+        config: see `load_texts`.
+        split: see `load_texts`.
+
+    Raises:
+        UserFacingError: no such file, a missing column, texts that cannot be read, a question without a
+            column, or one for which no filing is left.
+        ValueError: `length` without `count_tokens`.
+    """
+    if length is not None and count_tokens is None:
+        raise ValueError("length needs count_tokens.")
+    if unknown := [key for key in tasks if key not in COLUMNS]:
+        raise UserFacingError(
+            f"The ground truth has no column for the question {unknown[0]}.",
+            f"Choose among {', '.join(COLUMNS)}.",
+        )
+    rows, duplicates = _read_rows(truth_csv, tasks)
+    found = load_texts(texts, list(rows), section, config, split)
+    bodies = {name: " ".join(text.split()) for name, text in found.items()}
+    result = RealFilings({key: [] for key in tasks}, {key: TaskCounts() for key in tasks}, duplicates)
+    cut: set[str] = set()
+    for key in tasks:
+        counts = result.counts[key]
+        for name, row in rows.items():
+            counts.rows += 1
+            truth = read_truth(key, row[COLUMNS[key]])
+            if truth.problem is not None or truth.value is None:
+                problem = truth.problem or "null"
+                setattr(counts, problem, getattr(counts, problem) + 1)
+                continue
+            body = bodies.get(name, "")
+            if not body:
+                counts.no_text += 1
+                continue
+            kept = _fitting(body, TASKS[key].question, length, count_tokens)
+            if len(kept) < len(body):
+                cut.add(name)
+            sample = _sample(key, name, body, kept, truth.value, _facts(row), counts)
+            if sample is not None:
+                counts.repaired += truth.repaired
+                counts.samples += 1
+                result.samples[key].append(sample)
+        if not counts.samples:
+            why = ", ".join(f"{count} {what}" for what, count in counts.as_dict().items() if count)
+            raise UserFacingError(
+                f"No filing is left for the question {key} ({why or 'the table is empty'}).",
+                "Check the column of its truth and the names of the texts, leave the question out, or take a "
+                "greater length.",
+            )
+    return RealFilings(result.samples, result.counts, duplicates, len(cut))
+
+
+def _read_rows(path: Path, tasks: Sequence[str]) -> tuple[dict[str, Mapping[str, str | None]], int]:
+    """The table's rows by filing, the first of each, and how many more there were."""
+    rows: dict[str, Mapping[str, str | None]] = {}
+    duplicates = 0
+    try:
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            columns = reader.fieldnames or []
+            for column in (FILENAME, *(COLUMNS[key] for key in tasks)):
+                if column not in columns:
+                    raise UserFacingError(
+                        f"The ground truth {path} has no column {column!r}.",
+                        f"Its columns are: {', '.join(columns) or 'none'}.",
+                    )
+            for row in reader:
+                name = plain_name(row[FILENAME] or "")
+                duplicates += name in rows
+                if name:
+                    rows.setdefault(name, row)
+    except FileNotFoundError:
+        raise UserFacingError(
+            f"There is no ground truth {path}.", "Name the CSV with the truth of each filing."
+        ) from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise UserFacingError(
+            f"The ground truth {path} cannot be read ({why}).", "Save it as a CSV in UTF-8."
+        ) from error
+    return rows, duplicates
+
+
+def _facts(row: Mapping[str, str | None]) -> dict[str, str]:
+    """All facts of a row that can be used, for confounds between the questions."""
+    truths = {key: read_truth(key, row.get(column)) for key, column in COLUMNS.items()}
+    return {key: truth.value for key, truth in truths.items() if truth.value is not None}
+
+
+def _fitting(body: str, question: str, length: int | None, count_tokens: Callable[[str], int] | None) -> str:
+    """As much of a text as fits with the question into `length` tokens, up to a word's end."""
+    if length is None or count_tokens is None:
+        return body
+    ends = [match.start() for match in re.finditer(r" |\Z", body)]
+
+    def fits(words: int) -> bool:
+        return count_tokens(build_prompt(body[: ends[words - 1]], question)[0]) <= length
+
+    # From few words up, so that no more than twice of what fits is ever tokenized.
+    low, high = 0, 1
+    while fits(high):
+        if high == len(ends):
+            return body
+        low, high = high, min(2 * high, len(ends))
+    while low + 1 < high:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    if low == 0:
+        raise UserFacingError(
+            f"{length} tokens are too few for a filing and the question.", "Choose a greater length."
+        )
+    return body[: ends[low - 1]]
+
+
+def _sample(
+    key: str, name: str, body: str, kept: str, value: str, facts: dict[str, str], counts: TaskCounts
+) -> Sample | None:
+    """The sample of a filing, None where its answer was cut away."""
+    fact = find_fact(body, key, value)
+    seen = value_pattern(value)
+    if (fact is not None and fact[0][1] > len(kept)) or (not seen.search(kept) and seen.search(body)):
+        counts.answer_cut += 1
+        return None
+    prompt, question = build_prompt(kept, TASKS[key].question)
+    spans = {"section": (0, len(kept)), "question": question}
+    depth = None
+    if fact is None:
+        counts.needle_unknown += 1
+        counts.answer_unseen += seen.search(kept) is None
+    else:
+        spans |= {"needle": fact[0], "answer": fact[1]}
+        places = sentences(kept)
+        depth = next(i for i, (_, end) in enumerate(places) if end >= fact[1][1]) / max(1, len(places) - 1)
+    return Sample(key, prompt, value, facts, spans, depth, f"{key}-{name}")

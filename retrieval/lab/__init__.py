@@ -1,0 +1,1 @@
+"""What the retrieval lab computes for one filing and question."""

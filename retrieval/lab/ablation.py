@@ -1,0 +1,180 @@
+"""What becomes of one prompt's answer when the top heads of a ranking are off, against as many random heads.
+
+One random draw says little (METHODS.md, section 4): there are several of each kind, uniform over all other
+heads and layer-matched, by seed (`utils.effects.random_sets`). All sets are rows of one batch.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from retrieval.filings.grading import values_match
+from retrieval.lab.samples import NEW_TOKENS
+from retrieval.reading.decoding import Decoded, greedy_answers
+from utils.effects.random_sets import KINDS, RandomSets, SetKind, draw_sets
+from utils.errors import UserFacingError
+from utils.forward.ablation import AblationMode, check_heads, forward_rows
+from utils.heads import Head
+from utils.models.loading import LoadedModel
+from utils.runtime.jobs import Progress
+
+DRAWS = 5
+# Rows of one batch: between two batches a job hears whether anybody still waits.
+BATCH = 8
+WHAT = "answering with heads off"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The answer with a set of heads off.
+
+    Attributes:
+        heads: the set, sorted.
+        text: the answer.
+        right: whether it is the true one; None where the truth is not known.
+        same: whether it is the answer that all heads on give.
+        truth_probability: the model's probability of the true answer's tokens, one after the other; None
+            where the truth is not known.
+    """
+
+    heads: tuple[Head, ...]
+    text: str
+    right: bool | None
+    same: bool
+    truth_probability: float | None
+
+
+@dataclass(frozen=True)
+class LabAblation:
+    """The top heads off, against random heads.
+
+    Attributes:
+        clean: all heads on.
+        tested: the top heads off; equal to `clean` for none.
+        controls: the random draws of each kind, in order; empty where no heads are off.
+        caveats: for each kind, what a reader should know about its draws, "" for nothing.
+        mode: what was put in the heads' place.
+        seed: of the draws.
+    """
+
+    clean: Outcome
+    tested: Outcome
+    controls: Mapping[SetKind, tuple[Outcome, ...]]
+    caveats: Mapping[SetKind, str]
+    mode: AblationMode
+    seed: int
+
+
+def most_heads(loaded: LoadedModel) -> int:
+    """The largest set that can be compared with random ones: half of the heads."""
+    return loaded.geometry.n_layers * loaded.geometry.n_heads // 2
+
+
+def suitable_k(loaded: LoadedModel) -> int:
+    """How many heads are off to begin with: an eighth of them, at most 20."""
+    return max(1, min(20, loaded.geometry.n_layers * loaded.geometry.n_heads // 8))
+
+
+def truth_tokens(loaded: LoadedModel, ids: Sequence[int], truth: str) -> tuple[int, ...]:
+    """The true answer as the model would write it after the prompt: with the space before it, cut to fit."""
+    if not truth:
+        return ()
+    tokens = loaded.text_tokenizer.encode(f" {truth}", add_special_tokens=False).ids
+    return tuple(tokens[: min(NEW_TOKENS, loaded.context_length - len(ids) + 1)])
+
+
+def written_probabilities(
+    loaded: LoadedModel,
+    ids: Sequence[int],
+    written: Sequence[int],
+    heads_by_row: Sequence[Collection[Head]] = ((),),
+    mode: AblationMode = "zero",
+) -> Tensor:
+    """The probability of each token of `written` after the prompt `ids` and the tokens before it.
+
+    Args:
+        loaded: the model.
+        ids: the prompt.
+        written: at least one token.
+        heads_by_row: heads that are off, a set a row.
+        mode: what is put in their place.
+
+    Returns:
+        [row, token], float64.
+    """
+    whole = torch.tensor([[*ids, *written[:-1]]] * len(heads_by_row), device=loaded.model.device)
+    output = forward_rows(loaded, whole, heads_by_row, mode, logits_to_keep=len(written))
+    chances = output.logits.double().softmax(-1).cpu()
+    places = torch.tensor([list(written)] * len(heads_by_row)).unsqueeze(-1)
+    return chances.gather(-1, places).squeeze(-1)
+
+
+def ablate_top(
+    loaded: LoadedModel,
+    ids: Sequence[int],
+    truth: str,
+    top: Sequence[Head],
+    mode: AblationMode = "zero",
+    draws: int = DRAWS,
+    seed: int = 0,
+    progress: Progress = lambda what, done, total: None,
+) -> LabAblation:
+    """Answer the prompt with `top` off and with as many random heads off.
+
+    Args:
+        loaded: the model.
+        ids: the prompt.
+        truth: the true answer, "" where it is not known.
+        top: the heads under test, none of them twice; at most half of the model's.
+        mode: what is put in their place.
+        draws: random sets of each kind.
+        seed: of the draws.
+        progress: told after each batch; an exception from it ends the work.
+
+    Raises:
+        UserFacingError: heads that the model does not have, or too many of them.
+    """
+    check_heads(top, loaded.geometry, loaded.name)
+    if len(top) > most_heads(loaded):
+        raise UserFacingError(
+            f"{len(top)} heads are more than half of the heads of {loaded.name}.",
+            f"Choose at most {most_heads(loaded)}.",
+        )
+    tested = tuple(sorted(top))
+    drawn: dict[SetKind, RandomSets] = {}
+    for kind in KINDS if tested else ():
+        drawn[kind] = draw_sets(loaded.geometry, tested, kind, draws, seed)
+    # The same set may come up again: each is run once.
+    sets = list(dict.fromkeys([(), tested, *(one for kind in drawn.values() for one in kind.sets)]))
+    written = truth_tokens(loaded, ids, truth)
+    answers: dict[tuple[Head, ...], tuple[Decoded, float | None]] = {}
+    for start in range(0, len(sets), BATCH):
+        progress(WHAT, start, len(sets))
+        batch = sets[start : start + BATCH]
+        texts = greedy_answers(loaded, [ids] * len(batch), batch, mode, NEW_TOKENS)
+        chances: list[float | None] = [None] * len(batch)
+        if written:
+            chances = written_probabilities(loaded, ids, written, batch, mode).prod(-1).tolist()
+        answers.update(zip(batch, zip(texts, chances, strict=True), strict=True))
+    progress(WHAT, len(sets), len(sets))
+
+    def outcome(heads: tuple[Head, ...]) -> Outcome:
+        text, chance = answers[heads]
+        right = values_match(text.text, truth) if truth else None
+        return Outcome(heads, text.text, right, text.text == answers[()][0].text, chance)
+
+    controls: dict[SetKind, tuple[Outcome, ...]] = {}
+    caveats: dict[SetKind, str] = {}
+    for kind, each in drawn.items():
+        controls[kind], caveats[kind] = tuple(map(outcome, each.sets)), each.caveat
+    return LabAblation(
+        clean=outcome(()),
+        tested=outcome(tested),
+        controls=MappingProxyType(controls),
+        caveats=MappingProxyType(caveats),
+        mode=mode,
+        seed=seed,
+    )

@@ -1,0 +1,167 @@
+"""The retrieval lab's one entry point: a prompt on a model in, all that the page shows out.
+
+    prompt -> sample -> tokens -> answer and rankings        (read_lab, once a prompt)
+                               -> where a head looks          (lab_rows)
+                               -> the answer without heads    (lab_ablation)
+
+Rankings are those of the study: the same methods, the same readings (`ranking_methods`, `rank`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from torch import Tensor
+
+from retrieval.filings.grading import values_match
+from retrieval.filings.prompting import EncodedPrompt, encode_sample
+from retrieval.lab.ablation import written_probabilities
+from retrieval.lab.rows import QuestionRows, rows_of_reading
+from retrieval.lab.samples import check_own, generated_sample, needle_note, own_sample, suitable_length
+from retrieval.lab.state import LabPrompt
+from retrieval.rankings.methods import METHODS, RankingMethod, RankingOptions, Readings
+from retrieval.rankings.ranking import read_sample, sample_scores
+from retrieval.reading.decoding import Decoded
+from utils.models.loading import LoadedModel
+from utils.models.prompts import token_label
+from utils.runtime.jobs import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class PromptRanking:
+    """One method's ranking on one prompt.
+
+    Attributes:
+        scores: [layer, head]; None where the method cannot be used here.
+        problem: why it cannot, or why the study would not count this prompt; "" for nothing.
+        control: what the scores are to be measured against, in a sentence; "" for nothing.
+    """
+
+    scores: Tensor | None
+    problem: str = ""
+    control: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class LabReading:
+    """What a model makes of a prompt, all heads on.
+
+    Attributes:
+        prompt: what was asked for, its length filled in.
+        encoded: the prompt in tokens, with its spans.
+        labels: what each of its tokens is shown as.
+        context_length: most tokens that the model reads.
+        note: what the visitor should know about the needle, "" for nothing.
+        answer: what the model writes.
+        answer_labels: what each token of the answer is shown as.
+        answer_chances: the probability of each when it was written.
+        right: whether the answer is the true one; None where that is not known.
+        rankings: by method.
+    """
+
+    prompt: LabPrompt
+    encoded: EncodedPrompt
+    labels: tuple[str, ...]
+    context_length: int
+    note: str
+    answer: Decoded
+    answer_labels: tuple[str, ...]
+    answer_chances: tuple[float, ...]
+    right: bool | None
+    rankings: Mapping[str, PromptRanking]
+
+
+def resolve(prompt: LabPrompt, loaded: LoadedModel) -> LabPrompt:
+    """The prompt with the length that it has where none was asked for."""
+    if prompt.own or prompt.length is not None:
+        return prompt
+    return replace(prompt, length=suitable_length(loaded))
+
+
+def encode_lab(loaded: LoadedModel, prompt: LabPrompt) -> EncodedPrompt:
+    """The prompt as the model reads it.
+
+    Raises:
+        UserFacingError: a prompt that cannot be made, or that is too long for the model.
+    """
+    if not prompt.own:
+        return encode_sample(loaded, generated_sample(prompt, loaded))
+    check_own(prompt, loaded.context_length)
+    return encode_sample(loaded, own_sample(prompt))
+
+
+def read_lab(
+    loaded: LoadedModel, prompt: LabPrompt, progress: Progress = lambda what, done, total: None
+) -> tuple[LabReading, QuestionRows]:
+    """Let the model read a prompt and answer it, and rank its heads.
+
+    Args:
+        loaded: the model.
+        prompt: what it reads.
+        progress: told between the steps; an exception from it ends the work.
+
+    Returns:
+        What was read, which is small; and the attention of the question, which need not be.
+
+    Raises:
+        UserFacingError: as `encode_lab`.
+    """
+    prompt = resolve(prompt, loaded)
+    progress("reading the prompt", 0, 2)
+    encoded = encode_lab(loaded, prompt)
+    options = RankingOptions()
+    readings = read_sample(loaded, encoded, tuple(METHODS), options)
+    progress("ranking the heads", 1, 2)
+    answer = readings.answer
+    chances: tuple[float, ...] = ()
+    if answer.ids:
+        chances = tuple(written_probabilities(loaded, encoded.ids, answer.ids)[0].tolist())
+    truth = encoded.sample.answer
+    reading = LabReading(
+        prompt=prompt,
+        encoded=encoded,
+        labels=tuple(token_label(loaded, token) for token in encoded.ids),
+        context_length=loaded.context_length,
+        note=needle_note(prompt, encoded.sample) if prompt.own else "",
+        answer=answer,
+        answer_labels=tuple(token_label(loaded, token) for token in answer.ids),
+        answer_chances=chances,
+        right=values_match(answer.text, truth) if truth else None,
+        rankings=MappingProxyType(
+            {key: _ranking(method, readings, encoded, options) for key, method in METHODS.items()}
+        ),
+    )
+    return reading, rows_of_reading(readings)
+
+
+def _ranking(
+    method: RankingMethod, readings: Readings, encoded: EncodedPrompt, options: RankingOptions
+) -> PromptRanking:
+    sample = sample_scores(method.key, readings, options)
+    if sample.scores is None:
+        return PromptRanking(None, f"{sample.problem} Choose the sentence that holds the answer.")
+    problem = sample.problem
+    if problem and not encoded.sample.answer:
+        problem = "Without a true answer nobody can tell whether the study would count this prompt here."
+    return PromptRanking(sample.scores, problem, _control(readings, sample.details))
+
+
+def _control(readings: Readings, details: Mapping[str, Any]) -> str:
+    """What the method's details come to in a sentence; "" for nothing."""
+    told = []
+    if (share := details.get("span_share")) is not None:
+        told.append(f"Even attention over the prompt would score {share:.3f}, the needle's share of it.")
+    if (control := details.get("recency_control")) is not None:
+        told.append(
+            f"A head that looks at the last five tokens alike would score {control:.3f} (recency control)."
+        )
+    if (copied := details.get("copied")) is not None:
+        steps, tokens = sum(bool(heads) for heads in copied), len(readings.answer.ids)
+        heads = len({head for step in copied for head in step})
+        told.append(
+            f"Of the answer's {tokens} {'token' if tokens == 1 else 'tokens'} {steps or 'none'} "
+            f"{'was' if steps < 2 else 'were'} copied from the needle"
+            + (f", by {heads} {'head' if heads == 1 else 'heads'}." if steps else ".")
+        )
+    return " ".join(told)

@@ -1,0 +1,196 @@
+"""The lab's filings: generated, of a chosen length and with the needle at a chosen depth, or one's own text.
+
+One's own text is asked about in the same prompt as the filings (`datasets.build_prompt`). Its needle is a
+sentence that the visitor points at, or the first one that holds the answer that they typed; without either
+the sample lacks the spans "needle" and "answer", as a real filing may.
+"""
+
+import random
+
+from retrieval.filings.generated import (
+    FilingOptions,
+    Sample,
+    build_prompt,
+    make_filing,
+    make_filings_of_length,
+)
+from retrieval.filings.prompting import encode_sample
+from retrieval.filings.sentences import sentences
+from retrieval.filings.tasks import TASKS
+from retrieval.lab.state import LONGEST_ANSWER, LONGEST_QUESTION, LONGEST_TEXT, MOST_SEED, LabPrompt
+from utils.errors import UserFacingError
+from utils.models.loading import LoadedModel
+from utils.models.prompts import check_characters, max_characters
+from utils.wording import excerpt
+
+# Tokens that an answer may have.
+NEW_TOKENS = 16
+MOST_SUITABLE = 1_000
+
+
+def suitable_length(loaded: LoadedModel) -> int:
+    """Tokens of a generated prompt where none are asked for: what small models still answer well.
+
+    Three eighths of the context: the bundled models answer less and less well from there on (their cards).
+    """
+    return min(MOST_SUITABLE, loaded.context_length * 3 // 8)
+
+
+def longest(loaded: LoadedModel) -> int:
+    """Most tokens of a prompt, so that there is room for an answer."""
+    return loaded.context_length - NEW_TOKENS
+
+
+def generated_sample(prompt: LabPrompt, loaded: LoadedModel) -> Sample:
+    """A filing with its question, at most as long as asked for and as near to it as whole sentences allow.
+
+    Args:
+        prompt: question, length, depth and seed. With the seed the facts are given; another length or depth
+            puts the same facts into other filler.
+        loaded: the model, whose tokens are counted.
+
+    Raises:
+        UserFacingError: no such question, or a depth, number or length that cannot be.
+    """
+    if prompt.question not in TASKS:
+        raise UserFacingError(
+            f"There is no question {excerpt(prompt.question)}.", f"Choose one of: {', '.join(TASKS)}."
+        )
+    for what, value, most in (("depth", prompt.depth, 100), ("filing's number", prompt.seed, MOST_SEED)):
+        if not 0 <= value <= most:
+            raise UserFacingError(f"The {what} cannot be {value:,}.", f"Choose a number from 0 to {most:,}.")
+    length = suitable_length(loaded) if prompt.length is None else prompt.length
+    if length > longest(loaded):
+        raise UserFacingError(
+            f"{length:,} tokens are too many for {loaded.name}, which reads {loaded.context_length:,} with "
+            "the answer.",
+            f"Choose a length up to {longest(loaded):,}.",
+        )
+    options = FilingOptions(depth=prompt.depth / 100)
+    start = int(loaded.bos_id is not None)
+
+    def tokens(text: str) -> int:
+        return start + len(loaded.text_tokenizer.encode(text, add_special_tokens=False).ids)
+
+    # What a chat template puts around the prompt.
+    bare = make_filing(prompt.question, random.Random(0), FilingOptions((), 0))
+    around = len(encode_sample(loaded, bare).ids) - tokens(bare.prompt)
+    return make_filings_of_length(prompt.question, 1, f"lab-{prompt.seed}", length - around, tokens, options)[
+        0
+    ]
+
+
+def check_own(prompt: LabPrompt, context: int | None = None) -> None:
+    """Refuse a visitor's text, question or answer that is too long to be tokenized.
+
+    Args:
+        prompt: what was typed.
+        context: most tokens that the model reads; None where the model is not loaded yet.
+
+    Raises:
+        UserFacingError: one of them has too many characters.
+    """
+    most = LONGEST_TEXT if context is None else min(LONGEST_TEXT, max_characters(context))
+    check_characters(prompt.text, most, "text")
+    check_characters(prompt.asked, LONGEST_QUESTION, "question")
+    check_characters(prompt.answer, LONGEST_ANSWER, "answer")
+
+
+def own_sample(prompt: LabPrompt) -> Sample:
+    """The visitor's text and question as a sample.
+
+    Raises:
+        UserFacingError: no text, no question, too much of either, half a character, or a needle that is no
+            sentence of the text.
+    """
+    check_own(prompt)
+    document, question, answer = prompt.text.strip(), " ".join(prompt.asked.split()), prompt.answer.strip()
+    for what, text in (("text", document), ("question", question), ("answer", answer)):
+        _check_encoding(what, text)
+    if not document:
+        raise UserFacingError(
+            "There is no text to ask about.", "Paste a filing, or choose one of the generated filings."
+        )
+    if not question:
+        raise UserFacingError("There is no question.", "Type what the model should find in the text.")
+    whole, question_span = build_prompt(document, question)
+    spans = {
+        "section": (0, len(document)),
+        "question": question_span,
+        **_fact(document, answer, prompt.needle),
+    }
+    places = sentences(document)
+    depth = None
+    if "needle" in spans:
+        depth = places.index(spans["needle"]) / max(1, len(places) - 1)
+    return Sample(task=prompt.question, prompt=whole, answer=answer, facts={}, spans=spans, depth=depth)
+
+
+def own_sentences(document: str) -> list[tuple[int, int]]:
+    """Where the sentences of a visitor's text stand, to choose the needle from.
+
+    Raises:
+        UserFacingError: the text is too long.
+    """
+    check_characters(document, LONGEST_TEXT, "text")
+    return sentences(document)
+
+
+def _check_encoding(what: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserFacingError(
+            f"Character {error.start + 1} of the {what} is half of a character (a lone surrogate).",
+            "Delete it, or type it again.",
+        ) from None
+
+
+def _fact(document: str, answer: str, needle: int | None) -> dict[str, tuple[int, int]]:
+    """The spans of the needle and of the answer in it, as far as they can be told."""
+    places = sentences(document)
+    if needle is not None and needle >= len(places):
+        raise UserFacingError(
+            f"The text has no sentence {needle + 1}.", f"Choose one from 1 to {len(places)}."
+        )
+    among = places if needle is None else [places[needle]]
+    if answer:
+        # Lower case character by character keeps every position; the search for a fixed text is linear.
+        lowered, wanted = _lowered(document), _lowered(answer)
+        for start, end in among:
+            if found := _whole_word(lowered, wanted, start, end):
+                return {"needle": (start, end), "answer": found}
+    return {} if needle is None else {"needle": places[needle]}
+
+
+def _lowered(text: str) -> str:
+    return "".join(low if len(low := character.lower()) == 1 else character for character in text)
+
+
+def _whole_word(text: str, word: str, start: int, end: int) -> tuple[int, int] | None:
+    """Where `word` stands in text[start:end] as a whole word: "1" is no answer in "1921"."""
+    at = text.find(word, start, end)
+    while at >= 0:
+        after = at + len(word)
+        if not (_in_word(text[at - 1 : at]) or _in_word(text[after : after + 1])):
+            return at, after
+        at = text.find(word, at + 1, end)
+    return None
+
+
+def _in_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
+
+
+def needle_note(prompt: LabPrompt, sample: Sample) -> str:
+    """What a visitor should know about the needle of their own text, "" where there is nothing."""
+    if "needle" not in sample.spans:
+        if prompt.answer.strip():
+            return (
+                f"The answer {excerpt(prompt.answer.strip())} stands in no sentence of the text, so there is "
+                "no needle: choose the sentence that holds it."
+            )
+        return "There is no needle yet: choose the sentence that holds the answer, or type the answer."
+    if "answer" not in sample.spans and prompt.answer.strip():
+        return "The chosen sentence does not hold the answer word for word."
+    return ""

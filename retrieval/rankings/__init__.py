@@ -1,0 +1,1 @@
+"""Ranking heads by how they retrieve."""

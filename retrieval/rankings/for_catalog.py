@@ -1,0 +1,74 @@
+"""The rankings that go into a model's catalog: all four methods over generated filings."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from retrieval.filings.generated import MAIN_TASKS, TASKS, make_filings_of_length
+from retrieval.filings.prompting import count_tokens
+from retrieval.rankings.methods import METHODS, RankingOptions
+from retrieval.rankings.ranking import rank_heads
+from retrieval.rankings.records import as_json
+from utils.errors import UserFacingError
+from utils.models.loading import LoadedModel
+from utils.runtime.jobs import Progress
+
+LENGTH = 128
+SAMPLES = 20
+
+
+@dataclass(frozen=True)
+class CatalogRankingOptions:
+    """What the user may choose.
+
+    Attributes:
+        samples: filings for each question.
+        length: tokens of a filing with its question; None for 128, or for what the model reads at most.
+        seed: of the filings.
+    """
+
+    samples: int = SAMPLES
+    length: int | None = None
+    seed: int = 0
+
+
+def samples_in_all(options: CatalogRankingOptions) -> int:
+    """How many samples `rank_for_catalog` reports: known before the model is."""
+    return len(MAIN_TASKS) * options.samples
+
+
+def rank_for_catalog(
+    loaded: LoadedModel, options: CatalogRankingOptions, progress: Progress
+) -> dict[str, list[dict[str, Any]]]:
+    """A list of ranking records a method, one a question, as plain JSON data.
+
+    Args:
+        loaded: the model.
+        options: how many filings, how long, which.
+        progress: told after each sample; done and total count over all questions.
+
+    Raises:
+        UserFacingError: no filing fits into the length or into the model's context.
+    """
+    longest = loaded.context_length - RankingOptions().new_tokens
+    length = options.length or min(LENGTH, longest)
+    if length > longest:
+        raise UserFacingError(
+            f"{length} tokens and an answer are more than {loaded.name} can read at once.",
+            f"Choose a --ranking-length of at most {longest}.",
+        )
+    total, before = samples_in_all(options), 0
+    rankings: dict[str, list[dict[str, Any]]] = {method: [] for method in METHODS}
+    for task in MAIN_TASKS:
+        samples = make_filings_of_length(
+            task, options.samples, options.seed, length, lambda text: count_tokens(loaded, text)
+        )
+
+        def told(what: str, done: int, of: int, before: int = before, task: str = task) -> None:
+            progress(f"{what}: {TASKS[task].question}", before + done, total)
+
+        settings = {"data": "generated filings", "seed": options.seed, "samples": options.samples}
+        records = rank_heads(loaded, samples, METHODS, RankingOptions(), length, told, settings)
+        for method, record in records.items():
+            rankings[method].append(as_json(record))
+        before += len(samples)
+    return rankings

@@ -1,0 +1,1 @@
+"""Attention rows of the needed queries alone, decoding, answers with heads ablated."""

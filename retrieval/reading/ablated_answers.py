@@ -1,0 +1,164 @@
+"""One prompt answered many times, with another set of heads off each time.
+
+Switching off a head of layer l changes nothing below l. So one clean reading of the prompt keeps what
+each layer gave out and what it put into the key/value cache, and rows whose lowest head is in layer l
+take both from there for the layers below l: of the prompt, which is nearly all of the work, only the
+rest is computed. The few tokens of the answer go through all layers.
+"""
+
+import contextlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.cache_utils import Cache
+
+from retrieval.reading.decoding import Decoded, greedy_answers
+from retrieval.reading.query_rows import read_on
+from utils.forward.ablation import AblationMode
+from utils.forward.mean_activations import mean_head_outputs
+from utils.forward.partial_forward import decoder_layer
+from utils.heads import Head
+from utils.models.loading import LoadedModel
+
+
+@dataclass(frozen=True, eq=False)
+class _CleanPrompt:
+    """What one clean reading of a prompt left.
+
+    Attributes:
+        hidden: what each layer gave out [1, position, width].
+        keys: of each layer's cache [1, kv head, position, d_head].
+        values: likewise.
+    """
+
+    hidden: list[Tensor]
+    keys: list[Tensor]
+    values: list[Tensor]
+
+
+def answers_with_heads_off(
+    loaded: LoadedModel,
+    ids: Sequence[int],
+    sets: Sequence[Collection[Head]],
+    mode: AblationMode,
+    new_tokens: int,
+    rows: int,
+) -> list[Decoded]:
+    """Answer one prompt greedily with each of `sets` off.
+
+    Args:
+        loaded: the model.
+        ids: the prompt, BOS included where the model has one.
+        sets: the heads that are off, a set an answer; a set may be empty.
+        mode: what is put in their place.
+        new_tokens: at most so many tokens an answer.
+        rows: at most so many answers at once.
+
+    Returns:
+        One answer a set, in the same order.
+
+    Raises:
+        UserFacingError: a prompt that the model cannot run, or a head that it does not have.
+    """
+    n_layers = loaded.geometry.n_layers
+    # The last layer is always run, so that there is something to decode from.
+    lowest = [min((head.layer for head in heads), default=n_layers - 1) for heads in sets]
+    clean = _read_clean(loaded, ids) if any(lowest) and not any(loaded.geometry.windows) else None
+    if mode == "mean":
+        mean_head_outputs(loaded)  # from whole forwards, so before layers are left out
+    answers: dict[int, Decoded] = {}
+    for places in _batches(lowest, rows):
+        first = min(lowest[place] for place in places)
+        with _replayed(loaded, clean, first) if clean else contextlib.nullcontext():
+            off = [sets[place] for place in places]
+            found = greedy_answers(loaded, [ids] * len(places), off, mode, new_tokens)
+        answers.update(zip(places, found, strict=True))
+    return [answers[place] for place in range(len(sets))]
+
+
+def _batches(lowest: Sequence[int], rows: int) -> Iterator[list[int]]:
+    """Places of the sets in batches of at most `rows`, those with the same lowest layer together."""
+    for layer in sorted(set(lowest)):
+        places = [place for place, one in enumerate(lowest) if one == layer]
+        for start in range(0, len(places), rows):
+            yield places[start : start + rows]
+
+
+def _read_clean(loaded: LoadedModel, ids: Sequence[int]) -> _CleanPrompt:
+    parts: list[list[Tensor]] = [[] for _ in range(loaded.geometry.n_layers)]
+    with loaded.lock, contextlib.ExitStack() as hooks:
+        for layer, kept in enumerate(parts):
+
+            def keep(module: nn.Module, args: Any, output: Any, kept: list[Tensor] = kept) -> None:
+                kept.append(output if isinstance(output, Tensor) else output[0])
+
+            hooks.callback(decoder_layer(loaded, layer).register_forward_hook(keep).remove)
+        cache = read_on(loaded, ids).cache
+    return _CleanPrompt(
+        hidden=[torch.cat(kept, dim=1) for kept in parts],
+        keys=[layer.keys for layer in cache.layers],
+        values=[layer.values for layer in cache.layers],
+    )
+
+
+@contextlib.contextmanager
+def _replayed(loaded: LoadedModel, clean: _CleanPrompt, first: int) -> Iterator[None]:
+    """Let the layers below `first` take the prompt's positions from the clean reading; under the lock."""
+    with loaded.lock, contextlib.ExitStack() as undo:
+        for layer in range(first):
+            module = decoder_layer(loaded, layer)
+            own = vars(module).get("forward")
+            module.forward = _Replay(module.forward, clean, layer)
+            if own is None:
+                undo.callback(delattr, module, "forward")
+            else:
+                undo.callback(setattr, module, "forward", own)
+        yield
+
+
+class _Replay:
+    """A decoder layer's forward that computes only positions beyond the clean prompt."""
+
+    def __init__(self, forward: Any, clean: _CleanPrompt, layer: int) -> None:
+        self._forward = forward
+        self._clean = clean
+        self._layer = layer
+
+    def __call__(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
+        cache = next(part for part in (*args, *kwargs.values()) if isinstance(part, Cache))
+        start = cache.get_seq_length(self._layer)
+        end = start + hidden.shape[1]
+        if start >= self._clean.hidden[self._layer].shape[1]:
+            return self._forward(hidden, *args, **kwargs)
+        rows = len(hidden)
+        keys = self._clean.keys[self._layer][:, :, start:end].expand(rows, -1, -1, -1)
+        values = self._clean.values[self._layer][:, :, start:end].expand(rows, -1, -1, -1)
+        cache.update(keys, values, self._layer)
+        # A copy: what comes after may write into it.
+        return self._clean.hidden[self._layer][:, start:end].repeat(rows, 1, 1)
+
+
+@contextlib.contextmanager
+def fused_attention(loaded: LoadedModel) -> Iterator[None]:
+    """Let the model run with torch's fused attention within the block, where its family allows that.
+
+    The model's lock is held: whoever shares the model waits, and gets it back as it was. A family that caps
+    its attention scores stays eager, since the fused form knows no cap.
+
+    Args:
+        loaded: the model.
+    """
+    model = loaded.model
+    capped = getattr(model.config, "attn_logit_softcapping", None) is not None
+    if capped or not getattr(model, "_supports_sdpa", False):
+        yield
+        return
+    with loaded.lock:
+        model.set_attn_implementation("sdpa")
+        try:
+            yield
+        finally:
+            model.set_attn_implementation("eager")

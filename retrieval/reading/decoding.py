@@ -1,0 +1,230 @@
+"""Greedy answers: of many prompts at once with heads off, or of one prompt with every step's attention.
+
+Heads are off in the prompt and in all that is written: each step is one forward of
+`utils.forward.ablation` with a
+key/value cache (METHODS.md, section 4).
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from retrieval.reading.query_rows import Reading, advance, read_on
+from utils.forward.ablation import AblationMode, check_heads, check_mode
+from utils.forward.attention_capture import check_ids
+from utils.heads import Head
+from utils.models.loading import LoadedModel
+from utils.models.prompts import end_tokens
+
+# Bounds of one batch; more rows than this gain nothing on a processor (demo-llama, 128 and 192 tokens).
+MOST_ROWS = 32
+GPU_MOST_ROWS = 128
+MOST_TOKENS = 16384
+_PADDED = (torch.float32, torch.bfloat16)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A greedy answer.
+
+    Attributes:
+        ids: what was written, without the token that ended it (the end token, or one that begins a new line
+            after some text).
+        text: without special tokens, stripped, up to the first line break.
+    """
+
+    ids: tuple[int, ...]
+    text: str
+
+
+def greedy_answers(
+    loaded: LoadedModel,
+    prompts: Sequence[Sequence[int]],
+    heads_by_row: Sequence[Collection[Head]],
+    mode: AblationMode = "zero",
+    new_tokens: int = 16,
+) -> list[Decoded]:
+    """Answer each prompt with its own set of heads off, in batches.
+
+    Prompts of one length make batches without padding; in a mixed batch the shorter ones are padded on the
+    left, which the mask and the positions leave out.
+
+    Args:
+        loaded: the model.
+        prompts: token ids, BOS included where the model has one; they may differ in length.
+        heads_by_row: the heads that are off, a set a prompt; a set may be empty.
+        mode: what is put in their place.
+        new_tokens: at most so many tokens; fewer where the model's context ends.
+
+    Returns:
+        One answer a prompt, in the same order.
+
+    Raises:
+        UserFacingError: a prompt that the model cannot run, or a head that it does not have.
+        ValueError: not as many sets as prompts, or no tokens asked for.
+    """
+    if len(prompts) != len(heads_by_row):
+        raise ValueError(f"heads_by_row must have one set a prompt, {len(prompts)}. Got {len(heads_by_row)}.")
+    if new_tokens < 1:
+        raise ValueError(f"new_tokens must be at least 1. Got {new_tokens}.")
+    check_mode(mode)
+    for ids, heads in zip(prompts, heads_by_row, strict=True):
+        check_ids(loaded, ids)
+        check_heads(heads, loaded.geometry, loaded.name)
+    answers: dict[int, Decoded] = {}
+    longest = max(map(len, prompts), default=0)
+    # Padding takes places too: where they run out, only prompts of one length go together. So do they in
+    # float16, where the scores of a padding token, all masked, may overflow and make it no number at all.
+    mixed = longest + new_tokens <= loaded.context_length and loaded.model.dtype in _PADDED
+    most = MOST_ROWS if loaded.model.device.type == "cpu" else GPU_MOST_ROWS
+    for places in _batches([len(ids) for ids in prompts], most, mixed):
+        rows = [prompts[place] for place in places]
+        written = _decode_batch(loaded, rows, [heads_by_row[place] for place in places], mode, new_tokens)
+        answers.update(zip(places, written, strict=True))
+    return [answers[place] for place in range(len(prompts))]
+
+
+def greedy_with_rows(
+    loaded: LoadedModel,
+    ids: Sequence[int],
+    new_tokens: int,
+    heads: Collection[Head] = (),
+    before: Reading | None = None,
+) -> tuple[Decoded, Tensor]:
+    """Answer one prompt and keep, for each token w of the answer, where the heads looked when it was chosen.
+
+    The row is that of the token whose logits choose w: for the first, the prompt's last token.
+
+    Args:
+        loaded: the model.
+        ids: the prompt, BOS included where the model has one.
+        new_tokens: at most so many tokens; fewer where the model's context ends.
+        heads: heads that are off throughout.
+        before: a reading of the prompt with these heads off, to its last token, whose row it holds; then the
+            prompt is not read again.
+
+    Returns:
+        The answer; and its rows [step, layer, head, key], float32 on the CPU, keys of the prompt and then of
+        the answer, zero where there was no key yet. One step a token of the answer.
+
+    Raises:
+        UserFacingError: a prompt that the model cannot run, or a head that it does not have.
+        ValueError: no tokens asked for.
+    """
+    if new_tokens < 1:
+        raise ValueError(f"new_tokens must be at least 1. Got {new_tokens}.")
+    check_ids(loaded, ids)
+    reading = before
+    if reading is None:
+        start = read_on(loaded, ids[:-1], heads=heads) if len(ids) > 1 else None
+        reading = read_on(loaded, ids[-1:], start, rows=True, heads=heads)
+    if reading.rows is None or reading.ids != tuple(ids):
+        raise ValueError("before must be a reading of the prompt, with its last token's row.")
+    answer = _Answer(loaded, len(ids), new_tokens)
+    steps: list[Tensor] = []
+    while True:
+        assert reading.rows is not None
+        row = reading.rows[:, :, -1]
+        answer.add(int(reading.logits.argmax()))
+        if len(answer.ids) > len(steps):
+            steps.append(row)
+        if answer.ended:
+            break
+        reading = read_on(loaded, [answer.ids[-1]], reading, rows=True, heads=heads)
+    geometry = loaded.geometry
+    rows = torch.zeros(len(steps), geometry.n_layers, geometry.n_heads, len(ids) + max(len(steps) - 1, 0))
+    for step, row in enumerate(steps):
+        rows[step, :, :, : row.shape[-1]] = row
+    return answer.decoded(), rows
+
+
+def _batches(lengths: Sequence[int], most: int, mixed: bool) -> Iterator[list[int]]:
+    """Places of at most so many prompts in batches of like length; of one length only, unless `mixed`."""
+    batch: list[int] = []
+    for place in sorted(range(len(lengths)), key=lambda place: lengths[place]):
+        length = lengths[place]
+        full = len(batch) == most or (len(batch) + 1) * length > MOST_TOKENS
+        if batch and (full or (not mixed and length != lengths[batch[0]])):
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch
+
+
+def _decode_batch(
+    loaded: LoadedModel,
+    prompts: Sequence[Sequence[int]],
+    heads_by_row: Sequence[Collection[Head]],
+    mode: AblationMode,
+    new_tokens: int,
+) -> list[Decoded]:
+    device = loaded.model.device
+    width = max(map(len, prompts))
+    ids = torch.zeros(len(prompts), width, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(list(prompt))
+        mask[row, width - len(prompt) :] = 1
+    # Without padding there is no mask: the rows are then computed as each would be alone.
+    padded = None if bool(mask.all()) else mask.to(device)
+    answers = [_Answer(loaded, len(prompt), new_tokens) for prompt in prompts]
+    going = list(range(len(prompts)))
+    step = advance(loaded, ids.to(device), None, heads_by_row, mode, mask=padded)
+    while True:
+        tokens = step.logits.argmax(-1)
+        for token, row in zip(tokens.tolist(), going, strict=True):
+            if not answers[row].ended:
+                answers[row].add(token)
+        alive = [at for at, row in enumerate(going) if not answers[row].ended]
+        if not alive:
+            return [answer.decoded() for answer in answers]
+        cache = step.cache
+        # Leaving rows out copies the cache: done when a good part of them has ended.
+        if len(alive) <= 0.75 * len(going):
+            keep = torch.tensor(alive)
+            cache.batch_select_indices(keep.to(device))
+            tokens, going = tokens[keep], [going[at] for at in alive]
+            padded = None if padded is None else padded[keep.to(device)]
+        if padded is not None:
+            padded = torch.cat((padded, padded.new_ones(len(padded), 1)), dim=1)
+        off = [heads_by_row[row] for row in going]
+        step = advance(loaded, tokens[:, None].to(device), cache, off, mode, mask=padded)
+
+
+class _Answer:
+    """One answer in the making: its tokens so far, and whether it has ended."""
+
+    def __init__(self, loaded: LoadedModel, prompt_tokens: int, new_tokens: int) -> None:
+        self._tokenizer = loaded.tokenizer
+        self._ends = end_tokens(loaded)
+        # The last token of all is never read, so it may stand one place beyond the context.
+        self._most = min(new_tokens, loaded.context_length - prompt_tokens + 1)
+        self.ids: list[int] = []
+        self.ended = False
+
+    def add(self, token: int) -> None:
+        """Take the token that was chosen, where it does not just end the answer."""
+        if token in self._ends:
+            self.ended = True
+            return
+        # A line break before any text is none that ends it: some models begin their answer on a new line.
+        line, broken, _ = self._text([*self.ids, token]).lstrip().partition("\n")
+        if broken:
+            self.ended = True
+        if not broken or line.strip() != self._text(self.ids).strip():
+            self.ids.append(token)
+        self.ended |= len(self.ids) >= self._most
+
+    def decoded(self) -> Decoded:
+        """The answer as it stands."""
+        return Decoded(tuple(self.ids), self._text(self.ids).strip().partition("\n")[0].strip())
+
+    def _text(self, ids: Sequence[int]) -> str:
+        text: Any = self._tokenizer.decode(
+            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text

@@ -1,0 +1,1 @@
+"""The protocol, its models and filings, and the results folder."""

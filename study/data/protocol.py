@@ -1,0 +1,322 @@
+"""The study's protocol: a TOML file that fixes everything before the first number is seen.
+
+`study/protocol.toml` is the one of the bundled models and explains every value. A protocol is data from
+outside: what is wrong with it becomes one sentence that names the key and what is allowed there.
+"""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from retrieval.filings.generated import TASKS
+from utils.catalog.catalog import RANKING_METHODS
+from utils.effects.random_sets import MOST_DRAWS
+from utils.errors import UserFacingError
+
+DEFAULT_PROTOCOL = Path(__file__).resolve().parents[1] / "protocol.toml"
+# METHODS.md, section 4, asks for so many draws of a random control at the least.
+LEAST_DRAWS = 5
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
+TestedName = Literal["within", "across", "shared", "global"]
+ControlName = Literal["random_uniform", "random_layer_matched"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+
+class ModelEntry(_Part):
+    """One model of the study.
+
+    Attributes:
+        name: a bundled model's name, or a name on the hub; with `path`, the name it goes by.
+        path: the folder of a model.
+        lengths: tokens of its prompts; it is studied at each.
+        device: where it runs.
+        dtype: in which numbers.
+    """
+
+    name: str = Field(min_length=1, max_length=150)
+    path: str | None = None
+    lengths: list[Positive] = Field(min_length=1)
+    device: str = "cpu"
+    dtype: str = "float32"
+
+    @property
+    def where(self) -> str:
+        """What finds the model."""
+        return self.path or self.name
+
+
+class DataPart(_Part):
+    """Where the filings come from, and how many.
+
+    Attributes:
+        source: "generated", or "real" for filings of a ground-truth table.
+        samples: filings a question, both splits together.
+        train_share: the share that heads are ranked on.
+        truth: the ground-truth CSV of real filings.
+        texts: their texts: a folder, a JSONL file, or the name of a data set on the hub.
+    """
+
+    source: Literal["generated", "real"] = "generated"
+    samples: Positive = 125
+    train_share: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    truth: str | None = None
+    texts: str | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.source == "real") != (self.truth is not None and self.texts is not None):
+            raise ValueError("real filings, and no others, need both 'truth' and 'texts'")
+        return self
+
+
+class RankingPart(_Part):
+    """Options of the ranking methods (METHODS.md, section 3), as `RankingOptions`."""
+
+    span: Literal["needle", "section", "answer"] = "needle"
+    query_span: Literal["text", "line"] = "text"
+    calibrate: bool = True
+    remove_outliers: bool = True
+    wu24_rule: Literal["distinct", "count"] = "distinct"
+    reasoning_rule: Literal["normalised", "published"] = "normalised"
+    rouge_threshold: Annotated[float, Field(ge=0, lt=100)] = 50.0
+    new_tokens: Positive = 16
+
+
+class AblationPart(_Part):
+    """What is switched off (METHODS.md, section 4).
+
+    Attributes:
+        mode: what is put in a head's place.
+        k_levels: how many heads; the number that is the claim's share of the heads is always added.
+        draws: random sets a control.
+        shared_min_tasks: in the top of how many ranking tasks a shared head is.
+        shared_top_share: how large that top is, as a share of all heads.
+        controls_at_every_k: the tested conditions whose random controls are run at every k.
+        controls_at_claim: those whose controls are run at the claim's k only.
+        spare_tokens: so many tokens may be written beyond those of the answer.
+        batch_tokens: at most so many tokens of prompts go through the model at once; a bound on memory.
+    """
+
+    mode: Literal["zero", "mean"] = "zero"
+    k_levels: list[Annotated[int, Field(ge=0)]]
+    draws: Annotated[int, Field(ge=LEAST_DRAWS, le=MOST_DRAWS)] = LEAST_DRAWS
+    shared_min_tasks: Positive = 7
+    shared_top_share: Annotated[float, Field(gt=0, le=0.5)] = 0.25
+    controls_at_every_k: list[TestedName] = ["within"]
+    controls_at_claim: list[TestedName] = []
+    spare_tokens: Annotated[int, Field(ge=0)] = 2
+    batch_tokens: Positive = 4096
+
+
+class ClaimPart(_Part):
+    """What the study claims before it is run.
+
+    Attributes:
+        model: of one of the models
+        method: and one of the methods,
+        length: at this length,
+        share: switching off the top of this share of the heads
+        control: lowers accuracy more than such random sets do,
+        questions: for at least so many of the questions.
+    """
+
+    model: str
+    method: str
+    length: Positive
+    share: Annotated[float, Field(gt=0, le=0.5)] = 0.25
+    control: ControlName = "random_layer_matched"
+    questions: Positive = 3
+
+
+class Protocol(_Part):
+    """A whole protocol; see study/protocol.toml.
+
+    Attributes:
+        seed: of filings, split, random sets and resampling.
+        models: the models.
+        methods: ranking methods.
+        questions: tasks that are asked under ablation; each one's heads are tried on all of them.
+        ranking_questions: tasks that heads are ranked on; the questions are among them.
+        data: the filings.
+        ranking: options of the methods.
+        ablation: what is switched off.
+        resamples: of every bootstrap.
+        claim: what is claimed beforehand; None for no claim.
+    """
+
+    seed: Annotated[int, Field(ge=0)] = 42
+    models: list[ModelEntry] = Field(min_length=1)
+    methods: list[str] = Field(min_length=1)
+    questions: list[str] = Field(min_length=1)
+    ranking_questions: list[str] = Field(min_length=1)
+    data: DataPart = DataPart()
+    ranking: RankingPart = RankingPart()
+    ablation: AblationPart
+    resamples: Annotated[int, Field(ge=100)] = 10_000
+    claim: ClaimPart | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        _each_known("methods", "method", self.methods, RANKING_METHODS)
+        _each_known("ranking_questions", "task", self.ranking_questions, tuple(TASKS))
+        _each_known("questions", "task of ranking_questions", self.questions, self.ranking_questions)
+        names = [model.name for model in self.models]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"the model '{twice[0]}' stands twice in models")
+        if self.ablation.shared_min_tasks > len(self.ranking_questions):
+            raise ValueError(
+                f"ablation.shared_min_tasks is {self.ablation.shared_min_tasks}, and there are only "
+                f"{len(self.ranking_questions)} ranking_questions"
+            )
+        if self.claim is not None:
+            self._check_claim(self.claim)
+        return self
+
+    def _check_claim(self, claim: ClaimPart) -> None:
+        _each_known("claim.model", "model of the protocol", [claim.model], [m.name for m in self.models])
+        _each_known("claim.method", "method of the protocol", [claim.method], self.methods)
+        lengths = next(model.lengths for model in self.models if model.name == claim.model)
+        if claim.length not in lengths:
+            raise ValueError(f"claim.length is {claim.length}, but {claim.model} has the lengths {lengths}")
+        if claim.questions > len(self.questions):
+            raise ValueError(
+                f"claim.questions is {claim.questions}, and there are {len(self.questions)} questions"
+            )
+
+    def levels(self, total_heads: int) -> list[int]:
+        """The numbers of heads to switch off in a model of so many heads: from 1, at most half of them."""
+        asked = set(self.ablation.k_levels) | {self.claim_k(total_heads)}
+        return sorted(k for k in asked if 1 <= k <= total_heads // 2)
+
+    def claim_k(self, total_heads: int) -> int:
+        """How many heads the claim's share is; a quarter of them where nothing is claimed."""
+        return max(1, round((self.claim.share if self.claim else 0.25) * total_heads))
+
+
+def load_protocol(path: Path = DEFAULT_PROTOCOL) -> Protocol:
+    """Read a protocol.
+
+    Raises:
+        UserFacingError: it is not there, is no TOML, or something in it is not as it should be.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserFacingError(
+            f"There is no protocol {path}.", f"Start from a copy of {DEFAULT_PROTOCOL.name}."
+        ) from None
+    except OSError as error:
+        raise UserFacingError(
+            f"The protocol {path} cannot be read ({error.strerror or type(error).__name__}).",
+            "Check the file's permissions.",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserFacingError(
+            f"The protocol {path} is not TOML ({error}).", f"Compare it with {DEFAULT_PROTOCOL.name}."
+        ) from error
+    return parse_protocol(data, path.name)
+
+
+def parse_protocol(data: Any, name: str = "protocol") -> Protocol:
+    """A protocol from TOML's data; `name` is what errors call it.
+
+    Raises:
+        UserFacingError: something in it is not as it should be.
+    """
+    try:
+        return Protocol.model_validate(data)
+    except ValidationError as error:
+        raise _explained(error, name) from error
+
+
+def restricted(
+    protocol: Protocol,
+    *,
+    models: Sequence[str] = (),
+    max_samples: int | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+) -> Protocol:
+    """The protocol with what a command line changes.
+
+    A claim about a model that is left out is left out too.
+
+    Args:
+        protocol: the protocol.
+        models: the names of the models to keep; none for all.
+        max_samples: at most so many filings a question.
+        device: where all models run.
+        dtype: in which numbers.
+
+    Raises:
+        UserFacingError: a model that the protocol does not have, or fewer samples than both splits need.
+    """
+    known = [model.name for model in protocol.models]
+    for name in models:
+        if name not in known:
+            raise UserFacingError(
+                f"There is no model '{name[:80]}' in the protocol.", f"Choose among: {', '.join(known)}."
+            )
+    if max_samples is not None and max_samples < 2:
+        raise UserFacingError(
+            f"{max_samples} samples a question cannot be split.", "Use --max-samples 2 or more."
+        )
+    entries = []
+    for model in protocol.models:
+        if not models or model.name in models:
+            run = {"device": device or model.device, "dtype": dtype or model.dtype}
+            entries.append(model.model_copy(update=run))
+    count = protocol.data.samples if max_samples is None else min(protocol.data.samples, max_samples)
+    claim = protocol.claim if protocol.claim and protocol.claim.model in [e.name for e in entries] else None
+    data = protocol.data.model_copy(update={"samples": count})
+    return protocol.model_copy(update={"models": entries, "data": data, "claim": claim})
+
+
+def _each_known(key: str, what: str, values: Sequence[str], known: Sequence[str]) -> None:
+    for value in values:
+        if value not in known:
+            raise ValueError(f"{key} names '{value[:80]}', which is no {what} ({', '.join(known)})")
+    if len(set(values)) < len(values):
+        raise ValueError(f"{key} names something twice")
+
+
+def _explained(error: ValidationError, name: str) -> UserFacingError:
+    """One sentence about the first thing that is wrong."""
+    errors = error.errors(include_url=False)
+    # A mistyped key is unknown under its new name and missing under the old: the first tells more.
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
+    path = [part for part in first["loc"]]
+    place = ".".join(str(part) for part in path)
+    if first["type"] == "extra_forbidden":
+        known = _fields_at(path[:-1])
+        return UserFacingError(
+            f"The protocol {name} has an unknown key '{place}'.", f"Known there: {', '.join(known)}."
+        )
+    if first["type"] == "missing":
+        return UserFacingError(f"The protocol {name} lacks '{place}'.", f"See {DEFAULT_PROTOCOL.name}.")
+    said = " ".join(first["msg"].removeprefix("Value error, ").rstrip(".").split())
+    got = "" if first["type"] == "value_error" else f", got {str(first['input'])[:80]!r}"
+    return UserFacingError(
+        f"The protocol {name} is wrong{f' at {place}' if place else ''}: {said}{got}.",
+        f"{DEFAULT_PROTOCOL.name} explains every value.",
+    )
+
+
+def _fields_at(path: Sequence[str | int]) -> list[str]:
+    """The keys that the protocol knows at a place in it."""
+    part: Any = Protocol
+    for step in path:
+        if isinstance(step, int):
+            continue
+        kind = part.model_fields[step].annotation
+        # list[Model], Model | None: the model in it.
+        part = next((inner for inner in get_args(kind) if isinstance(inner, type)), kind)
+    return list(part.model_fields)

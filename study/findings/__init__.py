@@ -1,0 +1,1 @@
+"""FINDINGS.md, from the tables alone."""

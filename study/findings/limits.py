@@ -1,0 +1,203 @@
+"""What the study's models cannot show, and why: the last section of FINDINGS.md."""
+
+from dataclasses import dataclass
+
+from study.figures.style import Tables, picked, short_method, task_name
+from study.findings.markdown import Section, table
+from study.findings.rules import (
+    Effect,
+    Setting,
+    all_effects,
+    below,
+    interval,
+    percent,
+    points,
+    settings_of,
+)
+from study.tables.intervals import Interval
+from utils.wording import listed
+
+# With fewer right answers than this there is too little to lose.
+LEAST_CLEAN = 0.5
+
+
+@dataclass(frozen=True)
+class Singles:
+    """What the heads do one by one, at one setting and question.
+
+    Attributes:
+        worst: the head that lowers the accuracy most (the first of equals).
+        change: its effect.
+        alone: all heads whose interval lies below 0, the strongest first.
+        clean: accuracy with all heads on.
+    """
+
+    worst: str
+    change: Interval
+    alone: tuple[str, ...]
+    clean: float
+
+    @property
+    def carries(self) -> bool:
+        """Whether most right answers hang on one head: without it less than half of them are left."""
+        return below(self.change) and self.clean + self.change.mean < self.clean / 2
+
+
+def singles(tables: Tables, setting: Setting, question: str) -> Singles | None:
+    """The single-head effects on a question; None where they were not run."""
+    rows = picked(tables["single_heads"], model=setting.model, length=setting.length, question=question)
+    if not rows:
+        return None
+    ranked = sorted(rows, key=lambda row: row["change"])
+    alone = tuple(row["head"] for row in ranked if row["high"] < 0)
+    return Singles(ranked[0]["head"], interval(ranked[0], "change"), alone, ranked[0]["clean"])
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why an effect is not shown.
+
+    Attributes:
+        short: the same for all cases of the kind, to count them by.
+        told: the case's own numbers.
+    """
+
+    short: str
+    told: str
+
+
+NOTHING_TO_LOSE = "few answers are right to begin with"
+STAND_INS = "the answers are not shown to need these heads, others stand in for them or they do little"
+RANDOM_HURTS = "random heads of the same layers hurt too"
+TOO_FEW = "the samples are too few to tell"
+REASONS = (STAND_INS, RANDOM_HURTS, NOTHING_TO_LOSE, TOO_FEW)
+
+
+def why_not(effect: Effect, single: Singles | None) -> Reason:
+    """Why an effect does not lie below that of its control: the first reason that its numbers bear out."""
+    unscored = f"{effect.unscored} of its {effect.k} heads have no score above 0. " if effect.unscored else ""
+    alone = f" {_singly(single)}" if single else ""
+    tested, clean = percent(effect.tested), percent(effect.clean)
+    if effect.clean < LEAST_CLEAN:
+        told = f"only {clean} are answered with all heads on, so there is little to lose."
+        return Reason(NOTHING_TO_LOSE, unscored + told)
+    if not below(effect.change):
+        told = f"{tested} are right without these heads, {clean} with all on. {_later(effect)}{alone}"
+        return Reason(STAND_INS, unscored + told)
+    if effect.random_hurts:
+        low, high = (percent(share) for share in effect.draws)
+        told = (
+            f"random heads of the same layers hurt too: {percent(effect.random)} are right without those "
+            f"(single draws {low} to {high}), {tested} without the top heads, {clean} with all on.{alone}"
+        )
+        return Reason(RANDOM_HURTS, unscored + told)
+    return Reason(
+        TOO_FEW, f"{unscored}the samples are too few to tell {tested} from {percent(effect.random)}.{alone}"
+    )
+
+
+def _later(effect: Effect) -> str:
+    """Whether more heads of the same ranking are needed."""
+    if effect.needed_at is None:
+        return "No larger number of this ranking's heads is shown to be needed either."
+    k, change = effect.needed_at
+    return f"With the top {k} off answers are lost ({points(change)}): up to there others stand in for them."
+
+
+def _singly(single: Singles) -> str:
+    """What heads do by themselves, in a sentence."""
+    if single.carries:
+        left = percent(single.clean + single.change.mean)
+        return f"Most answers hang on one head: without {single.worst} alone {left} are right."
+    if not single.alone:
+        return "No head is shown to matter by itself."
+    many = "One head matters" if len(single.alone) == 1 else f"{len(single.alone)} heads matter"
+    return (
+        f"{many} by itself: {single.worst} ({points(single.change)})."
+        if len(single.alone) == 1
+        else (f"{many} by themselves, most of all {single.worst} ({points(single.change)}).")
+    )
+
+
+# A model with fewer heads is small: published studies of retrieval heads begin at 512.
+SMALL_MODEL = 256
+# Wu et al. 2024 mask so many heads.
+_MASKED, _MASKED_OF = 20, 1024
+
+
+def limits(tables: Tables) -> Section:
+    """Where the effect is not shown, and why: from the single heads and the cells."""
+    lines: list[str] = []
+    shown = total = 0
+    full: list[str] = []
+    counts: dict[str, int] = {reason: 0 for reason in REASONS}
+    for (setting, method), found in all_effects(tables).items():
+        silent = [effect for effect in found if not below(effect.against)]
+        shown, total = shown + len(found) - len(silent), total + len(found)
+        name = f"{setting}, {short_method(method)}"
+        if not silent:
+            full.append(name)
+            continue
+        lines.append(
+            f"- **{name}**: shown for {len(found) - len(silent)} of {len(found)} questions. Not for:"
+        )
+        for effect in silent:
+            reason = why_not(effect, singles(tables, setting, effect.question))
+            counts[reason.short] += 1
+            lines.append(f"    - {task_name(effect.question)} ({points(effect.against)}): {reason.told}")
+    if full:
+        lines = [f"Shown for every question: {'; '.join(full)}.", "", *lines]
+    cases = f"{shown} of {total}" if shown < total else f"all {total}"
+    short = (
+        f"Top heads hurt more than random heads of the same layers in {cases} cases (model, length, "
+        "method and question)."
+    )
+    if shown < total:
+        short += f" In the others: {'; '.join(f'{why} ({n})' for why, n in counts.items() if n)}."
+    return Section(
+        "What these models cannot show, and why", (*_by_one_head(tables), *lines, "", *_small(tables)), short
+    )
+
+
+def _by_one_head(tables: Tables) -> list[str]:
+    """What heads do one by one: on which everything hangs, and where nothing does."""
+    rows = []
+    for setting in settings_of(tables):
+        for row in picked(tables["clean"], model=setting.model, length=setting.length):
+            single = singles(tables, setting, row["question"])
+            if single:
+                told = "most answers hang on it" if single.carries else "–"
+                alone = str(len(single.alone))
+                worst = f"{single.worst}: {points(single.change)}"
+                rows.append([str(setting), task_name(row["question"]), alone, worst, told])
+    if not rows:
+        return []
+    titles = ("setting", "question", "heads that matter alone", "strongest single head", "")
+    return [
+        "Each head off by itself. A head matters alone where the 95% interval of the change lies below "
+        "0; most answers hang on a head where less than half of them are left without it. Where no head "
+        "matters alone and many together do, heads stand in for each other.",
+        *table(titles, rows),
+    ]
+
+
+def _small(tables: Tables) -> list[str]:
+    """What a small model's size means for the study; nothing where no model is small."""
+    small = {
+        row["model"]: (row["n_layers"], row["n_heads"])
+        for row in tables["clean"]
+        if row["n_layers"] * row["n_heads"] <= SMALL_MODEL
+    }
+    if not small:
+        return []
+    sizes = sorted(set(small.values()))
+    told = [f"{layers} layers of {heads} heads" for layers, heads in sizes]
+    shares = [f"{layers * heads * _MASKED / _MASKED_OF:.1f} of {layers * heads}" for layers, heads in sizes]
+    return [
+        f"Of these models {listed(list(small))} {'are' if len(small) > 1 else 'is'} small "
+        f"({listed(told)}). Wu et al. (2024) mask {_MASKED} of {_MASKED_OF:,} heads; the same share here "
+        f"is {listed(shares)} heads, and a quarter of all heads is as many as "
+        f"{listed([f'{layers / 4:g}' for layers, _ in sizes])} whole layers have. A layer-matched control "
+        "then has few other heads to choose from, and its sets are much alike. What holds in a small "
+        "model need not hold in a large one, nor the other way round."
+    ]

@@ -1,0 +1,1 @@
+"""The aggregated tables and their intervals."""

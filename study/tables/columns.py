@@ -1,0 +1,108 @@
+"""The study's aggregated tables: their columns, reading and writing. `study.tables.building` makes them.
+
+A table is `tables/<name>.json` in the results folder: `columns`, and `rows`, one a line. Here a row is a
+dict with just those columns, in their order. Accuracies are shares of samples, 0 to 1, differences -1 to
+1; `low` and `high` are the ends of a 95% interval; `n` is how many test samples; `share` is k / all
+heads of the model; `length` is tokens of a prompt as the protocol asks for. What does not apply is null.
+No row holds a time of day.
+
+- `clean`: accuracy with all heads on (interval: Wilson).
+- `accuracy`: accuracy under each condition.
+    - condition: within, across, shared, global, random_uniform, random_layer_matched.
+    - of: for random sets, which tested condition they are the control of (same method, source, k).
+    - source: the task whose ranking the tested heads come from; null for shared and global.
+    - draws: how many random sets; 1 for tested sets. `accuracy` is the mean over them.
+    - low, high: Wilson for tested sets; for random sets the bootstrap over samples of the mean over
+      draws.
+    - draw_low, draw_high: least and greatest accuracy of a single draw.
+    - short: heads of each random set that come from another layer than they should (layer-matched).
+    - unscored: heads of the tested set whose score is not above 0: there for their number alone.
+    - Rows of k = 0 stand for `within` and its two controls, so that a curve begins at the clean
+      accuracy.
+- `differences`: tested - control on the same samples. control: random_uniform or random_layer_matched;
+  tested, random: the two accuracies; difference, low, high: paired bootstrap over samples, of the mean
+  over draws; below: high < 0.
+- `transfer`: the top k of one question's ranking (source) off while another (question) is asked, the
+  question's own top k included. change: accuracy - clean, with the paired interval.
+- `single_heads`: each head off by itself. head: "L1H3"; change as in `transfer`.
+- `tops`: the top of every ranking, for overlaps. task: one of the ranking tasks; k: min(50, 20% of the
+  heads); heads: names in rank order; scores: theirs; samples: how many the ranking is a mean over;
+  unscored: heads of the top whose score is not above 0; mean_depth: mean of layer / (layers - 1), null
+  with one layer.
+- `claim`: what the protocol claims beforehand, a row a question: the row of `differences` for its model,
+  method, length, k and control. questions_below: for how many questions high < 0; questions_needed;
+  holds: whether they are enough (the same in every row).
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from study.data.results_folder import ResultPaths, json_lines, save_text
+from utils.errors import UserFacingError
+from utils.runtime.json_output import to_json
+
+Row = dict[str, Any]
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    name: tuple(columns.split())
+    for name, columns in {
+        "clean": "model question length n_layers n_heads n accuracy low high",
+        "accuracy": "model question length method condition of source k share n draws accuracy low high "
+        "draw_low draw_high short unscored",
+        "differences": "model question length method of source control k share n draws tested random "
+        "difference low high below",
+        "transfer": "model method length source question k share n clean accuracy change low high",
+        "single_heads": "model question length layer head n clean accuracy change low high",
+        "tops": "model method task length n_layers n_heads k heads scores samples unscored mean_depth",
+        "claim": "model method length share k control question n difference low high below questions_below "
+        "questions_needed holds",
+    }.items()
+}
+_REMEDY = "Make it with: python scripts/run_study.py ablate"
+
+
+def save_tables(tables: Mapping[str, Iterable[Row]], folder: Path) -> None:
+    """Write tables into the results folder `folder`, numbers with six places.
+
+    Raises:
+        ValueError: a row has other columns than its table.
+        UserFacingError: the folder cannot be written to.
+    """
+    for name, rows in tables.items():
+        columns = COLUMNS[name]
+        values = []
+        for row in rows:
+            if tuple(row) != columns:
+                raise ValueError(f"a row of {name} must have the columns {columns}. Got {tuple(row)}.")
+            values.append(to_json(list(row.values())))
+        text = json_lines({"columns": list(columns), "rows": values}, ("rows",))
+        save_text(ResultPaths(folder).table(name), text)
+
+
+def load_table(folder: Path, name: str) -> list[Row]:
+    """One table of the results folder `folder`, a key of `COLUMNS`.
+
+    Raises:
+        UserFacingError: it is not there, or damaged.
+    """
+    path = ResultPaths(folder).table(name)
+    try:
+        data = json.loads(path.read_bytes())
+        if tuple(data["columns"]) != COLUMNS[name]:
+            raise ValueError(f"other columns: {data['columns']}")
+        return [dict(zip(COLUMNS[name], row, strict=True)) for row in data["rows"]]
+    except FileNotFoundError:
+        raise UserFacingError(f"There is no table {path}.", _REMEDY) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserFacingError(f"The table {path} is damaged or cannot be read.", _REMEDY) from error
+
+
+def load_tables(folder: Path) -> dict[str, list[Row]]:
+    """All tables of the results folder `folder`, by name.
+
+    Raises:
+        UserFacingError: one of them is not there, or damaged.
+    """
+    return {name: load_table(folder, name) for name in COLUMNS}

@@ -1,0 +1,259 @@
+"""The page that compares as plain functions, on the bundled models."""
+
+import json
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dash import no_update
+
+from callbacks.pages.compare_page import ComparePage, parse_state
+from components import ids
+from components.compare.page import PAGE, PAIRS, pair_state
+from utils.compare.links import CompareState, from_query
+from utils.errors import UserFacingError
+from utils.live.service import LiveService
+from utils.models.sources import BUNDLED
+from utils.models.store import ModelStore
+from utils.runtime.jobs import Progress
+
+REPEATS = "The king gave the boy a golden ring, and the boy took the golden"
+GOES_ON = "The king gave the boy a golden ring, and his sister took some silver"
+STATE = CompareState("demo-gpt2", REPEATS, "demo-gpt2", GOES_ON)
+MODELS = ["demo-gpt2", "demo-llama"]
+
+
+def text_of(tree: Any) -> str:
+    return json.dumps(tree, default=lambda part: part.to_plotly_json(), ensure_ascii=False)
+
+
+def words_of(tree: Any) -> str:
+    """Only what is read, without the tree around it."""
+    if isinstance(tree, str):
+        return tree
+    if isinstance(tree, list | tuple):
+        return " ".join(words_of(part) for part in tree)
+    return words_of(getattr(tree, "children", None) or [])
+
+
+@pytest.fixture(scope="module")
+def page(service: LiveService) -> ComparePage:
+    for name in MODELS:
+        service.store.get(name)
+    return ComparePage(service)
+
+
+def shown(page: ComparePage, state: CompareState) -> Any:
+    body, error, progress, rests, query = page.follow(ids.COMPARE_WANTED, asdict(state), "me")
+    assert (error, progress, rests) == (None, None, True)
+    assert from_query(query, MODELS, STATE) == (state, [])
+    return body
+
+
+def card(body: Any, role: str) -> Any:
+    for part in body:
+        for piece in part._traverse():
+            if getattr(piece, "data-role", None) == role:
+                return piece
+    raise AssertionError(role)
+
+
+def test_two_prompts_on_one_model(page: ComparePage):
+    body = shown(page, STATE)
+    told = words_of(body)
+    assert "Active on one side alone: induction on the left." in told
+    assert "“·ring”" in told
+    induction = card(body, "induction")
+    assert getattr(induction, "data-changed") == "true"
+    assert "changed:  active on the left alone" in words_of(induction)
+    assert getattr(card(body, "previous_token"), "data-changed") == "false"
+    assert "A role on test inputs is not all that a head does." in told
+
+
+def test_the_heads_numbers_are_those_of_the_two_analyses(page: ComparePage):
+    body = shown(page, STATE)
+    left = page.service.analyze("demo-gpt2", REPEATS)
+    for entry in left.summary["induction"]:
+        name = f"L{entry['layer']}H{entry['head']}"
+        told = words_of(card(body, "induction"))
+        assert f"{name}" in told and f"{entry['activation_score']:.2f}" in told
+
+
+def test_one_prompt_on_two_models(page: ComparePage):
+    state = CompareState("demo-gpt2", REPEATS, "demo-llama", REPEATS)
+    told = words_of(shown(page, state))
+    assert "Left: demo-gpt2" in told and "Right: demo-llama" in told
+    assert "Two models have no head in common" in told
+    assert "Heads that change most" not in told
+
+
+def test_each_side_opens_in_the_live_page(page: ComparePage):
+    links = [
+        piece.href
+        for part in shown(page, STATE)
+        for piece in part._traverse()
+        if getattr(piece, "href", "/words").startswith("/?")
+    ]
+    assert links == [
+        "/?v=1&model=demo-gpt2&prompt=" + REPEATS.replace(" ", "+"),
+        "/?v=1&model=demo-gpt2&prompt=" + GOES_ON.replace(" ", "+"),
+    ]
+
+
+@pytest.mark.parametrize("number", range(len(PAIRS)))
+def test_every_pair_worth_comparing_differs(page: ComparePage, number: int):
+    state = page.ask(ids.compare_example(number), "x", "x", "x", "x")
+    assert state is not None and state == pair_state(number, MODELS)
+    told = words_of(shown(page, state))
+    assert "so nothing differs" not in told
+    # On one model a role wakes on one side alone; two models may well do the same.
+    assert PAIRS[number].right is None or "Active on one side alone:" in told
+
+
+def test_pairs_make_do_with_one_model():
+    assert pair_state(3, ["only"]).right_model == "only"
+
+
+def test_what_a_touch_asks_for(page: ComparePage):
+    boxes = ("demo-gpt2", "a", "demo-llama", "b")
+    assert page.ask(ids.COMPARE_RUN, *boxes) == CompareState(*boxes)
+    assert page.ask(ids.COMPARE_SWAP, *boxes) == CompareState("demo-llama", "b", "demo-gpt2", "a")
+    assert page.ask(ids.COMPARE_COPY, *boxes) == CompareState("demo-gpt2", "a", "demo-llama", "a")
+    assert page.ask(ids.COMPARE_RUN, "demo-gpt2", "a", "demo-llama", " ") == CompareState(
+        "demo-gpt2", "a", "demo-llama", "a"
+    )
+    assert page.ask(ids.compare_example(99), *boxes) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (CompareState("demo-gpt2", "", "demo-gpt2", "x y z"), "Left side: "),
+        (CompareState("demo-gpt2", "x y z", "demo-gpt2", "a\ud800"), "Right side: "),
+        (CompareState("demo-gpt2", "x y z", "demo-llama", "word " * 200), "Right side: "),
+        (CompareState("../../etc", "x y z", "demo-llama", "x"), "Left side: there is no such model."),
+    ],
+)
+def test_what_cannot_be_compared_is_told_and_what_was_shown_stays(
+    page: ComparePage, state: CompareState, told: str
+):
+    body, error, progress, rests, query = page.follow(ids.COMPARE_WANTED, asdict(state), "me")
+    assert (body, progress, rests, query) == (no_update, None, True, no_update)
+    assert told in words_of(error)
+
+
+@pytest.mark.parametrize("kept", [None, 3, [], {"left": "x"}, {**asdict(STATE), "left": None}])
+def test_a_tampered_store_shows_nothing(page: ComparePage, kept: Any):
+    assert parse_state(kept) is None
+    assert page.follow(ids.COMPARE_WANTED, kept, "me") == (no_update, no_update, None, True, no_update)
+
+
+def test_a_link_opens_the_page_and_nonsense_in_it_is_told(page: ComparePage):
+    opened = text_of(page.layout("?v=1&left_model=demo-llama&left=hello+there&right=bye"))
+    assert '"value": "hello there"' in opened and '"value": "bye"' in opened
+    assert "not read as a whole" not in opened
+    broken = text_of(page.layout("?left_model=%2e%2e%2fetc&right=bye"))
+    assert "not read as a whole" in broken and '"value": "bye"' in broken
+
+
+def test_without_a_model_the_page_says_so(tmp_path: Path):
+    page = ComparePage(LiveService(ModelStore((tmp_path,))))
+    assert "There is no model to use" in words_of(page.layout("?left=x"))
+
+
+class HeldStore(ModelStore):
+    """The bundled models, whose loading waits until the test lets it go on."""
+
+    def __init__(self) -> None:
+        super().__init__((BUNDLED,))
+        self.go_on = threading.Event()
+        self.ended = threading.Event()
+
+    def get(self, name: str, progress: Progress = lambda what, done, total: None) -> Any:
+        progress("reading", 1, 2)
+        assert self.go_on.wait(60)
+        try:
+            progress("reading", 2, 2)
+            return super().get(name, progress)
+        finally:
+            self.ended.set()
+
+
+def job_thread(page: ComparePage) -> threading.Thread:
+    return next(thread for thread in threading.enumerate() if "demo-llama" in thread.name)
+
+
+def test_models_that_are_not_loaded_are_loaded_first():
+    store = HeldStore()
+    page = ComparePage(LiveService(store))
+    state = CompareState("demo-gpt2", REPEATS, "demo-llama", REPEATS)
+    body, error, progress, rests, _ = page.follow(ids.COMPARE_WANTED, asdict(state), "me")
+    assert (body, error, rests) == (no_update, None, False)
+    assert "Loading demo-gpt2 and demo-llama" in words_of(progress)
+    thread = job_thread(page)
+    store.go_on.set()
+    thread.join(120)
+    body, error, progress, rests, query = page.follow(ids.COMPARE_TICK, asdict(state), "me")
+    assert (error, progress, rests) == (None, None, True)
+    assert "right=" in query and "Right: demo-llama" in words_of(body)
+
+
+def test_two_models_that_do_not_fit_beside_each_other_are_compared_all_the_same():
+    store = ModelStore((BUNDLED,), memory_budget=1)
+    page = ComparePage(LiveService(store))
+    state = CompareState("demo-gpt2", REPEATS, "demo-llama", REPEATS)
+    page.follow(ids.COMPARE_WANTED, asdict(state), "me")
+    for thread in threading.enumerate():
+        if "demo-llama" in thread.name:
+            thread.join(120)
+    assert [store.is_loaded(name) for name in MODELS].count(True) == 1
+    body = page.follow(ids.COMPARE_TICK, asdict(state), "me")[0]
+    assert "Right: demo-llama" in words_of(body)
+
+
+def test_leaving_a_load_ends_it():
+    store = HeldStore()
+    page = ComparePage(LiveService(store))
+    state = CompareState("demo-gpt2", REPEATS, "demo-llama", REPEATS)
+    page.follow(ids.COMPARE_WANTED, asdict(state), "me")
+    thread = job_thread(page)
+    answer = page.follow(ids.cancel_compare(PAGE), asdict(state), "me")
+    assert answer[3] is True and "cancelled" in words_of(answer[2])
+    store.go_on.set()
+    thread.join(120)
+    assert not any(store.is_loaded(name) for name in MODELS)
+
+
+def test_a_load_that_fails_is_told_and_tried_again_on_request(monkeypatch: pytest.MonkeyPatch):
+    page = ComparePage(LiveService(ModelStore()))
+    calls = []
+
+    def fail(name: str, progress: Any = None) -> Any:
+        calls.append(name)
+        raise UserFacingError("It is broken.", "Mend it.")
+
+    monkeypatch.setattr(page.service.store, "get", fail)
+    page.follow(ids.COMPARE_WANTED, asdict(STATE), "me")
+    for thread in threading.enumerate():
+        if thread.name.startswith("job "):
+            thread.join(60)
+    body, error, _, rests, _ = page.follow(ids.COMPARE_TICK, asdict(STATE), "me")
+    assert (body, rests) == (no_update, True)
+    assert "It is broken." in words_of(error)
+    page.follow(ids.COMPARE_WANTED, asdict(STATE), "me")
+    for thread in threading.enumerate():
+        if thread.name.startswith("job "):
+            thread.join(60)
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("model", ["demo-gpt2", "demo-llama-instruct"])
+def test_a_prompt_that_is_far_too_long_starts_no_job(model: str):
+    page = ComparePage(LiveService(ModelStore()))
+    state = CompareState(model, REPEATS, model, "a" * 10**6)
+    body, error, progress, rests, _ = page.follow(ids.COMPARE_WANTED, asdict(state), "me")
+    assert (body, progress, rests) == (no_update, None, True)
+    assert "Right side: The prompt has 1,000,000 characters and at most 6,400 are read." in words_of(error)
+    assert page.jobs.view(state) is None

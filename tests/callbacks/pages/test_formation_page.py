@@ -1,0 +1,147 @@
+"""The page about how heads form, on the logs that come with the bundled models."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plotly.utils import PlotlyJSONEncoder
+
+from callbacks.pages.formation_page import FormationPage
+from components.formation.curves import EDGE
+from components.formation.film import film
+from training.recipes import RECIPES
+from utils.formation.log import LOG_NAME
+from utils.models.sources import BUNDLED
+from utils.models.store import ModelStore
+from utils.roles.registry import ROLES
+
+SCAFFOLDS = {name: recipe.scaffolds for name, recipe in RECIPES.items()}
+
+
+def text_of(tree: Any) -> str:
+    return json.dumps(tree, default=lambda part: part.to_plotly_json(), ensure_ascii=False)
+
+
+@pytest.fixture(scope="module")
+def page() -> FormationPage:
+    return FormationPage(ModelStore(), SCAFFOLDS)
+
+
+def slider(tree: Any) -> Any:
+    return next(part for part in tree._traverse() if getattr(part, "id", None) == "formation-step")
+
+
+@pytest.mark.parametrize("model", ["demo-gpt2", "demo-llama"])
+def test_a_training_is_shown_with_its_scaffold_said_openly(page: FormationPage, model: str):
+    body = page.show(model)
+    told = text_of(body)
+    assert "Previous-token heads pass 0.4" in told
+    assert "A scaffold stood from" in told
+    assert "so this does not show that they would have come by themselves" in told
+    history = page.history(model)
+    assert slider(body).value == slider(body).max == len(history.tokens) - 1
+    for point in history.checkpoints:
+        assert f'"{point.tokens:,}"' in told  # the table has every line of the log
+
+
+def test_without_a_scaffold_none_is_told():
+    told = text_of(FormationPage(ModelStore()).show("demo-gpt2"))
+    assert "scaffold" not in told.lower()
+
+
+def test_a_tuned_model_is_shown_as_what_its_base_became(page: FormationPage):
+    told = text_of(page.show("demo-llama-instruct"))
+    assert "demo-llama-instruct went on from demo-llama" in told
+    assert "demo-llama as it ended" in told and "questions in the chat template" in told
+    assert "scaffold" not in told.lower() and "Before any training" not in told
+    history = page.history("demo-llama-instruct")
+    shot = json.loads(json.dumps(dict(film(history)), cls=PlotlyJSONEncoder))
+    assert shot["tokens"] == list(history.tokens) and set(shot["pointed"]) == {None}
+
+
+def test_a_link_opens_the_page_at_a_place(page: FormationPage):
+    opened = page.layout("?v=1&model=demo-llama&tokens=4032032")
+    history = page.history("demo-llama")
+    assert history.tokens[slider(opened).value] == 4032032
+    assert "hs-alert" not in text_of(opened)
+    near = slider(page.layout("?model=demo-llama&tokens=99999999999999"))
+    assert near.value == near.max
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("?model=../../etc/passwd", "There is no training log of"),
+        ("?tokens=-3", "must be a number of tokens"),
+        ("?tokens=%D9%A3", "must be a number of tokens"),
+    ],
+)
+def test_nonsense_in_a_link_is_told_and_the_rest_is_shown(page: FormationPage, query: str, told: str):
+    opened = page.layout(query)
+    assert told in text_of(opened)
+    assert slider(opened).value == slider(opened).max
+
+
+def test_a_class_sees_the_models_that_it_may_use(tmp_path: Path):
+    assert FormationPage(ModelStore((BUNDLED,), ("demo-llama",)), SCAFFOLDS).models() == ["demo-llama"]
+    none = FormationPage(ModelStore((tmp_path,)), SCAFFOLDS)
+    assert none.models() == []
+    assert "None of the models" in text_of(none.layout("?model=demo-gpt2"))
+
+
+def test_a_damaged_log_is_told_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = tmp_path / "demo-gpt2"
+    shutil.copytree(BUNDLED / "demo-gpt2", folder)
+    lines = (folder / LOG_NAME).read_text(encoding="utf-8").splitlines()
+    (folder / LOG_NAME).write_text("\n".join([*lines[:3], lines[3][:40]]), encoding="utf-8")
+    monkeypatch.setattr("utils.models.sources.BUNDLED", tmp_path)
+    page = FormationPage(ModelStore((tmp_path,)), SCAFFOLDS)
+    told = text_of(page.layout(""))
+    assert "Line 4 of the training log of demo-gpt2 is damaged" in told
+    assert str(tmp_path) not in told
+    # Mended, it is read again.
+    (folder / LOG_NAME).write_text("\n".join(lines[:3]), encoding="utf-8")
+    assert slider(page.show("demo-gpt2")).max == 2
+
+
+@pytest.mark.parametrize("model", ["demo-gpt2", "demo-llama"])
+def test_the_browser_gets_every_checkpoint(page: FormationPage, model: str):
+    history = page.history(model)
+    shot = json.loads(json.dumps(dict(film(history)), cls=PlotlyJSONEncoder))
+    keys = [role for role in ROLES if role in history.best_scores]
+    assert shot["tokens"] == list(history.tokens)
+    assert {len(shot[part]) for part in ("places", "told", "shares", "cells", "best")} == {
+        len(history.tokens)
+    }
+    for index, point in enumerate(history.checkpoints):
+        for number, passed in enumerate(shot["cells"][index]):
+            layer, head = divmod(number, history.shape[1])
+            for place, score in passed:
+                exact = point.role_scores[keys[place]][layer][head]
+                assert score == pytest.approx(exact, abs=5e-4) and exact >= ROLES[keys[place]].threshold
+    pointed = {name for name, since in zip(shot["heads"], shot["pointed"], strict=True) if since is not None}
+    assert pointed == {str(head) for heads in SCAFFOLDS[model][0].heads.values() for head in heads}
+    # The slider's line stands where Plotly puts the checkpoint on its axis.
+    low, high = shot["figures"]["light"]["loss"]["layout"]["xaxis"]["range"]
+    for tokens, share in zip(shot["tokens"], shot["shares"], strict=True):
+        assert low + share * (high - low) == pytest.approx(tokens / 1e6, abs=1e-3)
+    assert low == pytest.approx(-EDGE * history.tokens[-1] / 1e6)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_figures_show_the_log_and_where_the_scaffold_stood(page: FormationPage, theme: str):
+    history = page.history("demo-gpt2")
+    figures = film(history)["figures"][theme]
+    scores = {trace["name"]: trace["y"] for trace in figures["scores"]["data"]}
+    assert scores == {ROLES[key].display_name: list(curve) for key, curve in history.best_scores.items()}
+    assert list(figures["accuracy"]["data"][0]["y"]) == list(history.repeated_accuracy)
+    scaffold = SCAFFOLDS["demo-gpt2"][0]
+    for figure in figures.values():
+        spans = [
+            (shape["x0"] * 1e6, shape["x1"] * 1e6)
+            for shape in figure["layout"]["shapes"]
+            if shape["type"] == "rect"
+        ]
+        assert spans == [(pytest.approx(scaffold.start), pytest.approx(scaffold.end))]

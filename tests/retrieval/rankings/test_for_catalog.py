@@ -1,0 +1,48 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from retrieval.filings.generated import MAIN_TASKS
+from retrieval.rankings.for_catalog import CatalogRankingOptions, rank_for_catalog, samples_in_all
+from utils.catalog.catalog import RANKING_METHODS
+from utils.catalog.ranking_record import RankingRecord
+from utils.errors import UserFacingError
+from utils.models.loading import LoadedModel
+
+OPTIONS = CatalogRankingOptions(samples=2, seed=4)
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    pass
+
+
+def test_a_record_a_method_and_question(bundled: Callable[[str], LoadedModel]) -> None:
+    steps: list[tuple[str, int, int]] = []
+    found = rank_for_catalog(bundled("demo-gpt2"), OPTIONS, lambda *step: steps.append(step))
+    assert tuple(found) == RANKING_METHODS
+    assert [step[1:] for step in steps] == [(done, 8) for done in range(1, 9)]
+    assert samples_in_all(OPTIONS) == 8 and "In which state" in steps[0][0]
+    for method, records in found.items():
+        read = [RankingRecord.model_validate(record) for record in records]
+        assert [record.question for record in read] == list(MAIN_TASKS)
+        for record in read:
+            assert (record.method, record.length, record.samples_processed) == (method, 128, 2)
+            assert len(record.head_rankings) == 64
+            assert record.settings["seed"] == 4 and record.settings["data"] == "generated filings"
+            tokens = record.settings["prompt_tokens"]
+            assert isinstance(tokens, dict) and 100 < float(str(tokens["mean"])) <= 128
+
+
+def test_the_same_seed_gives_the_same_rankings(bundled: Callable[[str], LoadedModel]) -> None:
+    loaded, one = bundled("demo-gpt2"), CatalogRankingOptions(samples=1)
+    first = rank_for_catalog(loaded, one, _silent)
+    assert rank_for_catalog(loaded, one, _silent) == first
+    assert rank_for_catalog(loaded, replace(one, seed=1), _silent) != first
+
+
+def test_a_length_that_the_model_cannot_read(bundled: Callable[[str], LoadedModel]) -> None:
+    with pytest.raises(UserFacingError, match="at most 240"):
+        rank_for_catalog(bundled("demo-gpt2"), CatalogRankingOptions(length=250), _silent)
+    with pytest.raises(UserFacingError, match="20 are too few"):
+        rank_for_catalog(bundled("demo-gpt2"), CatalogRankingOptions(length=20), _silent)

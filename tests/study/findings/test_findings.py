@@ -1,0 +1,236 @@
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from study.figures.style import picked
+from study.findings.limits import NOTHING_TO_LOSE, RANDOM_HURTS, STAND_INS, TOO_FEW, singles, why_not
+from study.findings.models import models_alike
+from study.findings.report import findings, write_findings
+from study.findings.rules import (
+    Setting,
+    above_chance,
+    all_effects,
+    difference_of,
+    effects,
+    interval,
+    mean_of,
+    pair_kinds,
+    points,
+    settings_of,
+    shared,
+)
+from study.tables.columns import save_tables
+from study.tables.intervals import Interval, share_interval
+from tests.fixtures.hand_made_tables import tables
+from utils.errors import UserFacingError
+
+BASE = Setting("base", 128)
+
+
+def test_difference_of_two_estimates() -> None:
+    # The squared distances to the ends that matter are added (Zou and Donner 2008).
+    found = difference_of(Interval(0.5, 0.2, 0.7), Interval(0.1, -0.5, 0.5))
+    ends = (0.4 - (0.3**2 + 0.4**2) ** 0.5, 0.4 + (0.2**2 + 0.6**2) ** 0.5)
+    assert (found.mean, found.low, found.high) == pytest.approx((0.4, *ends))
+
+
+def test_mean_of_estimates_narrows_with_their_number() -> None:
+    one = Interval(-0.5, -0.6, -0.4)
+    found = mean_of([one] * 4)
+    assert (found.mean, found.low, found.high) == pytest.approx((-0.5, -0.55, -0.45))
+    with pytest.raises(ValueError, match="no estimates"):
+        mean_of([])
+
+
+def test_above_chance_is_the_upper_tail_of_random_overlaps() -> None:
+    # 2 of 10 twice: both in common happens once in C(10, 2) = 45 cases (2.2%), one in common in 16 of 45.
+    assert above_chance("ab", "ab", 10)
+    assert not above_chance("ab", "bc", 10)
+    assert not above_chance("ab", "ab", 9)  # once in 36
+
+
+def test_two_chances_for_what_tops_share() -> None:
+    top = picked(tables()["tops"], model="base", length=128, method="wu24", task="inc_state")[0]
+    one = {**top, "heads": ["L1H0", "L1H1", "L1H2", "L1H3"]}
+    found = shared(one, {**top, "heads": ["L1H0", "L1H1", "L1H2", "L1H4"]})
+    assert found.overlap == 3 / 5
+    # 4 of 5 heads of one layer twice: 3 in common at least, and all 4 once in 5.
+    assert found.layer_chance == pytest.approx(0.8 * 3 / 5 + 0.2)
+    assert found.above
+    assert not found.above_layers
+    spread = {**top, "heads": ["L0H0", "L1H0", "L2H0", "L3H0"]}
+    assert shared(spread, spread).above_layers  # once in 5^4
+
+
+def test_an_interval_without_width_is_widened() -> None:
+    row = {"change": -1.0, "low": -1.0, "high": -1.0, "n": 25}
+    # The upper end of Wilson's interval for 0 of 25.
+    assert interval(row, "change").high == pytest.approx(-1 + share_interval(0, 25).high)
+    assert interval(row, "change").low == -1
+    other = {"change": -0.5, "low": -0.6, "high": -0.4, "n": 25}
+    assert interval(other, "change") == Interval(-0.5, -0.6, -0.4)
+
+
+def test_pairs_of_questions_by_kind() -> None:
+    kinds = pair_kinds(["inc_state", "hq_state", "inc_year", "hq_city"])
+    assert kinds == {
+        "two states": [("inc_state", "hq_state")],
+        "two numbers": [],
+        "a state and a number": [("inc_state", "inc_year"), ("hq_state", "inc_year")],
+    }
+
+
+def test_points_are_whole_and_never_minus_zero() -> None:
+    assert points(Interval(-0.001, -0.254, 0.1)) == "+0 [-25, +10]"
+
+
+def test_effects_are_read_at_a_quarter_of_the_heads() -> None:
+    (state, year) = effects(tables(), BASE, "wu24")
+    assert (state.question, year.question) == ("inc_state", "inc_year")
+    assert (state.k, state.clean, state.tested, state.random) == (5, 0.9, 0.3, 0.8)
+    assert state.against.mean == pytest.approx(-0.5)
+    assert state.change.mean == pytest.approx(-0.6)
+    assert not state.random_hurts  # 0.8 + 0.1 is not below 0.9
+
+
+def test_a_sound_effect_is_told_as_one() -> None:
+    text = findings(tables(drop=0.6))
+    assert "The claim fixed beforehand **holds**, for 2 of 2 questions (2 needed)" in text
+    assert "same layers in all 20 cases" in text
+    assert "| Wu24 | incorporation state | 90% | 30% | 80% | 80% | -60 [-70, -50] | -50 [-60, -40] |" in text
+    assert "Not for:" not in text
+
+
+def test_an_effect_that_is_not_there_is_told_as_one() -> None:
+    text = findings(tables(drop=0.15))
+    assert "The claim fixed beforehand **does not hold**, for 0 of 2 questions (2 needed)" in text
+    assert "same layers in 0 of 20 cases" in text
+    assert "Not for:" in text
+
+
+def test_a_control_from_other_layers_is_told_as_weak() -> None:
+    weak = tables(drop=0.6)
+    for row in weak["accuracy"]:
+        if row["condition"] == "random_layer_matched" and row["question"] == "inc_state" and row["k"] == 5:
+            row["short"] = 4
+    text = findings(weak)
+    assert "Its control is weak for 1 of 2 questions" in text
+    assert "| incorporation state | 25 | -50 [-60, -40] | yes | 4 of 5 |" in text
+    assert "| incorporation year | 5 | -50 [-60, -40] | yes | 0 of 5 |" in text
+    assert "| incorporation state | 5 | -50" not in text.split("half of the random heads")[1]
+    assert "control is weak" not in findings(tables(drop=0.6))
+
+
+def test_questions_that_differ_are_told_so() -> None:
+    uneven = tables()
+    for row in uneven["transfer"]:
+        if row["question"] == "inc_year":
+            row.update(change=0.0, low=-0.05, high=0.05)
+    assert "*Do equal numbers of ablated heads hurt questions equally?* No: " in findings(uneven)
+    assert "hurt questions equally?* No inequality is shown: " in findings(tables())
+
+
+def test_categories_are_compared_by_the_interval_of_their_difference() -> None:
+    uneven = tables()
+    for row in uneven["differences"]:
+        if row["question"] == "inc_year":
+            row.update(difference=0.0, low=-0.05, high=0.05, below=False)
+    assert "Not always: of 10 rankings 10 hurt state questions more, 0 number questions more" in findings(
+        uneven
+    )
+    assert "No difference is shown: of 10 rankings 0 hurt" in findings(tables())
+
+
+@pytest.mark.parametrize(
+    ("alike", "said"),
+    [
+        (True, "Yes, though mostly not more than lying in the same layers explains: 10 of 10 pairs"),
+        (False, "No: 0 of 10 pairs"),
+    ],
+)
+def test_states_and_numbers_share_heads_or_not(alike: bool, said: str) -> None:
+    made = tables()
+    for row in made["tops"]:
+        if row["task"] == "inc_year":
+            (state,) = picked(
+                made["tops"], **{n: row[n] for n in ("model", "length", "method")}, task="inc_state"
+            )
+            layer = 0 if row["n_layers"] == 2 else 3
+            row["heads"] = state["heads"] if alike else [f"L{layer}H{head}" for head in range(row["k"])]
+    assert said in findings(made)
+
+
+def test_why_an_effect_is_missing() -> None:
+    (effect, _) = effects(tables(drop=0.15), BASE, "wu24")
+    assert why_not(effect, None).short == TOO_FEW
+
+    def changed(**values: Any) -> str:
+        return why_not(replace(effect, **values), None).short
+
+    assert changed(clean=0.3) == NOTHING_TO_LOSE
+    assert changed(change=Interval(-0.02, -0.1, 0.06)) == STAND_INS
+    assert changed(random_hurts=True) == RANDOM_HURTS
+
+
+def test_a_head_that_carries_everything_is_named() -> None:
+    made = tables(drop=0.15, single=0.8)
+    single = singles(made, BASE, "inc_state")
+    assert single is not None
+    assert (single.worst, single.alone, single.carries) == ("L0H0", ("L0H0",), True)
+    text = findings(made)
+    assert "Most answers hang on one head: without L0H0 alone 10% are right." in text
+    assert "most answers hang on it" in text
+    assert "No head is shown to matter by itself." in findings(tables(drop=0.15))
+
+
+def test_heads_that_are_needed_only_together_stand_in_for_each_other() -> None:
+    made = tables(drop=0.05)
+    for row in list(picked(made["transfer"], k=5)):
+        if row["source"] == row["question"]:
+            made["transfer"].append({**row, "k": 9, "share": 0.45, "change": -0.8, "low": -0.9, "high": -0.7})
+    effect = effects(made, BASE, "wu24")[0]
+    told = why_not(effect, singles(made, BASE, "inc_state"))
+    assert told.short == STAND_INS
+    assert "With the top 9 off answers are lost (-80 [-90, -70])" in told.told
+
+
+def test_base_and_tuned_models_are_paired_by_name_and_unlike_shapes_by_depth() -> None:
+    section = models_alike(tables())
+    assert section.short.startswith(
+        "The tops of base and base-instruct overlap by 1.00 by Wu24 (6 of 6 pairs above chance, "
+    )
+    row = next(line for line in section.lines if line.startswith("| base, org/other | Wu24"))
+    assert row.startswith("| base, org/other | Wu24 | – | – | – | – | – | 0.")
+
+
+def test_a_large_model_is_not_called_small() -> None:
+    made = tables()
+    assert "are small" in findings(made)
+    for row in made["clean"]:
+        row["n_heads"] = 100
+    assert "are small" not in findings(made)
+
+
+def test_the_same_tables_give_the_same_file_and_are_not_changed(tmp_path: Path) -> None:
+    made = tables()
+    before = copy.deepcopy(made)
+    save_tables(made, tmp_path)
+    path = write_findings(tmp_path)
+    first = path.read_bytes()
+    assert first.decode("utf-8") == findings(made)
+    assert write_findings(tmp_path).read_bytes() == first
+    assert made == before
+
+
+def test_a_study_without_ablations_says_what_to_run() -> None:
+    with pytest.raises(UserFacingError, match=r"run_study\.py ablate"):
+        findings({name: [] for name in tables()})
+
+
+def test_all_settings_are_looked_at() -> None:
+    made = tables()
+    assert len(settings_of(made)) == 5
+    assert len(all_effects(made)) == 10

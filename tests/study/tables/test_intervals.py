@@ -1,0 +1,100 @@
+"""Intervals against scipy, overlaps against counting."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from retrieval.rankings.overlap import chance_jaccard, jaccard, top_size
+from study.tables.intervals import mean_bootstrap, paired_bootstrap, share_interval
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 25), (1, 25), (13, 25), (25, 25), (1, 1), (400, 1000)])
+def test_share_interval_is_wilsons(successes: int, n: int) -> None:
+    ours = share_interval(successes, n)
+    theirs = stats.binomtest(successes, n).proportion_ci(0.95, method="wilson")
+    assert ours.mean == successes / n
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(2, 1), (-1, 5), (0, 0)])
+def test_share_interval_wants_samples(successes: int, n: int) -> None:
+    with pytest.raises(ValueError, match="successes"):
+        share_interval(successes, n)
+
+
+def test_paired_bootstrap_is_the_percentile_bootstrap() -> None:
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(0.3, 1, 40), rng.normal(0, 1, 40)
+    ours = paired_bootstrap(a, b, resamples=20_000, seed=1)
+    theirs = stats.bootstrap(
+        (a - b,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(2)
+    ).confidence_interval
+    assert ours.mean == pytest.approx(float(np.mean(a - b)))
+    # Both are random: ends of 20,000 resamples agree to about a hundredth of the width.
+    assert ours.low == pytest.approx(theirs.low, abs=0.03)
+    assert ours.high == pytest.approx(theirs.high, abs=0.03)
+
+
+def test_paired_bootstrap_of_two_samples_is_counted_by_hand() -> None:
+    # Resampled means of [0, 1]: 0, 0.5, 0.5, 1, each way with probability 1/4.
+    interval = paired_bootstrap([0, 1], [0, 0], resamples=10_000, seed=0)
+    assert (interval.mean, interval.low, interval.high) == (0.5, 0.0, 1.0)
+
+
+def test_pairing_cancels_how_hard_a_sample_is() -> None:
+    hard = np.array([0, 1] * 10)
+    paired = paired_bootstrap(hard, hard)
+    assert (paired.mean, paired.low, paired.high) == (0, 0, 0)
+    assert mean_bootstrap(hard).high - mean_bootstrap(hard).low > 0.3
+
+
+def test_draws_are_averaged_within_a_sample() -> None:
+    a = [1, 0, 1, 1]
+    draws = [[1, 1, 0, 0], [0, 1, 0, 1]]
+    assert paired_bootstrap(a, draws, seed=5) == paired_bootstrap(a, [0.5, 1, 0, 0.5], seed=5)
+    # Draws are not samples: twice as many of them make the interval no narrower.
+    assert paired_bootstrap(a, draws * 2, seed=5) == paired_bootstrap(a, draws, seed=5)
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    a, b = [1, 1, 0, 1, 0], [0, 1, 0, 0, 0]
+    assert paired_bootstrap(a, b, seed=7) == paired_bootstrap(a, b, seed=7)
+    # The sample size and the seed alone make the resamples, so turning the two round mirrors the interval.
+    there, back = paired_bootstrap(a, b, seed=7), paired_bootstrap(b, a, seed=7)
+    assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
+
+
+@pytest.mark.parametrize(("a", "b"), [([], []), ([1], [1, 0]), ([[1, 0]], [1, 0]), ([1, 0], [[1], [0]])])
+def test_paired_bootstrap_wants_as_many_of_both(a: list, b: list) -> None:
+    with pytest.raises(ValueError, match="shape"):
+        paired_bootstrap(a, b)
+
+
+def test_jaccard() -> None:
+    assert jaccard("abc", "bcd") == 2 / 4
+    assert jaccard("ab", "ab") == 1
+    assert jaccard("ab", "cd") == 0
+    with pytest.raises(ValueError, match="empty"):
+        jaccard("", "")
+
+
+@pytest.mark.parametrize(("total", "k"), [(5, 2), (6, 4), (4, 4), (7, 1)])
+def test_chance_jaccard_is_the_mean_over_all_pairs_of_sets(total: int, k: int) -> None:
+    sets = list(itertools.combinations(range(total), k))
+    mean = math.fsum(jaccard(one, other) for one in sets for other in sets) / len(sets) ** 2
+    assert chance_jaccard(total, k) == pytest.approx(mean, abs=1e-12)
+
+
+def test_chance_jaccard_of_a_large_model() -> None:
+    # By the hypergeometric distribution of scipy.
+    mean = sum(m / (100 - m) * stats.hypergeom.pmf(m, 1024, 50, 50) for m in range(51))
+    assert chance_jaccard(1024, 50) == pytest.approx(float(mean), rel=1e-9)
+    with pytest.raises(ValueError, match="total"):
+        chance_jaccard(10, 11)
+
+
+def test_overlaps_are_taken_over_the_top_50_or_fifth() -> None:
+    assert [top_size(total) for total in (4, 64, 250, 1024)] == [1, 12, 50, 50]

@@ -1,0 +1,72 @@
+"""Analyzing from the app: a real analysis in a process of its own, shared, cancelled, failing."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.tiny_models import save_tiny_model
+from utils.analyzer.analysis_jobs import AnalysisJobs
+from utils.catalog.catalog import catalog_path, load_catalog
+from utils.models.store import ModelStore
+from utils.runtime.jobs import JobView
+
+PATIENCE = 120
+
+
+def ended(jobs: AnalysisJobs, model: str) -> JobView:
+    pause = threading.Event()
+    for _ in range(PATIENCE * 10):
+        view = jobs.view(model)
+        assert view is not None
+        if view.ended:
+            return view
+        pause.wait(0.1)
+    raise AssertionError("the analysis did not end")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    save_tiny_model("gpt2", tmp_path / "models" / "own")
+    return ModelStore((tmp_path / "models",))
+
+
+def test_two_who_ask_get_one_analysis_and_its_catalog(store: ModelStore, tmp_path: Path) -> None:
+    catalogs = tmp_path / "catalogs"
+    jobs = AnalysisJobs(store, catalogs)
+    jobs.start("own", "one")
+    jobs.start("own", "two")
+    jobs.leave("own", "one")
+    view = ended(jobs, "own")
+    assert view.state == "done", view.error
+    catalog = load_catalog(catalog_path("own", catalogs))
+    assert (catalog.model_name, catalog.num_layers, catalog.num_heads) == ("own", 3, 4)
+    assert [path.name for path in catalogs.iterdir()] == ["own.json"]
+
+
+def test_a_cancelled_analysis_leaves_nothing(store: ModelStore, tmp_path: Path) -> None:
+    catalogs = tmp_path / "catalogs"
+    jobs = AnalysisJobs(store, catalogs)
+    jobs.start("own", "one")
+    jobs.leave("own", "one")
+    assert ended(jobs, "own").state == "cancelled"
+    assert not catalogs.exists() or list(catalogs.iterdir()) == []
+
+
+def test_what_the_script_says_is_handed_on(store: ModelStore, tmp_path: Path) -> None:
+    blocked = tmp_path / "catalogs"
+    blocked.write_text("a file where the folder should be", encoding="utf-8")
+    jobs = AnalysisJobs(store, blocked)
+    jobs.start("own")
+    view = ended(jobs, "own")
+    assert view.state == "failed" and view.error is not None
+    assert "catalog" in view.error.message
+
+
+def test_a_model_that_cannot_be_loaded_is_told(tmp_path: Path) -> None:
+    folder = save_tiny_model("gpt2", tmp_path / "broken")
+    (folder / "model.safetensors").write_bytes(b"")
+    jobs = AnalysisJobs(ModelStore((folder,)), tmp_path / "catalogs")
+    jobs.start("broken")
+    view = ended(jobs, "broken")
+    assert view.state == "failed" and view.error is not None and "broken" in view.error.message

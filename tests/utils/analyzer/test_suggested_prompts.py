@@ -1,0 +1,105 @@
+import pytest
+import torch
+from torch import Tensor
+
+from utils.analyzer.suggested_prompts import (
+    SUGGESTED_PROMPTS,
+    RunPrompt,
+    beyond_luck,
+    choose_prompts,
+    luck,
+    waking_heads,
+)
+from utils.heads import Head
+from utils.roles.random_heads import MOST_ACTIVE
+from utils.roles.scores import role_target
+
+LONG_REPEAT = [0, *range(10, 22), *range(10, 22)]
+FIRST, SECOND = Head(0, 0), Head(0, 1)
+LISTED = [(FIRST, 0.9), (SECOND, 0.5)]
+
+
+def _attention(tokens: list[int], *perfect: bool) -> Tensor:
+    """One layer; each head is a perfect duplicate-token head or rests on the first token all the time."""
+    n = len(tokens)
+    attention = torch.zeros(1, len(perfect), n, n)
+    for head, works in enumerate(perfect):
+        for query in range(n):
+            key = tokens.index(tokens[query]) if works else query
+            attention[0, head, query, key if key != query else 0] = 1
+    return attention
+
+
+def _prompt(text: str, tokens: list[int], *perfect: bool) -> RunPrompt:
+    return RunPrompt(text, tokens, _attention(tokens, *perfect))
+
+
+def test_the_live_check_decides_who_wakes() -> None:
+    assert waking_heads("duplicate_token", LISTED, _prompt("a", LONG_REPEAT, True, False)) == [FIRST]
+    assert waking_heads("duplicate_token", LISTED, _prompt("a", LONG_REPEAT, True, True)) == [FIRST, SECOND]
+    assert waking_heads("duplicate_token", LISTED, _prompt("a", [0, *range(10, 30)], True, True)) == []
+
+
+def test_prompts_that_wake_the_top_head_are_preferred() -> None:
+    prompts = [
+        _prompt("wakes the second", LONG_REPEAT, False, True),
+        _prompt("wakes the top", LONG_REPEAT, True, False),
+        _prompt("wakes none", LONG_REPEAT, False, False),
+    ]
+    assert choose_prompts("duplicate_token", LISTED, prompts) == ["wakes the top"]
+    assert choose_prompts("duplicate_token", LISTED, prompts[::2]) == ["wakes the second"]
+    assert choose_prompts("duplicate_token", LISTED, prompts[2:]) == []
+
+
+def test_the_first_three_are_taken_in_the_registrys_order() -> None:
+    prompts = [_prompt(text, LONG_REPEAT, True, True) for text in "dbace"]
+    assert choose_prompts("duplicate_token", LISTED, prompts) == list("dba")
+    assert SUGGESTED_PROMPTS == 3
+
+
+def test_nothing_is_suggested_without_heads_or_without_a_measure() -> None:
+    prompts = [_prompt("a", LONG_REPEAT, True, True)]
+    assert choose_prompts("duplicate_token", [], prompts) == []
+    assert choose_prompts("other", LISTED, prompts) == []
+
+
+def test_a_prompt_on_which_luck_is_enough_is_not_suggested() -> None:
+    # One row counts, and one large weight in it is enough.
+    short = [0, 9, 8, 7, 9]
+    assert luck("duplicate_token", short) >= MOST_ACTIVE
+    assert not beyond_luck("duplicate_token", short)
+    assert choose_prompts("duplicate_token", LISTED, [_prompt("a", short, True, True)]) == []
+    assert beyond_luck("duplicate_token", LONG_REPEAT)
+
+
+def test_spread_out_random_heads_are_diffuse_and_no_argument_against_a_prompt() -> None:
+    assert luck("diffuse", LONG_REPEAT) > 0.9
+    assert beyond_luck("diffuse", LONG_REPEAT)
+
+
+def test_luck_is_another_in_a_windowed_layer() -> None:
+    # Within a window a row's weights are few and large; what lies further back cannot be hit at all.
+    tokens = [0, *range(10, 34)]
+    assert luck("previous_token", tokens, window=3) > 5 * luck("previous_token", tokens)
+    assert luck("duplicate_token", LONG_REPEAT, window=3) == 0 < luck("duplicate_token", LONG_REPEAT)
+    assert luck("previous_token", tokens, window=len(tokens)) == luck("previous_token", tokens)
+
+
+def test_a_prompt_is_tried_with_the_windows_of_the_listed_heads() -> None:
+    tokens = [0, 5, 4, 4, 3, 3, 3, 2, 1, 5, 5, 2]
+    assert beyond_luck("induction", tokens) and beyond_luck("induction", tokens, windows=(None, 12, 1000))
+    assert not beyond_luck("induction", tokens, windows=(None, 6))
+    # A head that looks at each target, and at the first token where there is none.
+    targets = role_target("induction", tokens).mask.float()
+    targets[targets.sum(-1) == 0, 0] = 1
+    prompts = [RunPrompt("a", tokens, (targets / targets.sum(-1, keepdim=True))[None, None])]
+    assert waking_heads("induction", [(FIRST, 0.5)], prompts[0], windows=[6]) == [FIRST]
+    assert choose_prompts("induction", [(FIRST, 0.5)], prompts) == ["a"]
+    assert choose_prompts("induction", [(FIRST, 0.5)], prompts, windows=[6]) == []
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_luck_is_seeded(seed: int) -> None:
+    shares = [luck("positional", LONG_REPEAT[:6], count=200, seed=seed) for _ in range(2)]
+    assert shares[0] == shares[1]
+    assert 0 <= shares[0] < 0.5

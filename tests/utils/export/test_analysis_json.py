@@ -1,0 +1,210 @@
+"""Exports: JSON and CSV that say what the page says, whatever was typed."""
+
+import csv
+import io
+import json
+import math
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import torch
+
+from utils.effects.prediction import compare
+from utils.export.analysis_json import SCHEMA_VERSION, Chosen, analysis_export, file_name
+from utils.export.heads_csv import COLUMNS, csv_text, heads_csv, safe_cell
+from utils.heads import Head
+from utils.live.analysis import LiveAnalysis
+from utils.live.head_reading import read_head
+from utils.live.service import LiveService
+from utils.live.unlisted_heads import also_acting
+from utils.models.loading import LoadedModel
+from utils.models.prompts import token_label
+from utils.models.store import ModelStore
+from utils.roles.scores import MEASURED_ROLES
+from utils.runtime.provenance import app_version, library_versions
+
+TEXT = "The cat sat on the mat. The cat sat on the"
+HARD = '=cmd() </script> "שלום", @x\n+1'
+OFF = frozenset({Head(1, 14), Head(0, 5)})
+NOON = datetime(2025, 1, 31, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def analysis(service: LiveService) -> LiveAnalysis:
+    return service.analyze("demo-gpt2", TEXT)
+
+
+@pytest.fixture(scope="module")
+def uncatalogued(tiny_models_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> LiveAnalysis:
+    service = LiveService(ModelStore([tiny_models_folder]), tmp_path_factory.mktemp("none"))
+    return service.analyze("tiny-llama", "One day a")
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def test_the_json_says_what_the_analysis_is(service: LiveService, analysis: LiveAnalysis) -> None:
+    comparison = compare(analysis.logits, service.next_token_logits("demo-gpt2", TEXT, OFF))
+    chosen = Chosen(OFF, "zero", None, "http://127.0.0.1:8050/?v=1")
+    data = analysis_export(analysis, chosen, comparison, made_at=NOON)
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+    assert data == analysis_export(analysis, chosen, comparison, made_at=NOON)
+    assert data["schema_version"] == SCHEMA_VERSION and data["made_at"] == "2025-01-31T12:00:00+00:00"
+    assert data["versions"] == {"headscope": app_version(), **library_versions()}
+    assert data["link"] == chosen.link
+    prompt = data["prompt"]
+    assert isinstance(prompt, dict) and prompt["text"] == TEXT
+    tokens = prompt["tokens"]
+    assert isinstance(tokens, list) and [t["id"] for t in tokens] == list(analysis.prompt.ids)  # pyright: ignore
+    settings = data["settings"]
+    assert isinstance(settings, dict)
+    assert settings["ablated"] == ["L0H5", "L1H14"] and settings["mode"] == "zero"
+    assert settings["position"] == len(analysis.prompt.ids) - 1
+    top = comparison.top.token
+    assert settings["target"] == {"id": top, "label": token_label(analysis.loaded, top)}
+    prediction = data["prediction"]
+    assert isinstance(prediction, dict) and isinstance(prediction["candidates"], list)
+    for shown, row in zip(prediction["candidates"], comparison.rows, strict=True):
+        assert isinstance(shown, dict) and shown["id"] == row.token
+        assert shown["clean"] == pytest.approx(row.clean, rel=6e-3, abs=1e-6)
+        assert shown["ablated"] == pytest.approx(row.ablated, rel=6e-3, abs=1e-6)
+    assert prediction["kl"] == pytest.approx(comparison.kl, rel=1e-2)
+    assert data["effect_map"] is None
+
+
+def test_the_roles_are_the_analysis_own(analysis: LiveAnalysis) -> None:
+    roles = analysis_export(analysis, Chosen())["roles"]
+    assert isinstance(roles, dict) and list(roles) == list(MEASURED_ROLES)
+    more = also_acting(analysis)
+    assert analysis.catalog is not None
+    for role, told in roles.items():
+        assert isinstance(told, dict)
+        entries = analysis.summary[role]
+        assert told["active"] is any(entry["is_active"] for entry in entries)
+        live = torch.tensor(told["live_scores"])
+        torch.testing.assert_close(live, analysis.scores[role], atol=1e-6, rtol=6e-3)
+        assert torch.tensor(told["catalog_scores"]).shape == live.shape
+        assert isinstance(told["listed"], list)
+        assert [listed["head"] for listed in told["listed"]] == [  # pyright: ignore
+            str(Head(entry["layer"], entry["head"])) for entry in entries
+        ]
+        assert told["also_acting_count"] == more[role].count
+        assert [acting["head"] for acting in told["also_acting"]] == [  # pyright: ignore
+            str(acting.head) for acting in more[role].heads
+        ]
+    assert roles["diffuse"]["chance_by_layer"] == [None] * 4  # pyright: ignore
+
+
+def test_an_effect_map_goes_through_the_gate(analysis: LiveAnalysis) -> None:
+    grid = torch.full((4, 16), 0.25)
+    grid[0, 0] = math.nan
+    data = analysis_export(analysis, Chosen(), effect_map={"mode": "zero", "probability": grid})
+    effects = data["effect_map"]
+    assert isinstance(effects, dict) and isinstance(effects["probability"], list)
+    assert effects["probability"][0][:2] == [None, 0.25]  # pyright: ignore
+
+
+def test_without_a_catalog_or_a_repetition(uncatalogued: LiveAnalysis) -> None:
+    data = analysis_export(uncatalogued, Chosen(position=1))
+    assert json.dumps(data, allow_nan=False)
+    settings, roles = data["settings"], data["roles"]
+    assert isinstance(settings, dict) and settings["catalog_date"] is None and settings["position"] == 1
+    assert isinstance(roles, dict) and isinstance(roles["induction"], dict)
+    assert roles["induction"]["catalog_scores"] is None and not roles["induction"]["applicable"]
+    assert roles["induction"]["reason"] == "nothing repeats in your text"
+    for row in rows_of(heads_csv(uncatalogued)):
+        assert row["catalog_score"] == "" and row["listed"] == "no" and row["active"] == "no"
+        assert (row["live_score"] == "") is (row["role"] in ("induction", "duplicate_token"))
+
+
+def test_every_family_can_be_exported(loaded: LoadedModel, tiny_models_folder: Path, tmp_path: Path) -> None:
+    """Grouped-query heads and windowed layers among them."""
+    analysis = LiveService(ModelStore([loaded.path]), tmp_path).analyze(loaded.name, TEXT)
+    geometry = loaded.geometry
+    data = analysis_export(analysis, Chosen())
+    assert json.dumps(data, allow_nan=False)
+    model, roles = data["model"], data["roles"]
+    assert isinstance(model, dict) and model["windows"] == list(geometry.windows)
+    assert isinstance(roles, dict) and isinstance(roles["positional"], dict)
+    chances = roles["positional"]["chance_by_layer"]
+    assert isinstance(chances, list) and len(chances) == geometry.n_layers
+    rows = rows_of(heads_csv(analysis))
+    assert len(rows) == geometry.n_layers * geometry.n_heads * len(MEASURED_ROLES)
+    for layer in range(geometry.n_layers):
+        told = {row["chance"] for row in rows if row["role"] == "positional" and row["layer"] == str(layer)}
+        assert told == {str(chances[layer])}
+        reading = read_head(analysis, Head(layer, 0))
+        assert reading.window == geometry.windows[layer] and reading.sentence
+
+
+def test_no_folder_of_the_machine_is_told(analysis: LiveAnalysis) -> None:
+    told = json.dumps(analysis_export(analysis, Chosen())) + heads_csv(analysis)
+    assert str(analysis.loaded.path) not in told and str(Path(__file__).resolve().parents[3]) not in told
+
+
+def test_the_csv_has_a_row_a_head_and_role(analysis: LiveAnalysis) -> None:
+    text = heads_csv(analysis, OFF)
+    assert text.startswith(",".join(COLUMNS) + "\r\n")
+    rows = rows_of(text)
+    assert len(rows) == 4 * 16 * len(MEASURED_ROLES)
+    assert len({(row["layer"], row["head"], row["role"]) for row in rows}) == len(rows)
+    assert analysis.catalog is not None
+    more = also_acting(analysis, most=64)
+    for row in rows:
+        head, role = Head(int(row["layer"]), int(row["head"])), row["role"]
+        live = float(analysis.scores[role][head.layer, head.head])
+        assert float(row["live_score"]) == pytest.approx(live, rel=6e-3, abs=1e-6)
+        table = analysis.catalog.all_scores[role]
+        assert float(row["catalog_score"]) == pytest.approx(table[head.layer][head.head], rel=6e-3)
+        assert (row["chance"] == "") is (role == "diffuse")
+        entry = next((e for e in analysis.summary[role] if Head(e["layer"], e["head"]) == head), None)
+        assert row["listed"] == ("yes" if entry else "no")
+        assert row["active"] == ("yes" if entry and entry["is_active"] else "no")
+        assert row["ablated"] == ("yes" if head in OFF else "no")
+        assert row["also_acting"] == ("yes" if head in [a.head for a in more[role].heads] else "no")
+        assert row["model"] == "demo-gpt2" and row["prompt"] == TEXT
+    assert any(row["also_acting"] == "yes" for row in rows)
+
+
+def test_a_prompt_that_is_a_formula_is_text(service: LiveService) -> None:
+    rows = rows_of(heads_csv(service.analyze("demo-gpt2", HARD)))
+    assert {row["prompt"] for row in rows} == {"'" + HARD}
+    data = analysis_export(service.analyze("demo-gpt2", HARD), Chosen())
+    prompt = data["prompt"]
+    # JSON opens in no spreadsheet: there it stands as it was typed.
+    assert isinstance(prompt, dict) and prompt["text"] == HARD
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b"])
+def test_every_beginning_of_a_formula_is_made_text(start: str) -> None:
+    assert safe_cell(start + "1+1") == f"'{start}1+1"
+    assert rows_of(csv_text(["a"], [{"a": start + "x"}])) == [{"a": f"'{start}x"}]
+
+
+def test_other_cells_stay_as_they_are() -> None:
+    assert [safe_cell(text) for text in ("", "a=b", "1-2", "'", '"')] == ["", "a=b", "1-2", "'", '"']
+    row = {"text": 'a,"b"\nc', "small": -0.25, "none": None, "nan": math.nan, "yes": True, "n": 3}
+    (back,) = rows_of(csv_text(list(row), [row]))
+    # A number is a number, also a negative one.
+    assert back == {"text": 'a,"b"\nc', "small": "-0.25", "none": "", "nan": "", "yes": "yes", "n": "3"}
+    with pytest.raises(TypeError):
+        csv_text(["a"], [{"a": [1]}])
+
+
+def test_file_names_are_plain() -> None:
+    assert file_name("demo-gpt2", "heads", "csv", NOON) == "headscope-demo-gpt2-heads-2025-01-31.csv"
+    assert file_name("EleutherAI/pythia-70m", "a", "json", NOON).startswith(
+        "headscope-EleutherAI-pythia-70m-"
+    )
+    assert file_name("../../\u202e\n", "a", "md", NOON) == "headscope-model-a-2025-01-31.md"
+
+
+def test_versions_are_the_real_ones() -> None:
+    project = (Path(__file__).resolve().parents[3] / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'\nversion = "{app_version()}"\n' in project
+    versions = library_versions()
+    assert versions["torch"] == version("torch") and versions["pyvene"] == version("pyvene")
+    assert versions["python"].startswith("3.")

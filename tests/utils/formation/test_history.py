@@ -1,0 +1,328 @@
+"""Training histories: the bundled logs as they are, made-up ones by hand, and damaged ones refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from training.recipes import RECIPES
+from utils.errors import UserFacingError
+from utils.formation.history import History, Scaffold
+from utils.formation.log import LOG_NAME, load_history, log_path
+from utils.formation.story import (
+    before_induction_sentence,
+    grid_cells,
+    jump_sentence,
+    million,
+    order_sentence,
+    scaffold_sentences,
+    story,
+    untrained_sentence,
+)
+from utils.heads import Head
+from utils.roles.registry import ROLES
+from utils.roles.scores import MEASURED_ROLES
+
+MODELS = Path(__file__).resolve().parents[3] / "models"
+SCAFFOLD = Scaffold(300, 500, {"previous_token": (Head(0, 1),), "induction": (Head(1, 0), Head(1, 1))})
+
+
+def line(tokens: int, accuracy: float = 0.0, **scores: float) -> dict[str, Any]:
+    """A log line of a model of 2 x 2 heads; each role's score is that of L1H0, the others have 0.1."""
+    tables = {role: [[0.1, 0.1], [scores.get(role, 0.1), 0.1]] for role in MEASURED_ROLES}
+    return {
+        "tokens": tokens,
+        "context": 32,
+        "losses": {"prose": 8.5, "repeated": 7.25},
+        "repeated_accuracy": accuracy,
+        "filing_accuracy": {"inc_state": 0.5},
+        "best_heads": {role: {"head": "L1H0", "score": scores.get(role, 0.1)} for role in MEASURED_ROLES},
+        "role_scores": tables,
+    }
+
+
+LINES = (
+    line(0),
+    line(100, 0.1, previous_token=0.5),
+    line(200, 0.3, previous_token=0.3),
+    line(400, 0.2, previous_token=0.9, induction=0.45),
+    line(800, 0.8, previous_token=0.9, induction=0.9),
+)
+
+
+def write(folder: Path, lines: Any) -> Path:
+    text = "".join((each if isinstance(each, str) else json.dumps(each)) + "\n" for each in lines)
+    (folder / LOG_NAME).write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    return load_history("made-up", write(tmp_path, LINES), [SCAFFOLD])
+
+
+@pytest.fixture(scope="module", params=[name for name, recipe in RECIPES.items() if recipe.base is None])
+def bundled(request: pytest.FixtureRequest) -> History:
+    return load_history(request.param, MODELS / request.param, RECIPES[request.param].scaffolds)
+
+
+def test_a_history_has_what_its_log_has(history: History) -> None:
+    assert history.tokens == (0, 100, 200, 400, 800)
+    assert history.repeated_accuracy == (0.0, 0.1, 0.3, 0.2, 0.8)
+    assert history.losses == {"prose": (8.5,) * 5, "repeated": (7.25,) * 5}
+    assert history.filing_accuracy == {"inc_state": (0.5,) * 5}
+    assert history.best_scores["induction"] == (0.1, 0.1, 0.1, 0.45, 0.9)
+    assert history.shape == (2, 2)
+    assert history.checkpoints[3].role_scores["induction"] == ((0.1, 0.1), (0.45, 0.1))
+    assert history.checkpoints[3].best["induction"] == (Head(1, 0), 0.45)
+    assert [history.nearest(tokens) for tokens in (-5, 0, 149, 151, 500, 700, 10**9)] == [0, 0, 1, 2, 3, 4, 4]
+
+
+def test_the_slider_shows_the_heads_that_have_a_role_then(history: History) -> None:
+    assert grid_cells(history, 0) == {}
+    cells = grid_cells(history, 3)
+    assert list(cells) == [Head(1, 0)]
+    assert [(cell.key, cell.live, cell.active) for cell in cells[Head(1, 0)]] == [
+        ("previous_token", 0.9, True),
+        ("induction", 0.45, True),
+    ]
+
+
+def test_when_a_role_first_passes_and_when_it_stays(history: History) -> None:
+    previous = history.role_passes("previous_token")
+    assert previous is not None
+    assert (previous.tokens, previous.since, previous.value, previous.head) == (100, 0, 0.5, Head(1, 0))
+    assert previous.stays_from == 400 and previous.standing == "before"
+    induction = history.role_passes("induction")
+    assert induction is not None and (induction.since, induction.tokens) == (200, 400)
+    # The scaffold began between the two lines.
+    assert induction.standing == "partly"
+    assert history.role_passes("diffuse") is None
+    accuracy = history.accuracy_passes()
+    assert accuracy is not None and accuracy.tokens == 800 and accuracy.head is None
+    early = history.accuracy_passes(0.25)
+    assert early is not None and (early.tokens, early.stays_from) == (200, 800)
+    assert history.accuracy_passes(0.9) is None
+
+
+@pytest.mark.parametrize(
+    ("scaffolds", "standing"),
+    [
+        ([], "none"),
+        ([Scaffold(200, 400, {})], "while"),
+        ([Scaffold(150, 900, {})], "while"),
+        ([Scaffold(250, 900, {})], "partly"),
+        ([Scaffold(0, 300, {})], "partly"),
+        ([Scaffold(0, 200, {})], "after"),
+        ([Scaffold(400, 500, {})], "before"),
+        ([Scaffold(0, 50, {}), Scaffold(200, 400, {})], "while"),
+    ],
+)
+def test_where_an_event_lies_by_the_scaffold(
+    tmp_path: Path, scaffolds: list[Scaffold], standing: str
+) -> None:
+    passing = load_history("m", write(tmp_path, LINES), scaffolds).role_passes("induction")
+    assert passing is not None and passing.standing == standing
+
+
+def test_the_jump_is_the_largest_rise(history: History, tmp_path: Path) -> None:
+    jump = history.jump
+    assert jump is not None
+    assert (jump.since, jump.tokens, jump.before, jump.after) == (400, 800, 0.2, 0.8)
+    assert jump.standing == "partly"
+    assert "20% to 80%, between 400 and 800 tokens" in jump_sentence(history)
+    flat = load_history("m", write(tmp_path, [line(0, 0.5), line(5, 0.4)]))
+    assert flat.jump is None and jump_sentence(flat) == ""
+    assert load_history("m", write(tmp_path, [line(7)])).jump is None
+
+
+def test_the_sentences_are_true_to_the_numbers(history: History) -> None:
+    assert order_sentence(history) == (
+        "Previous-token heads pass 0.4 by 100 tokens (L1H0), induction heads pass 0.4 by 400 tokens (L1H0), "
+        "and accuracy on repeated sequences passes 50% by 800 tokens."
+    )
+    assert "Accuracy had reached 30% at 200 tokens, when no head had scored above 0.10 for induction" in (
+        before_induction_sentence(history)
+    )
+    told = scaffold_sentences(history)
+    for part in (
+        "A scaffold stood from 300 to 500 tokens: an extra loss pointed L0H1 at the previous token, and L1H0 "
+        "and L1H1 at what followed the earlier copy.",
+        "Previous-token heads were there before it.",
+        "Induction heads came in a stretch of the log in which it stood, so this does not show",
+        "The largest rise in accuracy falls into that time too.",
+        "Nothing pointed at anything after 500 tokens; the best scores at 800 are previous token 0.90 and "
+        "induction 0.90.",
+    ):
+        assert part in told
+    assert story(history).startswith(order_sentence(history)) and told in story(history)
+
+
+def test_another_log_makes_another_story(tmp_path: Path) -> None:
+    lines = [line(0, 0.6, induction=0.9), line(200_000, 0.7, induction=0.9), line(4_590_000, 0.7)]
+    plain = load_history("m", write(tmp_path, lines))
+    assert order_sentence(plain) == (
+        "Induction heads pass 0.4 from the first line of the log on (L1H0), accuracy on repeated sequences "
+        "passes 50% from the first line of the log on, and no head passes 0.4 for previous token."
+    )
+    passing = plain.role_passes("induction")
+    assert passing is not None and passing.stays_from is None
+    assert scaffold_sentences(plain) == "" and before_induction_sentence(plain) == ""
+    assert "scaffold" not in story(plain)
+    assert "already pass for induction" in untrained_sentence(plain)
+    assert untrained_sentence(load_history("m", write(tmp_path, [line(5, induction=0.9)]))) == ""
+    late = load_history("m", write(tmp_path, LINES), [Scaffold(0, 50, {"induction": (Head(1, 0),)})])
+    assert "Induction heads came only after it was gone." in scaffold_sentences(late)
+    other = load_history("m", write(tmp_path, LINES), [Scaffold(150, 500, {"diffuse": (Head(0, 0),)})])
+    assert "L0H0 at what diffuse (spread out) heads look at" in scaffold_sentences(other)
+    assert "though it did not point at their targets" in scaffold_sentences(other)
+    nothing = load_history("m", write(tmp_path, [line(0)]))
+    assert "no head passes 0.4 for induction" in order_sentence(nothing)
+    assert "stays below 50%" in order_sentence(nothing)
+
+
+def test_numbers_of_tokens_are_readable() -> None:
+    assert million(0) == "0" and million(69_632) == "69,632" and million(4_590_000) == "4.59 million"
+
+
+def test_the_bundled_logs(bundled: History) -> None:
+    recipe = RECIPES[bundled.model]
+    assert bundled.shape == (4, 16) and len(bundled.checkpoints) >= 50
+    # A run ends with the batch that reaches its tokens.
+    assert 0 <= bundled.tokens[-1] - recipe.tokens < recipe.tokens_a_step
+    assert set(bundled.best_scores) == set(MEASURED_ROLES)
+    for checkpoint in bundled.checkpoints:
+        for role, (head, score) in checkpoint.best.items():
+            table = checkpoint.role_scores[role]
+            assert score == pytest.approx(max(max(row) for row in table), abs=6e-4)
+            assert table[head.layer][head.head] == pytest.approx(score, abs=6e-4)
+    previous, induction = bundled.role_passes("previous_token"), bundled.role_passes("induction")
+    accuracy = bundled.accuracy_passes()
+    assert previous and induction and accuracy
+    assert previous.tokens < induction.tokens <= accuracy.tokens
+    for passing in (previous, induction, accuracy):
+        assert passing.stays_from == passing.tokens
+
+
+def test_the_bundled_stories_do_not_hide_the_scaffold(bundled: History) -> None:
+    recipe = RECIPES[bundled.model]
+    (scaffold,) = bundled.scaffolds
+    card = (MODELS / bundled.model / "README.md").read_text(encoding="utf-8")
+    shares = (
+        f"From {scaffold.start / recipe.tokens:.1%} to {scaffold.end / recipe.tokens:.1%} of the training"
+    )
+    assert shares in card
+    for role, heads in scaffold.heads.items():
+        assert f"- {role}: {', '.join(str(head) for head in heads)}" in card
+    told = story(bundled)
+    assert million(scaffold.start) in told and million(scaffold.end) in told
+    assert all(str(head) in told for heads in scaffold.heads.values() for head in heads)
+    induction = bundled.role_passes("induction")
+    assert induction and induction.standing in ("while", "partly")
+    assert "does not show that they would have come by themselves" in told
+    # At the start every head is diffuse by chance, and the page says so.
+    assert "diffuse" in untrained_sentence(bundled)
+    assert len(grid_cells(bundled, 0)) == 64
+
+
+def test_a_tuned_models_log_goes_on_from_its_base() -> None:
+    recipe = RECIPES["demo-llama-instruct"]
+    assert recipe.base is not None
+    tuned, base = (
+        load_history(name, MODELS / name, RECIPES[name].scaffolds) for name in (recipe.name, recipe.base)
+    )
+    assert tuned.base == recipe.base and base.base is None and tuned.scaffolds == ()
+    assert tuned.tokens[0] == 0 and 0 <= tuned.tokens[-1] - recipe.tokens < recipe.tokens_a_step
+    for role, table in tuned.checkpoints[0].role_scores.items():
+        ended = base.checkpoints[-1].role_scores[role]
+        # float16 weights, and no more than that, lie between.
+        assert (
+            max(
+                abs(a - b)
+                for one, two in zip(table, ended, strict=True)
+                for a, b in zip(one, two, strict=True)
+            )
+            < 0.02
+        )
+    told = story(tuned)
+    assert told.startswith("demo-llama-instruct went on from demo-llama: at the first line of this log it is")
+    assert "untrained" not in told and untrained_sentence(tuned) == "" == jump_sentence(tuned)
+    # It learns what its base cannot do: to answer in the chat template.
+    assert max(tuned.checkpoints[0].filing_accuracy.values()) < 0.2
+    assert min(tuned.checkpoints[-1].filing_accuracy.values()) >= 0.9
+    assert tuned.losses["chat"][-1] < tuned.losses["chat"][0] / 2
+
+
+def test_a_recipe_without_a_scaffold_has_none() -> None:
+    recipe = RECIPES["demo-gpt2"]
+    bare = replace(recipe, stages=tuple(replace(stage, scaffold=0.0) for stage in recipe.stages))
+    assert bare.scaffolds == ()
+    first = replace(recipe, stages=(replace(recipe.stages[0], scaffold=1.0), *recipe.stages[1:]))
+    assert first.scaffolds[0].start == 0
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    return line(50) | changes
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ([], "is empty"),
+        (["", "  "], "is empty"),
+        ([line(0), '{"tokens": 5, "cont'], "Line 2"),
+        ([line(0), "[]"], "Line 2"),
+        ([line(0), "not json"], "Line 2"),
+        ([line(0), "", line(0)], "Line 3 of the training log of demo is damaged (tokens must rise"),
+        ([changed(tokens=-1)], "tokens"),
+        ([changed(tokens="many")], "tokens"),
+        ([json.dumps(changed(repeated_accuracy=7))], "repeated_accuracy"),
+        ([json.dumps(changed(losses={"prose": float("nan")}))], "losses"),
+        ([changed(losses={"prose": None})], "losses.prose"),
+        ([changed(role_scores={})], "scores none of the known roles"),
+        ([changed(role_scores={"induction": []})], "layers"),
+        ([changed(role_scores={"induction": [[0.1], [0.1, 0.2]]})], "layers"),
+        ([changed(role_scores={"induction": [[0.1, 2.0]]})], "role_scores"),
+        ([changed(best_heads={"induction": {"head": "L9H9", "score": 0.1}})], "L9H9 is not a head"),
+        ([changed(best_heads={"induction": {"head": "nine", "score": 0.1}})], "not the name of a head"),
+        ([line(0), changed(losses={"prose": 1.0})], "than the line before"),
+        ([line(0), changed(filing_accuracy={})], "than the line before"),
+        (
+            [line(0), changed(role_scores={role: [[0.1] * 3] * 2 for role in MEASURED_ROLES})],
+            "than the line before",
+        ),
+    ],
+)
+def test_a_damaged_log_is_one_sentence(tmp_path: Path, lines: list[Any], told: str) -> None:
+    write(tmp_path, lines)
+    with pytest.raises(UserFacingError) as caught:
+        load_history("demo", tmp_path)
+    assert told in caught.value.message and "demo" in caught.value.message
+    assert "\n" not in str(caught.value) and str(tmp_path) not in str(caught.value)
+    assert caught.value.remedy
+
+
+def test_a_missing_or_unreadable_log_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserFacingError, match="There is no training log of demo"):
+        load_history("demo", tmp_path)
+    log_path(tmp_path).write_bytes(b"\xff\xfe\x00{")
+    with pytest.raises(UserFacingError, match="cannot be read"):
+        load_history("demo", tmp_path)
+    log_path(tmp_path).unlink()
+    log_path(tmp_path).mkdir()
+    with pytest.raises(UserFacingError, match="cannot be read"):
+        load_history("demo", tmp_path)
+
+
+def test_what_a_later_version_adds_is_passed_over(tmp_path: Path) -> None:
+    extra = [
+        {**each, "weather": "fine", "role_scores": {**each["role_scores"], "unheard_of": [[0.5]]}}
+        for each in LINES
+    ]
+    assert (
+        load_history("m", write(tmp_path, extra)).checkpoints
+        == load_history("m", write(tmp_path, LINES)).checkpoints
+    )
+    assert all(role in ROLES for role in load_history("m", write(tmp_path, extra)).best_scores)

@@ -1,0 +1,273 @@
+"""The live entry point: the same answer whatever was asked before, and by whom."""
+
+import random
+import threading
+import weakref
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.fixtures.catalogs import write_catalog
+from utils.errors import UserFacingError
+from utils.forward.ablation import ABLATION_MODES, AblationMode
+from utils.forward.attention_capture import capture
+from utils.head_detection import get_active_head_summary
+from utils.heads import Head
+from utils.live import service as live_service
+from utils.live.analysis import LiveAnalysis
+from utils.live.service import LiveService
+from utils.models.store import ModelStore
+from utils.roles.scores import MEASURED_ROLES, role_score
+
+TEXT = "The cat sat on the mat. The cat sat on the"
+OTHER = "One day a little girl went to the park."
+GPT2, LLAMA = "tiny-gpt2", "tiny-llama"
+LISTED = {"induction": [(Head(1, 2), 0.6)], "previous_token": [(Head(0, 1), 0.5)]}
+
+
+@pytest.fixture(scope="module")
+def store(tiny_models_folder: Path) -> ModelStore:
+    return ModelStore([tiny_models_folder])
+
+
+@pytest.fixture
+def catalogs(tmp_path: Path) -> Path:
+    """A catalog for the tiny GPT-2; none for the tiny Llama."""
+    write_catalog(tmp_path, GPT2, 3, 4, LISTED)
+    return tmp_path
+
+
+@pytest.fixture
+def service(store: ModelStore, catalogs: Path) -> LiveService:
+    return LiveService(store, catalogs)
+
+
+def assert_same(one: LiveAnalysis, two: LiveAnalysis) -> None:
+    assert one.prompt == two.prompt and one.summary == two.summary
+    assert torch.equal(one.attention, two.attention) and torch.equal(one.logits, two.logits)
+    assert all(torch.equal(one.scores[role], two.scores[role]) for role in MEASURED_ROLES)
+
+
+def test_an_analysis_is_what_its_parts_say(service: LiveService, catalogs: Path) -> None:
+    analysis = service.analyze(GPT2, TEXT)
+    loaded, ids = analysis.loaded, analysis.prompt.ids
+    plain = capture(loaded, ids)
+    assert analysis.prompt == service.tokenize(GPT2, TEXT)
+    assert torch.equal(analysis.attention, plain.attention)
+    assert analysis.attention.shape == (3, 4, len(ids), len(ids))
+    assert torch.equal(analysis.logits, plain.logits[-1])
+    for role in MEASURED_ROLES:
+        expected = role_score(role, plain.attention, ids, loaded.special_ids)
+        torch.testing.assert_close(analysis.scores[role], expected)
+    data = {"attention": plain.attention, "tokens": list(ids)}
+    assert analysis.summary == get_active_head_summary(data, GPT2, catalogs)
+    assert analysis.catalog is not None and analysis.catalog_problem == ""
+
+
+def test_the_cache_changes_no_result(
+    store: ModelStore, catalogs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = LiveService(store, catalogs)
+    fresh, logits = first.analyze(GPT2, TEXT), first.next_token_logits(GPT2, TEXT, {Head(0, 1)})
+    assert_same(first.analyze(GPT2, TEXT), fresh)
+    # Room for about one prompt: each new one pushes the one before out.
+    monkeypatch.setattr(live_service, "CACHE_BYTES", 16 * 1024)
+    small = LiveService(store, catalogs)
+    for text in (TEXT, OTHER, TEXT, *(f"{number} cats" for number in range(8)), TEXT):
+        analysis = small.analyze(GPT2, text)
+        if text == TEXT:
+            assert_same(analysis, fresh)
+        changed = small.next_token_logits(GPT2, text, {Head(0, 1)})
+        if text == TEXT:
+            assert torch.equal(changed, logits)
+
+
+def test_a_result_larger_than_the_cache_is_computed_each_time(
+    store: ModelStore, catalogs: Path, service: LiveService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_service, "CACHE_BYTES", 1300 * 4)
+    tiny = LiveService(store, catalogs)
+    for text in ("a", TEXT):
+        assert_same(tiny.analyze(GPT2, text), service.analyze(GPT2, text))
+
+
+def test_ablated_and_clean_results_never_mix(service: LiveService) -> None:
+    loaded = service.store.get(GPT2)
+    ids = service.tokenize(GPT2, TEXT).ids
+    sets = [set(), {Head(0, 1)}, {Head(0, 1), Head(2, 3)}, {Head(2, 3)}, {Head(1, 0)}]
+    expected = [capture(loaded, ids, heads).logits[-1] for heads in sets]
+    for _ in range(2):
+        for heads, logits in zip(sets, expected, strict=True):
+            assert torch.equal(service.next_token_logits(GPT2, TEXT, heads), logits)
+    assert torch.equal(service.analyze(GPT2, TEXT).logits, expected[0])
+    distances = [float((logits - expected[0]).abs().max()) for logits in expected[1:]]
+    assert min(distances) > 1e-3
+    # The order in which heads are named does not matter.
+    both = service.next_token_logits(GPT2, TEXT, [Head(2, 3), Head(0, 1)])
+    assert torch.equal(both, expected[2])
+
+
+def test_zero_and_mean_ablation_never_mix(service: LiveService) -> None:
+    loaded = service.store.get(GPT2)
+    ids = service.tokenize(GPT2, TEXT).ids
+    heads = {Head(0, 1), Head(1, 2)}
+    expected: dict[AblationMode, Tensor] = {
+        mode: capture(loaded, ids, heads, mode).logits for mode in ABLATION_MODES
+    }
+    assert (expected["zero"][-1] - expected["mean"][-1]).abs().max() > 1e-3
+    for _ in range(2):
+        for mode, logits in expected.items():
+            assert torch.equal(service.next_token_logits(GPT2, TEXT, heads, mode), logits[-1])
+            assert torch.equal(service.position_logits(GPT2, TEXT, heads, mode), logits)
+    for mode in ABLATION_MODES:
+        # With nothing off there is nothing to put anywhere.
+        assert torch.equal(
+            service.next_token_logits(GPT2, TEXT, (), mode), service.analyze(GPT2, TEXT).logits
+        )
+    for ask in (service.next_token_logits, service.position_logits):
+        with pytest.raises(UserFacingError, match="not a way to switch heads off"):
+            ask(GPT2, TEXT, heads, "half")  # pyright: ignore[reportArgumentType]
+
+
+def test_the_logits_of_all_positions(
+    store: ModelStore, catalogs: Path, service: LiveService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = service.store.get(GPT2)
+    ids = service.tokenize(GPT2, TEXT).ids
+    clean = service.position_logits(GPT2, TEXT)
+    assert torch.equal(clean, capture(loaded, ids).logits) and clean.shape[0] == len(ids)
+    assert service.position_logits(GPT2, TEXT) is clean
+    assert service.position_logits(GPT2, TEXT, [], "mean") is clean
+    off = service.position_logits(GPT2, TEXT, [Head(2, 3), Head(0, 1)])
+    assert service.position_logits(GPT2, TEXT, {Head(0, 1), Head(2, 3)}) is off
+    assert torch.equal(off[-1], service.next_token_logits(GPT2, TEXT, {Head(0, 1), Head(2, 3)}))
+    # With room for two results the third pushes the first out; with room for none each is computed anew.
+    for room, kept in ((2, False), (0, False), (3, True)):
+        monkeypatch.setattr(live_service, "CACHE_BYTES", room * clean.nbytes + 16)
+        small = LiveService(store, catalogs)
+        first = small.position_logits(GPT2, TEXT)
+        small.position_logits(GPT2, TEXT, {Head(0, 1)})
+        small.position_logits(GPT2, TEXT, {Head(0, 2)})
+        again = small.position_logits(GPT2, TEXT)
+        assert torch.equal(again, clean) and (again is first) == kept
+
+
+def test_models_do_not_share_results(service: LiveService) -> None:
+    one, two = service.analyze(GPT2, TEXT), service.analyze(LLAMA, TEXT)
+    assert one.attention.shape[:2] == (3, 4) and two.attention.shape[:2] == (4, 6)
+    heads = {Head(0, 0)}
+    assert not torch.equal(
+        service.next_token_logits(GPT2, TEXT, heads), service.next_token_logits(LLAMA, TEXT, heads)
+    )
+
+
+def test_many_users_at_once_each_see_their_own(store: ModelStore, catalogs: Path) -> None:
+    """Threads with texts, models and ablations of their own, in a random order, with room for few results."""
+    wishes = [
+        (model, text, frozenset(heads))
+        for model in (GPT2, LLAMA)
+        for text in (TEXT, OTHER)
+        for heads in ((), (Head(0, 1),), (Head(1, 2), Head(2, 0)))
+    ]
+    alone = LiveService(store, catalogs)
+    expected: dict[object, tuple[Tensor, Tensor]] = {
+        wish: (alone.analyze(*wish[:2]).attention, alone.next_token_logits(*wish)) for wish in wishes
+    }
+    shared = LiveService(store, catalogs)
+    wrong: list[object] = []
+
+    def user(seed: int) -> None:
+        rng = random.Random(seed)
+        try:
+            for wish in rng.choices(wishes, k=12):
+                model, text, heads = wish
+                analysis = shared.analyze(model, text)
+                logits = shared.next_token_logits(model, text, heads)
+                attention, right = expected[wish]
+                if analysis.prompt.text != text or analysis.loaded.name != model:
+                    wrong.append(wish)
+                if not torch.equal(analysis.attention, attention) or not torch.equal(logits, right):
+                    wrong.append(wish)
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=user, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_texts_of_the_same_tokens_keep_their_own_text(service: LiveService) -> None:
+    assert service.analyze(GPT2, "a cat").prompt.text == "a cat"
+    assert service.analyze(GPT2, "a  cat").prompt.text == "a  cat"
+
+
+def test_the_cap_is_the_services(store: ModelStore, catalogs: Path) -> None:
+    short = LiveService(store, catalogs, max_tokens=4)
+    for call in (
+        lambda: short.analyze(GPT2, TEXT),
+        lambda: short.tokenize(GPT2, TEXT),
+        lambda: short.next_token_logits(GPT2, TEXT, set()),
+    ):
+        with pytest.raises(UserFacingError, match="the limit is 4"):
+            call()
+
+
+def test_what_cannot_be_analyzed_is_said_and_the_next_prompt_works(service: LiveService) -> None:
+    with pytest.raises(UserFacingError, match="tiny-gpt2, tiny-llama"):
+        service.analyze("gpt5", TEXT)
+    with pytest.raises(UserFacingError, match="empty"):
+        service.analyze(GPT2, "")
+    with pytest.raises(UserFacingError, match="L9H9 is not a head of tiny-gpt2"):
+        service.next_token_logits(GPT2, TEXT, {Head(9, 9)})
+    assert service.analyze(GPT2, TEXT).prompt.text == TEXT
+
+
+def test_a_one_word_prompt_has_numbers_everywhere(service: LiveService) -> None:
+    analysis = service.analyze(GPT2, "a")
+    assert len(analysis.prompt.ids) == 2
+    for scores in analysis.scores.values():
+        assert not bool(scores.any())
+    for entries in analysis.summary.values():
+        assert all(entry["resting"] == 0 and not entry["is_active"] for entry in entries)
+
+
+def test_a_missing_damaged_or_foreign_catalog_is_a_sentence_and_the_rest_works(
+    store: ModelStore, tmp_path: Path
+) -> None:
+    service = LiveService(store, tmp_path)
+    missing = service.analyze(GPT2, TEXT)
+    assert missing.catalog is None and missing.summary == {} and service.catalog(GPT2) is None
+    assert "scripts/analyze_heads.py --model tiny-gpt2" in missing.catalog_problem
+    path = tmp_path / "tiny-gpt2.json"
+    path.write_text("{", encoding="utf-8")
+    assert "tiny-gpt2.json is damaged" in service.analyze(GPT2, TEXT).catalog_problem
+    write_catalog(tmp_path, GPT2, 5, 5, {})
+    assert "5 layers x 5 heads, this model has 3 x 4" in service.analyze(GPT2, TEXT).catalog_problem
+    # A catalog that is put right is seen without a restart, and one that goes away is gone.
+    write_catalog(tmp_path, GPT2, 3, 4, LISTED)
+    mended = service.analyze(GPT2, TEXT)
+    assert mended.catalog_problem == "" and mended.summary["induction"][0]["layer"] == 1
+    assert service.catalog(GPT2) == mended.catalog
+    path.unlink()
+    assert service.analyze(GPT2, TEXT).catalog is None
+    assert service.analyze(LLAMA, TEXT).catalog is None
+
+
+def test_catalogs_are_each_models_own(service: LiveService) -> None:
+    assert service.analyze(GPT2, TEXT).summary and not service.analyze(LLAMA, TEXT).summary
+
+
+def test_a_model_that_the_store_drops_is_really_freed(tiny_models_folder: Path, catalogs: Path) -> None:
+    service = LiveService(ModelStore([tiny_models_folder], memory_budget=0), catalogs)
+    service.analyze("tiny-gpt2", "The cat sat")
+    service.next_token_logits("tiny-gpt2", "The cat sat", [Head(0, 0)])
+    weight = weakref.ref(next(iter(service.store.get("tiny-gpt2").model.parameters())))
+    assert weight() is not None
+    service.analyze("tiny-llama", "The cat sat")
+    assert weight() is None
+    assert service.analyze("tiny-gpt2", "The cat sat").loaded is service.store.get("tiny-gpt2")

@@ -1,0 +1,137 @@
+"""Every kind of bad folder gives one sentence."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.model_folders import (
+    edit_config,
+    edit_index,
+    edit_weights,
+    layers_key,
+    only_pickle,
+    shard,
+    truncate,
+)
+from utils.errors import UserFacingError
+from utils.models.loading import load_model
+
+# What is done to the folder, and a word that the sentence must have.
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (shutil.rmtree, "missing"),
+    "a file in its place": (lambda f: (shutil.rmtree(f), f.write_text("x")), "missing"),
+    "no config": (lambda f: (f / "config.json").unlink(), "no config.json"),
+    "broken json": (lambda f: (f / "config.json").write_text('{"model_type": '), "config.json"),
+    "json of another kind": (lambda f: (f / "config.json").write_text("[1, 2]"), "config.json"),
+    "config not in utf-8": (lambda f: (f / "config.json").write_bytes(b'{"\xff": 1}'), "config.json"),
+    "deeply nested config": (lambda f: (f / "config.json").write_text("[" * 100_000), "config.json"),
+    "config with a wrong type": (lambda f: edit_config(f, vocab_size="many"), "do not fit"),
+    "unknown family": (lambda f: edit_config(f, model_type="bert"), "bert"),
+    "no family": (lambda f: edit_config(f, model_type=None), "no model type"),
+    "no weights": (lambda f: (f / "model.safetensors").unlink(), "no weights"),
+    "pickled weights alone": (only_pickle, "PyTorch's own format"),
+    "truncated weights": (lambda f: truncate(f / "model.safetensors"), "damaged"),
+    "empty weights": (lambda f: (f / "model.safetensors").write_bytes(b""), "damaged"),
+    "index without its shards": (
+        lambda f: (f / "model.safetensors").rename(f / "model.safetensors.index.json"),
+        "damaged",
+    ),
+    "weights of another shape": (lambda f: edit_config(f, vocab_size=77), "do not fit"),
+    "a weight missing": (lambda f: edit_weights(f, lambda w: w.pop(sorted(w)[3])), "lacks 1 of its weights"),
+    "a layer missing": (lambda f: edit_config(f, **{layers_key(f): 6}), "of its weights"),
+    "a weight not a number": (
+        lambda f: edit_weights(f, lambda w: w[sorted(w)[3]].fill_(float("nan"))),
+        "not numbers",
+    ),
+    "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer"),
+    "broken tokenizer": (lambda f: truncate(f / "tokenizer.json"), "tokenizer"),
+    "json that is no tokenizer": (lambda f: (f / "tokenizer.json").write_text('{"a": 1}'), "tokenizer"),
+    "tokenizer with more tokens than the model": (
+        lambda f: (f / "tokenizer.json").write_text(
+            (f / "tokenizer.json").read_text(encoding="utf-8").replace('": 319', '": 4000'), encoding="utf-8"
+        ),
+        "4000",
+    ),
+    "huge config": (lambda f: edit_config(f, padding="x" * 2_000_000), "config.json"),
+    "config that is a link to itself": (
+        lambda f: ((f / "config.json").unlink(), (f / "config.json").symlink_to(f / "config.json")),
+        "config.json",
+    ),
+    "quantized weights": (
+        lambda f: edit_config(f, quantization_config={"quant_method": "gptq"}),
+        "quantized",
+    ),
+    "a million layers": (
+        lambda f: edit_config(f, **{layers_key(f): 1_000_000}),
+        "do not fit",
+    ),
+    "a billion tokens": (lambda f: edit_config(f, vocab_size=10**9), "do not fit"),
+    "a negative number of tokens": (lambda f: edit_config(f, vocab_size=-5), "do not fit"),
+    "a weight file elsewhere": (
+        lambda f: (shard(f), edit_index(f, lambda name: f"../../{name}")),
+        "model.safetensors.index.json",
+    ),
+    "a weight file by its full path": (
+        lambda f: (shard(f), edit_index(f, lambda name: str(f / name))),
+        "model.safetensors.index.json",
+    ),
+    "a weight file with a strange name": (
+        lambda f: (shard(f), edit_index(f, lambda name: f"\0{name}")),
+        "model.safetensors.index.json",
+    ),
+    "a pickle in the list of weights": (
+        lambda f: (shard(f), edit_index(f, lambda name: "pytorch_model.bin")),
+        "model.safetensors.index.json",
+    ),
+    "a list of weights of another kind": (
+        lambda f: (shard(f), edit_index(f, lambda name: 7)),
+        "model.safetensors.index.json",
+    ),
+    "a shard missing": (lambda f: shard(f)[-1].unlink(), "00002-of-"),
+    "a shard cut short": (lambda f: truncate(shard(f)[-1]), "00002-of-"),
+    "code of its own": (
+        lambda f: (
+            (f / "evil.py").write_text("raise SystemExit('code from the folder was run')"),
+            edit_config(
+                f, model_type="evil", auto_map={"AutoConfig": "evil.C", "AutoModelForCausalLM": "evil.M"}
+            ),
+        ),
+        "evil",
+    ),
+}
+
+
+@pytest.mark.parametrize("model_type", ["gpt2", "llama"])
+@pytest.mark.parametrize(("break_folder", "word"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_folder_gives_one_sentence(
+    copied_model: Callable[[str], Path],
+    capfd: pytest.CaptureFixture[str],
+    model_type: str,
+    break_folder: Callable[[Path], object],
+    word: str,
+) -> None:
+    folder = copied_model(model_type)
+    break_folder(folder)
+    with pytest.raises(UserFacingError) as caught:
+        load_model("mine", folder)
+    assert word in caught.value.message
+    for sentence in (caught.value.message, caught.value.remedy):
+        assert sentence.endswith(".") and "\n" not in sentence and len(sentence) < 200
+        assert str(folder) not in sentence
+    # What transformers has to say goes to our log, not to the console.
+    printed = capfd.readouterr()
+    assert printed.out == printed.err == ""
+
+
+def test_a_list_of_weights_cannot_reach_another_folder(
+    copied_model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Also where the file it names is there and would load."""
+    folder = copied_model("gpt2")
+    for path in shard(folder):
+        path.rename(tmp_path / path.name)
+    edit_index(folder, lambda name: f"../{name}")
+    with pytest.raises(UserFacingError, match="list of weights"):
+        load_model("m", folder)

@@ -1,0 +1,158 @@
+"""Analyzing a model from the app: `scripts/analyze_heads.py` in a process of its own, watched from a job.
+
+A new process and no fork: TransformerLens stays out of the app, a cancelled analysis is really gone, and its
+memory with it. The script writes the catalog whole or not at all; the page finds it there.
+"""
+
+import json
+import logging
+import os
+import queue
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO, Any
+
+from utils.catalog.catalog import catalog_path
+from utils.errors import UserFacingError
+from utils.models.store import ModelStore
+from utils.runtime.jobs import Jobs, JobView, Progress
+
+logger = logging.getLogger(__name__)
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "analyze_heads.py"
+# How often a silent analysis is asked whether anybody still waits, in seconds.
+POLL = 0.25
+# How long a process that was told to end may take before it is killed, in seconds.
+GRACE = 5
+
+
+class AnalysisJobs:
+    """Makes catalogs, one model at a time.
+
+    Args:
+        store: the models that may be analyzed.
+        catalog_folder: where the catalogs go.
+        device: where the models run.
+    """
+
+    def __init__(self, store: ModelStore, catalog_folder: Path, device: str = "cpu") -> None:
+        self._store = store
+        self._catalog_folder = catalog_folder
+        self._device = device
+        self._jobs = Jobs(workers=1)
+
+    def start(self, model: str, who: str = "") -> JobView:
+        """Analyze a model, or join the analysis that is under way.
+
+        Args:
+            model: its name in the menu, and in the catalog.
+            who: as in `Jobs.start`.
+        """
+        return self._jobs.start(model, lambda progress: self._analyze(model, progress), who)
+
+    def view(self, model: str) -> JobView | None:
+        """How far the analysis of a model is; None where there was none."""
+        return self._jobs.view(model)
+
+    def leave(self, model: str, who: str = "") -> None:
+        """As `Jobs.leave`."""
+        self._jobs.leave(model, who)
+
+    def _analyze(self, model: str, progress: Progress) -> None:
+        # Its folder is known once it is loaded: a hub model may have to be fetched first.
+        folder = self._store.get(model, progress).path
+        progress("starting", 0, 0)
+        output = str(self._catalog_folder)
+        command = [sys.executable, str(SCRIPT), "--model", str(folder), "--name", model, "--output", output]
+        process = subprocess.Popen(
+            [*command, "--device", self._device, "--progress-json"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            # Ctrl+C in the terminal is for the app, which then ends this process (`_end`).
+            start_new_session=True,
+            # Half of the processor stays with those who use the page meanwhile.
+            env={**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2))},
+        )
+        lines: queue.Queue[str | None] = queue.Queue()
+        last_words: list[str] = []
+        assert process.stdout is not None and process.stderr is not None
+        readers = [
+            threading.Thread(target=_read, args=(process.stdout, lines), daemon=True),
+            threading.Thread(target=last_words.extend, args=(process.stderr,), daemon=True),
+        ]
+        for reader in readers:
+            reader.start()
+        try:
+            _follow(lines, progress)
+            status = process.wait()
+        finally:
+            _end(process)
+            # Both have come to the end of their stream now.
+            for reader in readers:
+                reader.join(GRACE)
+            process.stdout.close()
+            process.stderr.close()
+        if status != 0:
+            logger.warning("the analysis ended with status %d: %s", status, "".join(last_words[-20:]))
+            raise UserFacingError(
+                "The analysis ended before it was done.",
+                "There may be too little memory for a second copy of the model; the server's log says more.",
+            )
+        if not catalog_path(model, self._catalog_folder).is_file():
+            raise UserFacingError(f"The analysis of {model} wrote no catalog.", "Try again.")
+
+
+def _follow(lines: "queue.Queue[str | None]", progress: Progress) -> None:
+    """Hand on what the process tells, a JSON object a line, until it has nothing more to say.
+
+    Raises:
+        UserFacingError: the analysis failed.
+        CancelledError: nobody waits for it any more.
+    """
+    latest = ("starting", 0, 0)
+    problem: UserFacingError | None = None
+    while True:
+        try:
+            line = lines.get(timeout=POLL)
+        except queue.Empty:
+            progress(*latest)
+            continue
+        if line is None:
+            break
+        told = _parse(line)
+        if "error" in told:
+            problem = UserFacingError(str(told["error"]), str(told.get("remedy", "")))
+        elif "done" in told:
+            latest = (str(told["what"]), int(told["done"]), int(told["total"]))
+            progress(*latest)
+    if problem is not None:
+        raise problem
+
+
+def _read(stream: IO[str], lines: "queue.Queue[str | None]") -> None:
+    for line in stream:
+        lines.put(line)
+    lines.put(None)
+
+
+def _parse(line: str) -> dict[str, Any]:
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,263 @@
+"""From a model to its catalog: probe inputs, scores, listed heads, suggested prompts.
+
+Where the patterns come from is the caller's business (`bridge_patterns` in the analyzer).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+import torch
+from torch import Tensor
+
+from utils.analyzer.measuring import (
+    PatternChunk,
+    measure,
+    roles_of_probe,
+    score_sequences,
+)
+from utils.analyzer.suggested_prompts import RunPrompt, choose_prompts
+from utils.catalog.catalog import (
+    DECIMALS,
+    RANKING_METHODS,
+    SCHEMA_VERSION,
+    Catalog,
+    Category,
+    ListedHead,
+    Matrix,
+    ProbeInput,
+    RoleThresholds,
+    Settings,
+)
+from utils.catalog.listing import other_heads, top_heads
+from utils.errors import UserFacingError
+from utils.heads import Head
+from utils.models.files import weights_digest
+from utils.models.loading import LoadedModel
+from utils.models.prompts import tokenize_prompt
+from utils.roles.probe_inputs import NATURAL_SENTENCES, probe_sequences
+from utils.roles.registry import ROLES, HeadRole
+from utils.runtime.jobs import Progress
+from utils.runtime.provenance import today
+
+# Token sequences in, their patterns out, in any order.
+PatternSource = Callable[[Sequence[Sequence[int]]], Iterator[PatternChunk]]
+
+# What the progress calls each set of test inputs.
+PROBE_STAGES = {
+    "natural": "reading test sentences",
+    "repeated": "reading repeated sequences",
+    "word_lists": "reading word lists",
+}
+_PROMPTS = "reading the suggested prompts"
+_CHECKING = "checking the suggested prompts"
+
+_VERSIONED = ("torch", "transformers", "transformer-lens")
+
+
+@dataclass(frozen=True)
+class AnalysisOptions:
+    """What the user may choose.
+
+    Attributes:
+        seed: of the random probe inputs.
+        sequences: how many sequences each random probe set has.
+        device: where the patterns are computed; noted in the catalog.
+        dtype: in which numbers; noted too.
+    """
+
+    seed: int = 0
+    sequences: int = 50
+    device: str = "cpu"
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A catalog, and a sentence for each thing about it that the user should know."""
+
+    catalog: Catalog
+    notes: tuple[str, ...]
+
+
+@dataclass
+class _Pieces:
+    """Counts the pieces of the whole analysis, so that done over total tells how far all of it is."""
+
+    progress: Progress
+    total: int
+    done: int = field(default=0, init=False)
+
+    def step(self, what: str, pieces: int = 1) -> None:
+        self.done += pieces
+        self.progress(what, self.done, self.total)
+
+
+def _probes() -> list[str]:
+    return sorted({probe for role in ROLES.values() for probe in role.probes})
+
+
+def _prompt_texts() -> list[str]:
+    return list(dict.fromkeys(text for role in ROLES.values() for text in role.example_prompts))
+
+
+def pieces_in_all(options: AnalysisOptions) -> int:
+    """How many pieces `analyze` will report: known before the model is.
+
+    A piece is a sequence or a prompt that the model reads, or a role's prompt that is checked.
+    """
+    read = [len(NATURAL_SENTENCES) if probe == "natural" else options.sequences for probe in _probes()]
+    checked = sum(len(role.example_prompts) for role in ROLES.values())
+    return sum(read) + len(_prompt_texts()) + checked
+
+
+def analyze(
+    loaded: LoadedModel,
+    patterns: PatternSource,
+    options: AnalysisOptions,
+    progress: Progress = lambda what, done, total: None,
+) -> Analysis:
+    """Measure every head of a model for every role, and make its catalog.
+
+    Args:
+        loaded: the model; only what is known about it is used here, it is not run.
+        patterns: runs sequences through it.
+        options: seed, number of sequences, device.
+        progress: called after every piece; done and total count over the whole analysis. What it raises
+            passes through.
+
+    Raises:
+        UserFacingError: the model cannot read the probe inputs.
+    """
+    date = today()
+    pieces = _Pieces(progress, pieces_in_all(options))
+    scores: dict[str, dict[str, Tensor]] = {}
+    inputs: dict[str, ProbeInput] = {}
+    for probe in _probes():
+        sequences = probe_sequences(
+            probe, loaded.tokenizer, loaded.bos_id, loaded.special_ids, options.seed, options.sequences
+        )
+        lengths = [len(sequence) for sequence in sequences]
+        inputs[probe] = ProbeInput(sequences=len(lengths), shortest=min(lengths), longest=max(lengths))
+        counted = _counted(patterns(sequences), PROBE_STAGES[probe], pieces)
+        for role, table in score_sequences(roles_of_probe(probe), counted, loaded.special_ids).items():
+            scores.setdefault(role, {})[probe] = table
+    # In the registry's order, whatever the probes' order was.
+    measured = {role: measure(scores[role]) for role in ROLES if role in scores}
+    prompts = run_prompts(loaded, patterns, lambda done: pieces.step(_PROMPTS, done))
+    # Heads are listed by the numbers that the file holds, so that the two cannot contradict each other.
+    all_scores = {role: _matrix(found.mean) for role, found in measured.items()}
+    categories, notes = _categories(loaded, all_scores, prompts, pieces)
+    several = {role: found.by_probe for role, found in measured.items() if len(found.by_probe) > 1}
+    catalog = Catalog(
+        schema_version=SCHEMA_VERSION,
+        model_name=loaded.name,
+        num_layers=loaded.geometry.n_layers,
+        num_heads=loaded.geometry.n_heads,
+        analysis_date=date,
+        settings=Settings(
+            seed=options.seed,
+            sequences=options.sequences,
+            device=options.device,
+            dtype=options.dtype,
+            bos_id=loaded.bos_id,
+            special_ids=sorted(loaded.special_ids),
+            windows=list(loaded.geometry.windows) if any(loaded.geometry.windows) else None,
+            inputs=inputs,
+            thresholds={
+                role: RoleThresholds(
+                    threshold=ROLES[role].threshold, lower_threshold=ROLES[role].lower_threshold
+                )
+                for role in measured
+            },
+            versions={package: version(package) for package in _VERSIONED},
+            weights_sha256=weights_digest(loaded.weight_files),
+        ),
+        categories=categories,
+        all_scores=all_scores,
+        all_scores_std={role: _matrix(found.std) for role, found in measured.items()},
+        probe_scores={
+            role: {probe: _matrix(table) for probe, table in by_probe.items()}
+            for role, by_probe in several.items()
+        },
+        rankings={method: [] for method in RANKING_METHODS},
+    )
+    return Analysis(catalog, tuple(notes))
+
+
+def _matrix(table: Tensor) -> Matrix:
+    return [[round(score, DECIMALS) for score in row] for row in table.tolist()]
+
+
+def _counted(chunks: Iterator[PatternChunk], what: str, pieces: _Pieces) -> Iterator[PatternChunk]:
+    for chunk in chunks:
+        yield chunk
+        pieces.step(what, len(chunk.sequences))
+
+
+def run_prompts(
+    loaded: LoadedModel, patterns: PatternSource, step: Callable[[int], None] = lambda pieces: None
+) -> dict[str, RunPrompt]:
+    """Every prompt of the registry that this model's page would take, as the model reads it, by its text.
+
+    Args:
+        loaded: the model.
+        patterns: runs sequences through it.
+        step: called with the number of prompts that are done since the last call.
+    """
+    tokens: dict[str, tuple[int, ...]] = {}
+    texts = _prompt_texts()
+    for text in texts:
+        try:
+            tokens[text] = tokenize_prompt(loaded, text).ids
+        except UserFacingError:
+            continue  # too many tokens for the page, with this model's tokenizer
+    distinct = sorted(set(tokens.values()))
+    run: dict[tuple[int, ...], Tensor] = {}
+    for chunk in patterns(distinct):
+        for number, ids in enumerate(chunk.sequences):
+            run[tuple(ids)] = torch.stack([layer[number] for layer in chunk.layers]).cpu()
+        step(len(chunk.sequences))
+    step(len(texts) - len(distinct))
+    return {text: RunPrompt(text, ids, run[ids]) for text, ids in tokens.items()}
+
+
+def _categories(
+    loaded: LoadedModel,
+    tables: Mapping[str, Matrix],
+    prompts: Mapping[str, RunPrompt],
+    pieces: _Pieces,
+) -> tuple[dict[str, Category], list[str]]:
+    categories: dict[str, Category] = {}
+    notes: list[str] = []
+    for key, role in ROLES.items():
+        if role.measured:
+            heads = top_heads(tables[key], role.threshold, role.lower_threshold)
+        else:
+            heads = other_heads(tables, {key: ROLES[key].threshold for key in tables})
+        candidates = [prompts[text] for text in role.example_prompts if text in prompts]
+        suggested = choose_prompts(key, heads, candidates, loaded.special_ids, loaded.geometry.windows)
+        pieces.step(_CHECKING, len(role.example_prompts))
+        if role.measured and not heads:
+            notes.append(f"no head of {loaded.name} reaches {role.threshold} for {key}")
+        elif role.measured and not suggested:
+            notes.append(
+                f"none of the prompts for {key} wakes a head of {loaded.name}: the catalog suggests none"
+            )
+        categories[key] = _category(role, heads, suggested)
+    return categories, notes
+
+
+def _category(role: HeadRole, heads: Sequence[tuple[Head, float]], suggested: Sequence[str]) -> Category:
+    return Category(
+        display_name=role.display_name,
+        description=role.description,
+        explanation=role.explanation,
+        icon=role.icon,
+        requires_repetition=role.requires_repetition,
+        suggested_prompts=list(suggested),
+        top_heads=[
+            ListedHead(layer=head.layer, head=head.head, score=round(score, DECIMALS))
+            for head, score in heads
+        ],
+    )

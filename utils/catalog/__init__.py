@@ -1,0 +1,1 @@
+"""The catalog file of a model's heads, and what it says."""

@@ -1,0 +1,1 @@
+"""Two prompts or two models side by side."""

@@ -1,0 +1,80 @@
+"""All that the page shows of two live analyses side by side, without their tensors."""
+
+from dataclasses import dataclass
+
+from utils.compare.sentences import SMALL_DIFFERENCE
+from utils.compare.side_by_side import SideBySide, score_differences, side_by_side
+from utils.heads import Head
+from utils.live.analysis import LiveAnalysis
+from utils.models.prompts import TokenizedPrompt
+
+MOST_CHANGED = 8
+
+
+@dataclass(frozen=True)
+class ChangedHead:
+    """One head's score for one role on two texts.
+
+    Attributes:
+        head: which one.
+        role: the role's key.
+        left: its score on the left.
+        right: its score on the right.
+        listed: whether the catalog lists it for the role; None without a catalog.
+    """
+
+    head: Head
+    role: str
+    left: float
+    right: float
+    listed: bool | None
+
+    @property
+    def difference(self) -> float:
+        """Right minus left."""
+        return self.right - self.left
+
+
+def most_changed(left: LiveAnalysis, right: LiveAnalysis, count: int) -> tuple[ChangedHead, ...]:
+    """The `count` largest differences of any head for any role, the largest first; small ones are left out.
+
+    Raises:
+        ValueError: the analyses are of two models.
+    """
+    changed = []
+    for role, table in score_differences(left, right).items():
+        listed = {(entry["layer"], entry["head"]) for entry in left.summary.get(role, ())}
+        for layer, head in (table.abs() >= SMALL_DIFFERENCE).nonzero().tolist():
+            changed.append(
+                ChangedHead(
+                    Head(layer, head),
+                    role,
+                    float(left.scores[role][layer, head]),
+                    float(right.scores[role][layer, head]),
+                    (layer, head) in listed if left.catalog is not None else None,
+                )
+            )
+    changed.sort(key=lambda entry: (-abs(entry.difference), entry.head))
+    return tuple(changed[:count])
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two prompts on one model, or one on two.
+
+    Attributes:
+        comparison: roles and predictions side by side.
+        prompts: the tokens of each side.
+        changed: the heads that change most; None for two models, which have no head in common.
+    """
+
+    comparison: SideBySide
+    prompts: tuple[TokenizedPrompt, TokenizedPrompt]
+    changed: tuple[ChangedHead, ...] | None
+
+
+def compare(left: LiveAnalysis, right: LiveAnalysis) -> Compared:
+    """Compare two analyses for the page."""
+    comparison = side_by_side(left, right)
+    changed = most_changed(left, right, MOST_CHANGED) if comparison.same_model else None
+    return Compared(comparison, (left.prompt, right.prompt), changed)

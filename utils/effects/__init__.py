@@ -1,0 +1,1 @@
+"""What ablating heads does to a prediction."""

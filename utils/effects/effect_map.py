@@ -1,0 +1,154 @@
+"""Every head switched off alone: what it does to one prediction, as a grid of layers by heads.
+
+One clean forward, then about one batched forward a layer that begins at that layer (`partial_forward`); the
+numbers are those of one ablation after the other. Not necessary is not the same as unused: another head may
+step in for the one that is off (backup heads), and zero is nothing that the model is used to.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from utils.effects.ablated_batches import ablated_values
+from utils.effects.measures import MeasureKey, Values, rival_of, values
+from utils.errors import UserFacingError
+from utils.forward.ablation import AblationMode, check_mode
+from utils.forward.partial_forward import CleanRun, run_clean
+from utils.heads import Head
+from utils.models.loading import LoadedModel
+from utils.runtime.jobs import Progress
+
+WHAT = "switching heads off one by one"
+
+
+@dataclass(frozen=True, eq=False)
+class EffectMap:
+    """The prediction at one position with each head off alone; tensors are [layer, head], float64.
+
+    Attributes:
+        target: the token whose probability is asked for.
+        other: the token that it is compared with in the logit difference.
+        position: where the prediction is made: that of the token after this one.
+        mode: what was put in the heads' place.
+        clean_probability: of the target with all heads on.
+        clean_log_probability: its natural logarithm.
+        clean_logit_difference: the target's logit minus the other token's, all heads on.
+        probability: of the target with this head off.
+        log_probability: its natural logarithm.
+        logit_difference: the target's logit minus the other token's with this head off.
+        kl: KL(clean || this head off), nats.
+    """
+
+    target: int
+    other: int
+    position: int
+    mode: AblationMode
+    clean_probability: float
+    clean_log_probability: float
+    clean_logit_difference: float
+    probability: Tensor
+    log_probability: Tensor
+    logit_difference: Tensor
+    kl: Tensor
+
+    def change(self, measure: MeasureKey) -> Tensor:
+        """The effect [layer, head]: with the head off minus clean; for "kl" the divergence itself."""
+        if measure == "kl":
+            return self.kl
+        changes = {
+            "probability": self.probability - self.clean_probability,
+            "log_probability": self.log_probability - self.clean_log_probability,
+            "logit_difference": self.logit_difference - self.clean_logit_difference,
+        }
+        return changes[measure]
+
+    def strongest(self, measure: MeasureKey, count: int = 5) -> list[Head]:
+        """The heads with the largest effects in either direction, the largest first."""
+        change = self.change(measure)
+        places = change.abs().flatten().argsort(descending=True, stable=True)[:count]
+        return [Head(*divmod(place, change.shape[1])) for place in places.tolist()]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The clean prediction whose change is asked for.
+
+    Attributes:
+        run: the clean run.
+        target: the chosen token.
+        other: the one that it is compared with.
+        clean: its measures, one entry each.
+    """
+
+    run: CleanRun
+    target: int
+    other: int
+    clean: Values
+
+
+def predict(
+    loaded: LoadedModel, ids: Sequence[int], target: int | None, other: int | None, position: int | None
+) -> Prediction:
+    """Run the clean prediction and fill in what was not chosen; arguments as in `effect_map`."""
+    for token in (target, other):
+        check_token(loaded, token)
+    run = run_clean(loaded, ids, position)
+    chosen = int(run.logits.argmax()) if target is None else target
+    rival = rival_of(run.logits, chosen) if other is None else other
+    return Prediction(run, chosen, rival, values(run.logits, run.logits[None], chosen, rival))
+
+
+def check_token(loaded: LoadedModel, token: int | None) -> None:
+    """Raise UserFacingError for a token that the model cannot predict."""
+    vocabulary: int = loaded.model.config.vocab_size
+    if token is not None and not 0 <= token < vocabulary:
+        raise UserFacingError(
+            f"Token {token} is not in the vocabulary of {loaded.name}.",
+            f"Its tokens are numbered from 0 to {vocabulary - 1}.",
+        )
+
+
+def effect_map(
+    loaded: LoadedModel,
+    ids: Sequence[int],
+    target: int | None = None,
+    other: int | None = None,
+    position: int | None = None,
+    mode: AblationMode = "zero",
+    progress: Progress = lambda what, done, total: None,
+) -> EffectMap:
+    """Switch off every head alone and measure the prediction at one position.
+
+    Args:
+        loaded: the model.
+        ids: tokens of the prompt, BOS included where the model has one.
+        target: the token to watch; by default the likeliest one with all heads on.
+        other: the token to compare it with; by default the likeliest besides the target.
+        position: where the prediction is made, from 0; by default after the last token.
+        mode: what is put in a head's place.
+        progress: told after each batch how many heads are done; an exception from it ends the work.
+
+    Raises:
+        UserFacingError: tokens that the model cannot run, a position outside the prompt, a target outside
+            the vocabulary, or no such mode.
+    """
+    check_mode(mode)
+    asked = predict(loaded, ids, target, other, position)
+    geometry = loaded.geometry
+    shape = (geometry.n_layers, geometry.n_heads)
+    sets = [[Head(layer, head)] for layer in range(shape[0]) for head in range(shape[1])]
+    off = ablated_values(loaded, asked.run, sets, asked.target, asked.other, mode, progress, WHAT)
+    return EffectMap(
+        target=asked.target,
+        other=asked.other,
+        position=asked.run.position,
+        mode=mode,
+        clean_probability=float(asked.clean.probability),
+        clean_log_probability=float(asked.clean.log_probability),
+        clean_logit_difference=float(asked.clean.logit_difference),
+        probability=off.probability.reshape(shape),
+        log_probability=off.log_probability.reshape(shape),
+        logit_difference=off.logit_difference.reshape(shape),
+        kl=off.kl.reshape(shape),
+    )

@@ -1,0 +1,104 @@
+"""Every head with every role as a CSV table, whatever program opens it."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from utils.export.analysis_json import asked_by_window
+from utils.heads import Head
+from utils.live.analysis import LiveAnalysis
+from utils.live.unlisted_heads import shows_pattern
+from utils.roles.scores import MEASURED_ROLES, peak_share
+from utils.runtime.json_output import to_json
+
+COLUMNS = (
+    "layer",
+    "head",
+    "role",
+    "catalog_score",
+    "live_score",
+    "chance",
+    "active",
+    "listed",
+    "ablated",
+    "also_acting",
+    "model",
+    "prompt",
+)
+# How a spreadsheet program knows a formula; the last four are the wide forms of East Asian keyboards.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+def heads_csv(analysis: LiveAnalysis, ablated: Iterable[Head] = ()) -> str:
+    """Every head with every role as CSV (RFC 4180, UTF-8), a row a head and role.
+
+    Text is safe in a spreadsheet program: what would be a formula begins with an apostrophe. A cell is empty
+    where there is no such number: no catalog, no chance level, a role that the text does not call for.
+    """
+    off = set(ablated)
+    peaks = peak_share(analysis.attention)
+    rows = []
+    for role in MEASURED_ROLES:
+        asked = asked_by_window(analysis, role)
+        entries = {Head(e["layer"], e["head"]): e for e in analysis.summary.get(role, [])}
+        table = analysis.catalog.all_scores.get(role) if analysis.catalog else None
+        for layer, number in _all_heads(analysis):
+            head = Head(layer, number)
+            here = asked[analysis.loaded.geometry.windows[layer]]
+            live = float(analysis.scores[role][layer, number])
+            entry = entries.get(head)
+            shows = entry is None and shows_pattern(here, live, float(peaks[layer, number]))
+            rows.append(
+                {
+                    "layer": layer,
+                    "head": number,
+                    "role": role,
+                    "catalog_score": table[layer][number] if table else None,
+                    "live_score": live if here.target.applicable else None,
+                    "chance": here.chance,
+                    "active": bool(entry and entry["is_active"]),
+                    "listed": entry is not None,
+                    "ablated": head in off,
+                    "also_acting": shows,
+                    "model": analysis.loaded.name,
+                    "prompt": analysis.prompt.text,
+                }
+            )
+    rows.sort(key=lambda row: (row["layer"], row["head"]))
+    return csv_text(COLUMNS, rows)
+
+
+def _all_heads(analysis: LiveAnalysis) -> list[tuple[int, int]]:
+    geometry = analysis.loaded.geometry
+    return [(layer, head) for layer in range(geometry.n_layers) for head in range(geometry.n_heads)]
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows as CSV, whatever text is in them."""
+    target = io.StringIO()
+    writer = csv.writer(target, lineterminator="\r\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row[column]) for column in columns] for row in rows)
+    return target.getvalue()
+
+
+def _cell(value: Any) -> str | int | float:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float) and math.isnan(value):
+        return ""
+    if isinstance(value, str):
+        return safe_cell(value)
+    plain = to_json(value)
+    if plain is None:
+        return ""
+    if not isinstance(plain, int | float):
+        raise TypeError(f"a cell must be text or a number. Got a {type(value).__name__}.")
+    return plain
+
+
+def safe_cell(text: str) -> str:
+    """Text that a spreadsheet program takes for text: a formula is put behind an apostrophe."""
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,0 +1,1 @@
+"""How the heads of a bundled model formed while it was trained."""

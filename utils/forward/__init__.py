@@ -1,0 +1,1 @@
+"""A forward pass by PyVene, with any heads ablated."""

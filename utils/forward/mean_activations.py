@@ -1,0 +1,80 @@
+"""What each head usually puts out: the constant of mean ablation (METHODS.md, section 4).
+
+A head's mean is taken over all positions from 1 on of the natural probe sentences, of its slice of the input
+of the attention output projection. Position 0 is left out: there a head sees the first token alone, and in
+many models that token's values are like no others.
+"""
+
+import threading
+import weakref
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from utils.forward.pyvene_adapter import COMPONENT, OwnHooksIntervenable, pv
+from utils.models.loading import LoadedModel
+from utils.roles.probe_inputs import probe_sequences
+
+# A model's means go with the model.
+_KEPT: weakref.WeakKeyDictionary[LoadedModel, Tensor] = weakref.WeakKeyDictionary()
+_GUARD = threading.Lock()
+
+
+def mean_head_outputs(loaded: LoadedModel) -> Tensor:
+    """Every head's mean output on the natural probe sentences, [layer, head, d_head].
+
+    Computed at the first call for a model (one forward a sentence, under its lock) and kept as long as the
+    model. Do not change it in place: all callers share it.
+
+    Returns:
+        Means in the model's own type and on its device; summed in float64.
+    """
+    kept = _kept(loaded)
+    if kept is not None:
+        return kept
+    # Who comes second waits for the first and finds what it kept.
+    with loaded.lock:
+        kept = _kept(loaded)
+        if kept is None:
+            # Inference tensors, which a caller in inference mode would leave here, cannot be used everywhere.
+            with torch.inference_mode(False):
+                kept = _compute(loaded)
+            with _GUARD:
+                _KEPT[loaded] = kept
+    return kept
+
+
+def _kept(loaded: LoadedModel) -> Tensor | None:
+    with _GUARD:
+        return _KEPT.get(loaded)
+
+
+def _compute(loaded: LoadedModel) -> Tensor:
+    sequences = probe_sequences("natural", loaded.tokenizer, loaded.bos_id)
+    outputs = [_head_outputs(loaded, ids[: loaded.context_length])[:, :, 1:] for ids in sequences]
+    total = torch.stack([output.double().sum(dim=2) for output in outputs]).sum(dim=0)
+    mean = total / sum(output.shape[2] for output in outputs)
+    return mean.to(outputs[0].dtype)
+
+
+def _head_outputs(loaded: LoadedModel, ids: list[int]) -> Tensor:
+    """The heads' outputs on one sequence, [layer, head, position, d_head], collected by PyVene."""
+    geometry = loaded.geometry
+    config = [
+        # Without keep_last_dim PyVene lays the heads side by side in one dimension.
+        {
+            "layer": layer,
+            "component": COMPONENT,
+            "unit": "h",
+            "intervention": pv.CollectIntervention(keep_last_dim=True),
+        }
+        for layer in range(geometry.n_layers)
+    ]
+    locations = [[list(range(geometry.n_heads))]] * geometry.n_layers
+    with loaded.lock, torch.inference_mode():
+        inputs = {"input_ids": torch.tensor([ids], device=loaded.model.device)}
+        wrapper: Any = OwnHooksIntervenable(config, loaded.model)
+        (_, collected), _ = wrapper(inputs, unit_locations={"sources->base": (None, locations)})
+    # Outside inference mode this makes an ordinary tensor.
+    return torch.cat([layer.clone() for layer in collected])

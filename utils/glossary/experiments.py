@@ -1,0 +1,229 @@
+"""Glossary rows on switching heads off, on training, on retrieval heads and on figures."""
+
+from utils.glossary.term import ELHAGE, OLSSON, SPEARMAN, WANG, WU, ZHANG, Term
+
+EXPERIMENTS = (
+    Term(
+        "ablation",
+        "ablation",
+        "Switching a head off (ablation)",
+        "What the head would add is taken away, and the model goes on without it. What then changes shows "
+        "what the head did for this prediction.",
+        "That it can be missed does not mean that it is not used: another head may stand in.",
+        WANG,
+    ),
+    Term(
+        "zero",
+        "ablation",
+        "Zero ablation",
+        "The head's output is replaced by zeros before it is mixed into the residual stream; all else stays "
+        "as it was.",
+        "At every position. Zeros are nothing that the model is used to, so some of the change may come from "
+        "that.",
+    ),
+    Term(
+        "mean",
+        "ablation",
+        "Mean ablation",
+        "The head's output is replaced by what it puts out on average over test sentences. The model loses "
+        "what is special here, not the head's usual part.",
+        "The mean over all positions but the first of the natural test sentences.",
+        WANG,
+    ),
+    Term(
+        "backup_head",
+        "ablation",
+        "Backup head",
+        "A head that does another head's work once that one is off. It is why a head can be missed and yet "
+        "be used.",
+        "",
+        WANG,
+    ),
+    Term(
+        "random_control",
+        "ablation",
+        "Random control",
+        "As many heads, drawn by lot, are switched off for comparison. A set of heads is special only if the "
+        "random ones do less.",
+        "One draw says little: many are made, with a seed, without the heads under test.",
+    ),
+    Term(
+        "layer_matched",
+        "ablation",
+        "Layer-matched",
+        "A random control that takes as many heads from each layer as the tested set has. Lower layers often "
+        "matter more, so this is the fairer comparison.",
+    ),
+    Term(
+        "interval",
+        "ablation",
+        "Interval",
+        "The range that holds the middle 95% of the random draws. What lies outside is hardly luck.",
+    ),
+    Term(
+        "continuation",
+        "ablation",
+        "Continuation",
+        "What the model writes when it goes on with your text, all heads on beside some off. The first "
+        "difference is marked.",
+    ),
+    Term(
+        "checkpoint",
+        "training",
+        "Checkpoint",
+        "A moment of the training at which the model was measured. The slider goes from one to the next.",
+    ),
+    Term(
+        "repeated_accuracy",
+        "training",
+        "Repeated-sequence accuracy",
+        "Random tokens are shown twice: how often the model knows the next one the second time. Only who "
+        "looks back can.",
+        "Greedy, on the second half of sequences of random tokens.",
+        OLSSON,
+    ),
+    Term(
+        "filing_accuracy",
+        "training",
+        "Accuracy on filings",
+        "How often the model answers a question about a made-up company filing just right.",
+    ),
+    Term(
+        "induction_circuit",
+        "training",
+        "Induction circuit",
+        "Two heads that work together: a previous-token head tells each token what came before it, and an "
+        "induction head above uses that to find what comes next. So the first kind must form first.",
+        "The upper head's keys are made of what the lower head wrote (K-composition).",
+        ELHAGE,
+    ),
+    Term(
+        "scaffold",
+        "training",
+        "Scaffold",
+        "For a short part of the training, an extra task pointed a few heads at what heads of their role "
+        "look at. Heads that formed then do not show how they form by themselves.",
+        "An extra loss, minus the logarithm of the attention on the target; it was then taken away.",
+    ),
+    Term(
+        "needle",
+        "retrieval",
+        "Needle",
+        "The sentence of a long text that holds the answer to the question. All else is hay.",
+    ),
+    Term(
+        "retrieval_head",
+        "retrieval",
+        "Retrieval head",
+        "A head that fetches a fact from far back in the text when the model answers a question.",
+        "In large models under 5% of the heads; switching them off hurts answers far more than random ones.",
+        WU,
+    ),
+    Term(
+        "summed_attention",
+        "retrieval",
+        "Summed attention",
+        "Ranks heads by how much the last token looks at the needle. Simple, but the answer may be fetched "
+        "at another moment.",
+        "The sum of attention from the final prompt token over the span, mean over samples.",
+    ),
+    Term(
+        "wu24",
+        "retrieval",
+        "Wu24 (retrieval score)",
+        "Ranks heads by how often they look at the very token that the model is writing, in the needle: they "
+        "copy.",
+        "Share of the needle's tokens copied while decoding greedily, over samples that were answered.",
+        WU,
+    ),
+    Term(
+        "qrhead",
+        "retrieval",
+        "QRHead (query-focused retrieval)",
+        "Ranks heads by how much the question makes the model look at the needle, beyond what an empty "
+        "question does.",
+        "Attention from the question's tokens minus that from the null query “N/A”.",
+        ZHANG,
+    ),
+    Term(
+        "reasoning",
+        "retrieval",
+        "Reasoning head",
+        "Ranks heads by how much they look back at the words of the answer so far and at the question, while "
+        "the model writes.",
+        "Over the 5 keys with most attention: generated tokens count in full, question tokens by half.",
+    ),
+    Term(
+        "null_query",
+        "retrieval",
+        "Null query (calibration)",
+        "The same text with “N/A” in the question's place. What a head looks at then, it looks at whatever "
+        "is asked, so QRHead takes it away.",
+        "",
+        ZHANG,
+    ),
+    Term(
+        "rank_correlation",
+        "retrieval",
+        "Rank correlation",
+        "How alike two orders of the heads are: 1 for the same order, 0 for no likeness, -1 for the reverse.",
+        "Spearman's coefficient: the correlation of the ranks, heads that tie sharing the mean of theirs.",
+        SPEARMAN,
+    ),
+    Term(
+        "overlap",
+        "retrieval",
+        "Overlap",
+        "How many heads two lists share. Some are shared by chance, so that number stands beside it.",
+        "The Jaccard index: heads in both lists divided by heads in either.",
+    ),
+    Term(
+        "relative_depth",
+        "retrieval",
+        "Relative depth",
+        "How far up the model a layer is: 0 is the first, 1 the last. Models of different size are compared "
+        "by it, since they share no heads.",
+    ),
+    Term(
+        "head_grid",
+        "figures",
+        "Grid of all heads",
+        "Layers go down, heads go across, a cell a head. The letter is its role, the strength of the colour "
+        "how much it does on your text.",
+    ),
+    Term(
+        "heatmap",
+        "figures",
+        "Attention heatmap",
+        "One head's pattern: the row is the token that looks, the column the one that is looked at. Darker "
+        "is more attention.",
+    ),
+    Term(
+        "head_view",
+        "figures",
+        "Lines between tokens (BertViz)",
+        "The same pattern as lines: left the token that looks, right what it looks at. A stronger line is "
+        "more attention.",
+    ),
+    Term(
+        "effect_map",
+        "figures",
+        "Effect map",
+        "Every head is switched off alone, and the cell shows what that does to the prediction. It finds the "
+        "heads that cannot be missed, not those that share a job.",
+    ),
+    Term(
+        "position_view",
+        "figures",
+        "At every position",
+        "What the model expects after each token of your text, all heads on beside some off. Where the two "
+        "differ is marked.",
+    ),
+    Term(
+        "training_curves",
+        "figures",
+        "Training curves",
+        "Loss, accuracy and each role's best score against the tokens seen. The best head of a role need not "
+        "be the same one all the time.",
+    ),
+)

@@ -1,0 +1,1 @@
+"""What a page shows, as a value and as a link."""

@@ -1,0 +1,259 @@
+"""The one live entry point: model name and prompt in, everything that the page shows out.
+
+Results are kept in bounded caches and depend on nothing but the arguments, so that one process serves a
+class, and any other process could answer in its place. Nothing here knows who asked.
+"""
+
+import threading
+from collections.abc import Collection
+from pathlib import Path
+
+from torch import Tensor
+
+from utils.catalog.catalog import CATALOG_FOLDER, Catalog, catalog_path, check_fit, load_catalog
+from utils.errors import UserFacingError
+from utils.forward.ablation import AblationMode, check_mode
+from utils.forward.attention_capture import capture
+from utils.heads import Head
+from utils.live.analysis import LiveAnalysis, _analyze, _size
+from utils.live.pinnable_cache import PinnableCache
+from utils.models.files import weights_digest
+from utils.models.loading import LoadedModel
+from utils.models.prompts import (
+    MAX_TOKENS,
+    TokenizedPrompt,
+    check_characters,
+    max_characters,
+    tokenize_prompt,
+)
+from utils.models.store import ModelStore
+
+CACHE_BYTES = 256 * 2**20
+# For each of the three caches: what the presets may keep besides.
+PINNED_BYTES = 64 * 2**20
+
+# Model, token ids, heads off, what is put in their place.
+_PredictionKey = tuple[str, tuple[int, ...], frozenset[Head], AblationMode]
+
+
+class LiveService:
+    """Analyzes prompts for many users at once.
+
+    Args:
+        store: the models that may be used.
+        catalog_folder: where the catalogs are.
+        max_tokens: most tokens a prompt may have, BOS included.
+    """
+
+    def __init__(
+        self, store: ModelStore, catalog_folder: Path = CATALOG_FOLDER, max_tokens: int = MAX_TOKENS
+    ) -> None:
+        self.store = store
+        self.catalog_folder = catalog_folder
+        self.max_tokens = max_tokens
+        self._analyses: PinnableCache[tuple[str, str, int | None], LiveAnalysis] = PinnableCache(
+            CACHE_BYTES, _size, PINNED_BYTES
+        )
+        # Logits of the last position, and of all: 256 positions of a large vocabulary take 50 to 150 MB.
+        self._predictions: PinnableCache[_PredictionKey, Tensor] = PinnableCache(
+            CACHE_BYTES // 4, lambda t: t.nbytes, PINNED_BYTES
+        )
+        self._positions: PinnableCache[_PredictionKey, Tensor] = PinnableCache(
+            CACHE_BYTES, lambda t: t.nbytes, PINNED_BYTES
+        )
+        self._catalogs: dict[str, tuple[int | None, Catalog | None, str]] = {}
+        self._guard = threading.Lock()
+        store.when_dropped(self._let_go)
+
+    def check_characters(self, text: str) -> None:
+        """Refuse a prompt that is too long for any model, before one is loaded for it.
+
+        Raises:
+            UserFacingError: it has too many characters.
+        """
+        check_characters(text, max_characters(self.max_tokens))
+
+    def tokenize(self, model: str, text: str) -> TokenizedPrompt:
+        """Tokens of a prompt on a model, checked.
+
+        Raises:
+            UserFacingError: unknown or broken model, or a prompt that cannot be analyzed.
+        """
+        return tokenize_prompt(self.store.get(model), text, self.max_tokens)
+
+    def analyze(self, model: str, text: str) -> LiveAnalysis:
+        """Everything about a prompt with all heads on.
+
+        Raises:
+            UserFacingError: as `tokenize`.
+        """
+        loaded = self.store.get(model)
+        prompt = tokenize_prompt(loaded, text, self.max_tokens)
+        changed, catalog, problem = self._catalog(loaded)
+        key = (loaded.name, text, changed)
+        kept = self._kept(key)
+        if kept is not None:
+            return kept
+        # The parts of one page ask at once: the first computes, the others wait and find what it kept.
+        with loaded.lock:
+            kept = self._kept(key)
+            if kept is not None:
+                return kept
+            analysis = _analyze(loaded, prompt, catalog, problem)
+            # The cache refuses what is larger than all of it; nor is a model kept that the store has dropped.
+            if _size(analysis) <= CACHE_BYTES and self.store.is_loaded(model):
+                with self._guard:
+                    self._analyses[key] = analysis
+        return analysis
+
+    def _let_go(self, model: str) -> None:
+        """Forget the analyses of a model that the store has dropped: each holds the model itself."""
+        with self._guard:
+            for key in [key for key in self._analyses if key[0] == model]:
+                del self._analyses[key]
+
+    def _kept(self, key: tuple[str, str, int | None]) -> LiveAnalysis | None:
+        with self._guard:
+            return self._analyses.get(key)
+
+    def next_token_logits(
+        self, model: str, text: str, ablated: Collection[Head], mode: AblationMode = "zero"
+    ) -> Tensor:
+        """Logits [vocab] of the last position with the heads `ablated` switched off, as `mode` says.
+
+        Raises:
+            UserFacingError: as `tokenize`, a head that the model does not have, or no such mode.
+        """
+        check_mode(mode)
+        loaded = self.store.get(model)
+        prompt = tokenize_prompt(loaded, text, self.max_tokens)
+        off = frozenset(ablated)
+        if not off:
+            return self.analyze(model, text).logits
+        key = (model, prompt.ids, off, mode)
+        with self._guard:
+            if key in self._predictions:
+                return self._predictions[key]
+        logits = capture(loaded, prompt.ids, off, mode).logits[-1].clone()
+        self._keep(self._predictions, key, logits)
+        return logits
+
+    def position_logits(
+        self, model: str, text: str, ablated: Collection[Head] = (), mode: AblationMode = "zero"
+    ) -> Tensor:
+        """Logits [position, vocab] of all positions with the heads `ablated` switched off, as `mode` says.
+
+        Shared with whoever asks for the same: do not change them in place.
+
+        Raises:
+            UserFacingError: as `next_token_logits`.
+        """
+        check_mode(mode)
+        loaded = self.store.get(model)
+        prompt = tokenize_prompt(loaded, text, self.max_tokens)
+        off = frozenset(ablated)
+        key = (model, prompt.ids, off, mode if off else "zero")
+        with self._guard:
+            if key in self._positions:
+                return self._positions[key]
+        # As in `analyze`: of those who ask at once the first computes.
+        with loaded.lock:
+            with self._guard:
+                if key in self._positions:
+                    return self._positions[key]
+            logits = capture(loaded, prompt.ids, off, mode).logits
+            self._keep(self._positions, key, logits)
+        return logits
+
+    def pin(
+        self,
+        model: str,
+        text: str,
+        ablated: Collection[Head] = (),
+        mode: AblationMode = "zero",
+        positions: bool = False,
+    ) -> bool:
+        """Compute what the page shows for this and keep it for good, so that showing it costs no forward.
+
+        Args:
+            model: the model's name.
+            text: the prompt.
+            ablated: the heads that are off.
+            mode: what is put in their place.
+            positions: also keep the predictions at all positions, clean and ablated.
+
+        Returns:
+            Whether there was room for all of it; what there was no room for may be pushed out by later use.
+
+        Raises:
+            UserFacingError: as `next_token_logits`.
+        """
+        analysis = self.analyze(model, text)
+        off, ids = frozenset(ablated), analysis.prompt.ids
+        changed = self._catalog(analysis.loaded)[0]
+        with self._guard:
+            fits = self._analyses.pin((analysis.loaded.name, text, changed), analysis)
+        for heads in {frozenset[Head](), off}:
+            if heads:
+                logits = self.next_token_logits(model, text, heads, mode)
+                with self._guard:
+                    fits &= self._predictions.pin((model, ids, heads, mode), logits)
+            if positions:
+                logits = self.position_logits(model, text, heads, mode)
+                with self._guard:
+                    fits &= self._positions.pin((model, ids, heads, mode if heads else "zero"), logits)
+        return fits
+
+    def _keep(
+        self, cache: PinnableCache[_PredictionKey, Tensor], key: _PredictionKey, logits: Tensor
+    ) -> None:
+        # A cache refuses what is larger than all of it.
+        if logits.nbytes <= cache.maxsize:
+            with self._guard:
+                cache[key] = logits
+
+    def catalog(self, model: str) -> Catalog | None:
+        """The catalog of a model, None where there is none that can be used.
+
+        Raises:
+            UserFacingError: unknown or broken model.
+        """
+        return self._catalog(self.store.get(model))[1]
+
+    def catalog_by_name(self, model: str) -> Catalog | None:
+        """The catalog of a model that may not be loaded, and is not loaded for it; None where there is none.
+
+        Only that of a loaded model is known to fit the model's layers and heads.
+        """
+        if self.store.is_loaded(model):
+            return self.catalog(model)
+        try:
+            return load_catalog(catalog_path(model, self.catalog_folder))
+        except UserFacingError:
+            return None
+
+    def _catalog(self, loaded: LoadedModel) -> tuple[int | None, Catalog | None, str]:
+        """When the file changed; the catalog and "", or None and why there is none. Read anew on a change."""
+        path = catalog_path(loaded.name, self.catalog_folder)
+        try:
+            changed = path.stat().st_mtime_ns
+        except OSError:
+            changed = None
+        with self._guard:
+            kept = self._catalogs.get(loaded.name)
+        if kept is not None and kept[0] == changed:
+            return kept
+        catalog, problem = None, ""
+        try:
+            catalog = load_catalog(path)
+            geometry = loaded.geometry
+            check_fit(
+                catalog, geometry.n_layers, geometry.n_heads, lambda: weights_digest(loaded.weight_files)
+            )
+        except OSError as error:
+            catalog, problem = None, f"The weights of {loaded.name} cannot be read again ({error.strerror})."
+        except UserFacingError as error:
+            catalog, problem = None, str(error)
+        with self._guard:
+            self._catalogs[loaded.name] = (changed, catalog, problem)
+        return changed, catalog, problem

@@ -1,0 +1,72 @@
+"""The scripts that BertViz wants from a CDN and that HeadScope serves itself: one row each.
+
+The route (``callbacks/vendor_route.py``) and the view (``utils/live/bertviz_page.py``) both read this list,
+so that the address written into the page is always one that is served.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+VENDOR_FOLDER = Path(__file__).resolve().parents[2] / "vendor"
+
+VENDOR_PREFIX = "/vendor/"
+"""Where the files are served; starts and ends with a slash."""
+
+
+@dataclass(frozen=True)
+class VendorFile:
+    """One vendored script.
+
+    Attributes:
+        file_name: Its name in ``vendor/`` and below the route.
+        package: The npm package that it comes from.
+        version: The package's version, which also stands in the head of the file.
+        licence: File name of its licence text in ``vendor/licenses/``.
+        cdn_address: What BertViz 1.4.1 writes into its HTML, to be replaced.
+        adds_suffix: True where the address is a require.js path, to which require.js adds ``.js`` by itself.
+    """
+
+    file_name: str
+    package: str
+    version: str
+    licence: str
+    cdn_address: str
+    adds_suffix: bool
+
+    @property
+    def path(self) -> Path:
+        """The file on disk."""
+        return VENDOR_FOLDER / self.file_name
+
+    def address(self, prefix: str = VENDOR_PREFIX) -> str:
+        """The address that takes the CDN address's place, below ``prefix``."""
+        name = self.file_name.removesuffix(".js") if self.adds_suffix else self.file_name
+        return prefix + name
+
+
+VENDOR_FILES: tuple[VendorFile, ...] = (
+    VendorFile(
+        file_name="require.js",
+        package="requirejs",
+        version="2.3.6",
+        licence="requirejs.txt",
+        cdn_address="https://cdnjs.cloudflare.com/ajax/libs/require.js/2.3.6/require.min.js",
+        adds_suffix=False,
+    ),
+    VendorFile(
+        file_name="d3.min.js",
+        package="d3",
+        version="5.7.0",
+        licence="d3.txt",
+        cdn_address="https://cdnjs.cloudflare.com/ajax/libs/d3/5.7.0/d3.min",
+        adds_suffix=True,
+    ),
+    VendorFile(
+        file_name="jquery.min.js",
+        package="jquery",
+        version="2.1.4",
+        licence="jquery.txt",
+        cdn_address="https://cdnjs.cloudflare.com/ajax/libs/jquery/2.0.0/jquery.min",
+        adds_suffix=True,
+    ),
+)

@@ -1,0 +1,238 @@
+"""Model families: one row each, keyed by the config's `model_type`, holding all that the app must know.
+
+A family without a row is refused, never guessed at. To add one: a row here and a case in
+tests/fixtures/tiny_models.py, which every contract test then runs on. PyVene's tables follow from the rows
+(`pyvene_tables`); TransformerLens finds its own way by the model type, and that its patterns are the live
+ones, windows and soft caps included, is tested for every row.
+
+All nine configs answer to the same names for what they have in common (`num_hidden_layers`,
+`num_attention_heads`, `hidden_size`, `max_position_embeddings`): where one writes `n_layer` or `num_heads`,
+transformers maps the common name to it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from torch import nn
+from transformers import PreTrainedTokenizerFast
+
+from utils.errors import UserFacingError
+
+Windows = tuple[int | None, ...]
+
+
+def _no_windows(config: Any) -> Windows:
+    return (None,) * config.num_hidden_layers
+
+
+def _one_window(config: Any) -> Windows:
+    """Mistral: every layer has the window, or none has where the config says null."""
+    return (config.sliding_window,) * config.num_hidden_layers
+
+
+def _windows_by_layer_type(config: Any) -> Windows:
+    """Gemma 2 and Qwen: layers of the type 'sliding_attention' have the window.
+
+    Without a list of its own a config makes one when it is read: in Gemma 2 every second layer slides, in
+    Qwen those from `max_window_layers` on where `use_sliding_window` is set.
+    """
+    return tuple(
+        config.sliding_window if kind == "sliding_attention" else None for kind in config.layer_types
+    )
+
+
+def _windows_of_local_layers(config: Any) -> Windows:
+    """GPT-Neo: layers of the type 'local' see `window_size` keys."""
+    return tuple(config.window_size if kind == "local" else None for kind in config.attention_layers)
+
+
+@dataclass(frozen=True)
+class ModelFamily:
+    """What one architecture looks like from outside.
+
+    Attributes:
+        model_type: the `model_type` of its config.json; the key of the row.
+        label: its name for people.
+        output_projection: path of the attention's output projection, with {layer}. The input of that module
+            is the concatenation of the heads' outputs, n_heads * head_dim wide: where a head is switched off.
+        prepend_bos: whether every prompt starts with the tokenizer's BOS token (where it has one), although
+            the tokenizer may not put it there (`start_token`).
+        bos_reason: why, or why not.
+        grouped_query: whether query heads may share keys and values (`num_key_value_heads`).
+        own_head_dim: whether the config may give heads another width (`head_dim`) than hidden size / heads.
+        windows: from a config, how many keys a query of each layer sees, itself included; None for all.
+    """
+
+    model_type: str
+    label: str
+    output_projection: str
+    prepend_bos: bool
+    bos_reason: str
+    grouped_query: bool = False
+    own_head_dim: bool = False
+    windows: Callable[[Any], Windows] = _no_windows
+
+
+_SEPARATOR = (
+    "its BOS is the token that parts texts (<|endoftext|>); it goes first, as in TransformerLens, because "
+    "heads need a first token to rest on"
+)
+_TRAINED_SO = "it was trained with its BOS before every text, and its tokenizer puts it there"
+_HAS_NONE = "its tokenizer has no BOS, and it was trained without one"
+
+FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
+    {
+        family.model_type: family
+        for family in (
+            ModelFamily(
+                model_type="gpt2",
+                label="GPT-2",
+                output_projection="transformer.h.{layer}.attn.c_proj",
+                prepend_bos=True,
+                bos_reason=_SEPARATOR,
+            ),
+            ModelFamily(
+                model_type="gpt_neo",
+                label="GPT-Neo",
+                output_projection="transformer.h.{layer}.attn.attention.out_proj",
+                prepend_bos=True,
+                bos_reason=_SEPARATOR,
+                windows=_windows_of_local_layers,
+            ),
+            ModelFamily(
+                model_type="gpt_neox",
+                label="GPT-NeoX/Pythia",
+                output_projection="gpt_neox.layers.{layer}.attention.dense",
+                prepend_bos=True,
+                bos_reason=_SEPARATOR,
+            ),
+            ModelFamily(
+                model_type="opt",
+                label="OPT",
+                output_projection="model.decoder.layers.{layer}.self_attn.out_proj",
+                prepend_bos=True,
+                bos_reason=_TRAINED_SO,
+            ),
+            ModelFamily(
+                model_type="llama",
+                label="Llama",
+                output_projection="model.layers.{layer}.self_attn.o_proj",
+                prepend_bos=True,
+                bos_reason=_TRAINED_SO,
+                grouped_query=True,
+                own_head_dim=True,
+            ),
+            ModelFamily(
+                model_type="qwen2",
+                label="Qwen2",
+                output_projection="model.layers.{layer}.self_attn.o_proj",
+                prepend_bos=False,
+                bos_reason=_HAS_NONE,
+                grouped_query=True,
+                own_head_dim=True,
+                windows=_windows_by_layer_type,
+            ),
+            ModelFamily(
+                model_type="qwen3",
+                label="Qwen3",
+                output_projection="model.layers.{layer}.self_attn.o_proj",
+                prepend_bos=False,
+                bos_reason=_HAS_NONE,
+                grouped_query=True,
+                own_head_dim=True,
+                windows=_windows_by_layer_type,
+            ),
+            ModelFamily(
+                model_type="mistral",
+                label="Mistral",
+                output_projection="model.layers.{layer}.self_attn.o_proj",
+                prepend_bos=True,
+                bos_reason=_TRAINED_SO,
+                grouped_query=True,
+                own_head_dim=True,
+                windows=_one_window,
+            ),
+            ModelFamily(
+                model_type="gemma2",
+                label="Gemma 2",
+                output_projection="model.layers.{layer}.self_attn.o_proj",
+                prepend_bos=True,
+                bos_reason=_TRAINED_SO,
+                grouped_query=True,
+                own_head_dim=True,
+                windows=_windows_by_layer_type,
+            ),
+        )
+    }
+)
+
+
+@dataclass(frozen=True)
+class HeadGeometry:
+    """How many heads there are, and how wide.
+
+    Attributes:
+        n_layers: attention layers.
+        n_heads: query heads a layer; the heads that the project names and switches off.
+        n_kv_heads: key and value heads a layer; fewer than n_heads with grouped-query attention.
+        head_dim: width of one head; not always hidden size / n_heads.
+        windows: a layer's attention window: how many keys a query sees, itself included (so the last `window`
+            positions); None where it sees everything before it.
+    """
+
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    head_dim: int
+    windows: Windows
+
+
+def family_of(config: Any) -> ModelFamily:
+    """The row for a transformers config (or the dict of a config.json).
+
+    Raises:
+        UserFacingError: no row for this `model_type`; the families that have one are listed.
+    """
+    model_type = config.get("model_type") if isinstance(config, Mapping) else config.model_type
+    family = FAMILIES.get(model_type) if isinstance(model_type, str) else None
+    if family is None:
+        supported = ", ".join(f"{row.label} ({row.model_type})" for row in FAMILIES.values())
+        named = f"model type '{model_type}' is" if model_type else "model has no model type, so it is"
+        raise UserFacingError(f"The {named} not one this app can read.", f"Supported families: {supported}.")
+    return family
+
+
+def head_geometry(config: Any) -> HeadGeometry:
+    """Read the heads' layout from a transformers config of a supported family."""
+    family = family_of(config)
+    n_heads: int = config.num_attention_heads
+    # A field that the family does not have is not read, even where a config.json brings one along:
+    # transformers ignores it too.
+    n_kv_heads = getattr(config, "num_key_value_heads", None) if family.grouped_query else None
+    head_dim = getattr(config, "head_dim", None) if family.own_head_dim else None
+    return HeadGeometry(
+        n_layers=config.num_hidden_layers,
+        n_heads=n_heads,
+        n_kv_heads=n_kv_heads or n_heads,
+        head_dim=head_dim or config.hidden_size // n_heads,
+        windows=family.windows(config),
+    )
+
+
+def start_token(family: ModelFamily, tokenizer: PreTrainedTokenizerFast) -> int | None:
+    """The id of the token that every prompt of a model starts with, None where there is none.
+
+    It is the tokenizer's BOS where the family's row says so, and also where the tokenizer puts it there
+    itself: some models of a family without BOS were trained on with one (DeepSeek's distilled Qwen).
+    """
+    bos: Any = tokenizer.bos_token_id
+    if bos is None or family.prepend_bos:
+        return bos
+    return bos if tokenizer("a")["input_ids"][:1] == [bos] else None
+
+
+def output_projection(model: nn.Module, family: ModelFamily, layer: int) -> nn.Module:
+    """The output projection of one layer; its input is [batch, position, n_heads * head_dim]."""
+    return model.get_submodule(family.output_projection.format(layer=layer))

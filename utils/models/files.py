@@ -1,0 +1,226 @@
+"""A model's folder as it lies on disk (Hugging Face layout), looked at before anything in it is loaded.
+
+Only headers are read here. A folder comes from outside: any file may be missing, cut short, huge, or name
+files that are not its own.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from utils.errors import UserFacingError
+from utils.models.families import family_of
+
+CONFIG = "config.json"
+ONE_FILE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+# Any of these sets makes a tokenizer.
+TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("tokenizer.model",))
+# Real ones have some kB; the index of a model of 405 billion weights has 0.1 MB.
+LARGEST_CONFIG = 2**20
+LARGEST_INDEX = 32 * 2**20
+
+_PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
+_SAVE_AGAIN = "Save the model again with save_pretrained()."
+_COPY_AGAIN = "Copy the folder again, or save the model again with save_pretrained()."
+
+
+class DamagedFileError(UserFacingError):
+    """One file of a model is missing or damaged; a fresh copy of it would mend the model.
+
+    Args:
+        file: its name in the model's folder.
+        message: as in UserFacingError.
+        remedy: as in UserFacingError.
+    """
+
+    def __init__(self, file: str, message: str, remedy: str = _COPY_AGAIN) -> None:
+        super().__init__(message, remedy)
+        self.file = file
+
+
+@dataclass(frozen=True)
+class WeightFiles:
+    """What the headers of a model's weight files say.
+
+    Attributes:
+        files: the safetensors files, whole as far as their headers tell.
+        tensors: how many tensors are in them.
+        parameters: how many numbers are in them.
+        largest: numbers in the largest tensor.
+    """
+
+    files: tuple[Path, ...]
+    tensors: int
+    parameters: int
+    largest: int
+
+
+def looks_like_model(folder: Path) -> bool:
+    """Whether a folder is a model's.
+
+    Weights without a config.json are a broken model: it is listed, and says what it lacks when chosen.
+    """
+    return any((folder / file).is_file() for file in (CONFIG, ONE_FILE, INDEX))
+
+
+def check_folder(name: str, folder: Path) -> WeightFiles:
+    """Refuse a folder that cannot be loaded, with a sentence that says why.
+
+    Raises:
+        UserFacingError: the folder or a file is missing or broken, or the family is not supported.
+    """
+    if not folder.is_dir():
+        raise UserFacingError(
+            f"The folder of the model '{name}' is missing.", "Put it back, or choose another model."
+        )
+    check_config(read_config(name, folder), name)
+    weights = read_weight_files(name, folder)
+    if not any(all((folder / file).is_file() for file in files) for files in TOKENIZERS):
+        raise DamagedFileError(
+            TOKENIZERS[0][0],
+            f"The model '{name}' has no tokenizer (tokenizer.json).",
+            "Save its tokenizer into the folder with save_pretrained().",
+        )
+    return weights
+
+
+def read_config(name: str, folder: Path) -> dict[str, Any]:
+    """The config.json of a model.
+
+    Raises:
+        DamagedFileError: it is missing, too large, or no JSON object.
+    """
+    if not (folder / CONFIG).exists():
+        raise DamagedFileError(CONFIG, f"The model '{name}' has no config.json.", _SAVE_AGAIN)
+    config = _read_json(folder / CONFIG, LARGEST_CONFIG)
+    if config is None:
+        raise DamagedFileError(CONFIG, f"The config.json of the model '{name}' cannot be read.", _SAVE_AGAIN)
+    return config
+
+
+def check_config(config: Mapping[str, Any], name: str) -> None:
+    """Refuse what the config alone shows cannot be loaded.
+
+    Raises:
+        UserFacingError: a family without a row, or quantized weights.
+    """
+    family_of(config)
+    if config.get("quantization_config"):
+        raise UserFacingError(
+            f"The weights of the model '{name}' are quantized, which this app cannot read.",
+            "Use the model in float32, bfloat16 or float16.",
+        )
+
+
+def shard_names(name: str, folder: Path) -> tuple[str, ...]:
+    """The weight files that the index names, sorted.
+
+    Raises:
+        DamagedFileError: the index cannot be read, or names no files or something other than plain
+            safetensors files of this folder: a path in it could lead anywhere.
+    """
+    weight_map = (_read_json(folder / INDEX, LARGEST_INDEX) or {}).get("weight_map")
+    files = list(weight_map.values()) if isinstance(weight_map, dict) else []
+    if not files or not all(_is_plain(file) for file in files):
+        raise DamagedFileError(INDEX, f"The list of weights of the model '{name}' ({INDEX}) is damaged.")
+    return tuple(sorted(set(files)))
+
+
+def _is_plain(file: object) -> bool:
+    """Whether this is the name of a safetensors file, without any folder in it."""
+    return (
+        isinstance(file, str)
+        and file.endswith(".safetensors")
+        and file == Path(file).name
+        and not set(file) & set("\\/:\0")
+    )
+
+
+def read_weight_files(name: str, folder: Path) -> WeightFiles:
+    """What the headers of a model's weight files say.
+
+    Raises:
+        UserFacingError: there are no safetensors, or one of the files is missing or cut short
+            (DamagedFileError).
+    """
+    if (folder / ONE_FILE).is_file():
+        files = (ONE_FILE,)
+    elif (folder / INDEX).is_file():
+        files = shard_names(name, folder)
+    elif any(path for pattern in _PICKLES for path in folder.glob(pattern)):
+        raise UserFacingError(
+            f"The weights of the model '{name}' are in PyTorch's own format, which can carry code.",
+            "Save the model again with save_pretrained(), which writes model.safetensors.",
+        )
+    else:
+        raise DamagedFileError(
+            ONE_FILE, f"The model '{name}' has no weights (model.safetensors).", _SAVE_AGAIN
+        )
+    for file in files:
+        if not (folder / file).is_file():
+            raise DamagedFileError(
+                file, f"The weights of the model '{name}' are damaged: the file {file} is missing."
+            )
+    sizes = [size for file in files for size in _tensor_sizes(name, folder / file)]
+    return WeightFiles(
+        files=tuple(folder / file for file in files),
+        tensors=len(sizes),
+        parameters=sum(sizes),
+        largest=max(sizes, default=0),
+    )
+
+
+def weights_digest(files: Sequence[Path]) -> str:
+    """One SHA-256 over those of the weight files, in their order: another digest, other weights.
+
+    A file that did not change since is not read again (its size and time of change are looked at). The first
+    reading takes about as long as reading the files does.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    whole = hashlib.sha256()
+    for path in files:
+        known = path.stat()
+        whole.update(_file_digest(path, known.st_size, known.st_mtime_ns))
+    return whole.hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _file_digest(path: Path, size: int, changed: int) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _tensor_sizes(name: str, path: Path) -> list[int]:
+    """How many numbers each tensor of a safetensors file has.
+
+    Opening one checks its header against its length, so that a file cut short is found here.
+    """
+    try:
+        with safe_open(path, framework="numpy") as opened:
+            return [math.prod(opened.get_slice(key).get_shape()) for key in opened.keys()]
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DamagedFileError(
+            path.name,
+            f"The weights of the model '{name}' are damaged: {path.name} is cut short, or no safetensors.",
+        ) from error
+
+
+def _read_json(path: Path, limit: int) -> dict[str, Any] | None:
+    """A JSON object of at most `limit` bytes; None where there is anything else."""
+    try:
+        with path.open("rb") as opened:
+            content = opened.read(limit + 1)
+        data: Any = json.loads(content.decode("utf-8")) if len(content) <= limit else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None

@@ -1,0 +1,303 @@
+"""From a model's folder to a model that is ready to run.
+
+Only safetensors are read, no code in a model's folder is run, and nothing is fetched from a network here
+(`model_hub` does that).
+"""
+
+import contextlib
+import copy
+import itertools
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
+
+from utils.errors import UserFacingError
+from utils.models.devices import DTYPES, check_device
+from utils.models.families import HeadGeometry, ModelFamily, family_of, head_geometry, start_token
+from utils.models.files import WeightFiles, check_folder
+from utils.models.memory import check_memory, misfit, need_of_folder, read_model_config
+from utils.runtime.jobs import Progress
+
+logger = logging.getLogger(__name__)
+
+# transformers' verbosity and progress bar are settings of the whole process, so one load at a time.
+_LOADING = threading.RLock()
+# Tables that a model makes for itself (masks, rotary angles) are small; a config that asks for more is wrong.
+_LARGEST_TABLES = 2**30
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A model ready to run, with what the project needs to know about it.
+
+    Attributes:
+        name: its name in the menu and in the catalog.
+        path: its folder.
+        weight_files: its safetensors, sorted by name.
+        model: eager attention, eval mode, no gradients; float32 on the CPU, on a GPU what was asked for. Run
+            it under `lock` only.
+        tokenizer: the Hugging Face tokenizer.
+        text_tokenizer: a copy of its backend that takes special tokens' text as plain text; nothing changes
+            it after loading, so threads may share it.
+        family: its row.
+        geometry: its heads.
+        bos_id: the token that every prompt starts with; None where the family or the tokenizer has none.
+        special_ids: ids of all special tokens.
+        context_length: most tokens in one forward.
+        lock: held during each forward, since PyVene is not thread-safe.
+    """
+
+    name: str
+    path: Path
+    weight_files: tuple[Path, ...]
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+    text_tokenizer: Tokenizer
+    family: ModelFamily
+    geometry: HeadGeometry
+    bos_id: int | None
+    special_ids: frozenset[int]
+    context_length: int
+    lock: Any = field(default_factory=threading.RLock, repr=False)
+
+
+def load_model(
+    name: str,
+    folder: Path,
+    device: str = "cpu",
+    dtype: str = "float32",
+    progress: Progress = lambda what, done, total: None,
+) -> LoadedModel:
+    """Load the model in `folder` (Hugging Face layout) under the name `name`.
+
+    Args:
+        name: its name in the menu and in the catalog.
+        folder: where it is.
+        device: "cpu", "cuda", "cuda:1" or "mps".
+        dtype: "float32"; on a GPU also "bfloat16" or "float16".
+        progress: called in this thread, some times a weight; what it raises ends the load and passes through.
+
+    Raises:
+        UserFacingError: the folder is missing or broken, the family is not supported, or the model does not
+            fit into what is free of the memory.
+    """
+    check_device(device, dtype)
+    progress("checking the files", 0, 0)
+    weights = check_folder(name, folder)
+    need = need_of_folder(name, folder, weights.parameters, dtype, weights.largest)
+    check_memory(name, need, device)
+    if device != "cpu":
+        # The weights go through the machine's own memory on their way.
+        check_memory(name, weights.parameters * DTYPES[dtype].itemsize, "cpu")
+    with _LOADING, _quiet_transformers():
+        _check_fit(name, folder, weights)
+        model = _load_weights(name, folder, DTYPES[dtype], progress)
+        _check_weights(name, model, dtype, progress)
+        progress("reading the tokenizer", 0, 1)
+        tokenizer = _load_tokenizer(name, folder)
+    _check_vocabulary(name, model, tokenizer)
+    try:
+        model.to(device)  # pyright: ignore[reportArgumentType]
+    except torch.OutOfMemoryError as error:
+        raise _too_large(name, device) from error
+    progress("reading the tokenizer", 1, 1)
+    text_tokenizer = copy.deepcopy(tokenizer.backend_tokenizer)
+    text_tokenizer.encode_special_tokens = True
+    text_tokenizer.no_truncation()
+    text_tokenizer.no_padding()
+    family = family_of(model.config)
+    added = tokenizer.added_tokens_decoder.items()
+    return LoadedModel(
+        name=name,
+        path=folder,
+        weight_files=weights.files,
+        model=model,
+        tokenizer=tokenizer,
+        text_tokenizer=text_tokenizer,
+        family=family,
+        geometry=head_geometry(model.config),
+        bos_id=start_token(family, tokenizer),
+        special_ids=frozenset(tokenizer.all_special_ids) | {i for i, token in added if token.special},
+        context_length=model.config.max_position_embeddings,
+    )
+
+
+def loaded_bytes(loaded: LoadedModel) -> int:
+    """Bytes that a loaded model's weights take; weights that two layers share count once."""
+    return sum(tensor.nbytes for tensor in _tensors(loaded.model))
+
+
+def _tensors(model: torch.nn.Module) -> Iterator[torch.Tensor]:
+    return itertools.chain(model.parameters(), model.buffers())
+
+
+def _check_fit(name: str, folder: Path, weights: WeightFiles) -> None:
+    """Refuse a config that asks for far more than the weight files hold.
+
+    transformers makes room for all that the config asks for, and fills what the files lack with random
+    numbers, before it says what is missing: a wrong number in a config could take all memory.
+    """
+    config = read_model_config(name, folder)
+    try:
+        # Every layer has a tensor of its own. Without this a million layers would be built below.
+        fits = config.num_hidden_layers <= weights.tensors
+        if fits:
+            with torch.device("meta"):  # shapes alone
+                model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+            # The files may lack a matrix that two layers share, and nothing else.
+            fits = sum(weight.numel() for weight in model.parameters()) <= 2 * weights.parameters
+            fits = fits and sum(table.nbytes for table in model.buffers()) <= _LARGEST_TABLES
+    except Exception as error:
+        logger.warning("the config of %s cannot be used", name, exc_info=True)
+        raise misfit(name) from error
+    if not fits:
+        raise misfit(name)
+
+
+def _load_weights(name: str, folder: Path, dtype: torch.dtype, progress: Progress) -> PreTrainedModel:
+    stopped: list[BaseException] = []
+
+    def tell(done: int, total: int) -> None:
+        try:
+            progress("reading the weights", done, total)
+        except BaseException as error:
+            stopped.append(error)
+            raise
+
+    try:
+        with _telling(tell):
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=dtype,
+                # With sdpa there are no patterns to show: `attentions` comes back empty without a word.
+                attn_implementation="eager",
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+        model, report = loaded
+    except Exception as error:
+        if stopped:
+            raise stopped[0] from None
+        if _is_out_of_memory(error):
+            raise _too_large(name, "cpu") from error
+        logger.warning("loading the weights of %s failed", name, exc_info=True)
+        raise misfit(name) from error
+    # transformers fills a missing weight with random numbers and only warns.
+    if missing := sorted(report["missing_keys"]):
+        raise UserFacingError(
+            f"The model '{name}' lacks {len(missing)} of its weights, for example {missing[0]}.",
+            "Copy the folder again, or save the model again with save_pretrained().",
+        )
+    return model.eval().requires_grad_(False)
+
+
+def _check_weights(name: str, model: PreTrainedModel, dtype: str, progress: Progress) -> None:
+    """Refuse weights that are not numbers, and give each tensor memory of its own.
+
+    What needed no conversion still lies in the mapped file: there a file that is overwritten would end the
+    process, and the memory would not count as used.
+    """
+    tensors = list(_tensors(model))
+    for done, tensor in enumerate(tensors):
+        progress("checking the weights", done, len(tensors))
+        try:
+            tensor.data = tensor.data.clone()
+        except RuntimeError as error:
+            raise _too_large(name, "cpu") from error
+        if isinstance(tensor, torch.nn.Parameter) and not _all_finite(tensor):
+            remedy = "Use an earlier state of the model."
+            if dtype == "float16":
+                remedy = "They may be too large for float16: use --dtype bfloat16 or float32."
+            raise UserFacingError(f"Some weights of the model '{name}' are not numbers.", remedy)
+    progress("checking the weights", len(tensors), len(tensors))
+
+
+def _all_finite(tensor: torch.Tensor) -> bool:
+    # NaN passes through both. isfinite() on the whole would make copies as large as the tensor.
+    return tensor.numel() == 0 or all(bool(bound.isfinite()) for bound in tensor.aminmax())
+
+
+def _load_tokenizer(name: str, folder: Path) -> PreTrainedTokenizerFast:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except BaseException as error:  # a panic in the Rust tokenizer does not derive from Exception
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        logger.warning("loading the tokenizer of %s failed", name, exc_info=True)
+        tokenizer = None
+    if tokenizer is None or not tokenizer.is_fast:
+        raise UserFacingError(
+            f"The tokenizer of the model '{name}' cannot be read.",
+            "Save it into the folder again with save_pretrained(), so that there is a whole tokenizer.json.",
+        )
+    return tokenizer
+
+
+def _check_vocabulary(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    largest_id = max(tokenizer.get_vocab().values(), default=-1)
+    rows: int = model.config.vocab_size
+    if not 0 <= largest_id < rows:
+        raise UserFacingError(
+            f"The tokenizer of the model '{name}' numbers its tokens up to {largest_id}, but the model knows "
+            f"{rows} tokens.",
+            "Put the tokenizer that belongs to this model into its folder.",
+        )
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
+def _too_large(name: str, device: str) -> UserFacingError:
+    where = "this machine" if device == "cpu" else device
+    return UserFacingError(
+        f"The model '{name}' does not fit into the memory of {where}.", "Choose a smaller model."
+    )
+
+
+@contextlib.contextmanager
+def _telling(tell: Callable[[int, int], None]) -> Iterator[None]:
+    """Have transformers' progress bar over the weights call `tell(done, total)` in this thread."""
+    here = threading.get_ident()
+
+    def hook(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if threading.get_ident() != here or not args:
+            return factory(*args, **kwargs)
+        return told(list(args[0]))
+
+    def told(items: list[Any]) -> Iterator[Any]:
+        for done, item in enumerate(items):
+            tell(done, len(items))
+            yield item
+        tell(len(items), len(items))
+
+    before = transformers_logging.set_tqdm_hook(hook)
+    try:
+        yield
+    finally:
+        transformers_logging.set_tqdm_hook(before)
+
+
+@contextlib.contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """No progress bar and no load report on the console: what matters in them becomes an error of ours."""
+    verbosity = transformers_logging.get_verbosity()
+    bar = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bar:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,1 @@
+"""What a role is, how a head is scored for it, and when a head is active."""
