@@ -63,7 +63,7 @@ from utils.catalog.catalog import CATALOG_FOLDER
 from utils.errors import UserFacingError
 from utils.live.service import LiveService
 from utils.models.devices import DTYPES, check_device
-from utils.models.prompts import MAX_TOKENS, MOST_TOKENS
+from utils.models.prompts import DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT
 from utils.models.sources import BUNDLED
 from utils.models.store import ModelStore
 from utils.runtime.jobs import Jobs
@@ -135,7 +135,7 @@ class Settings:
     examples: Path | None = None
     lessons: Path | None = None
     catalogs: Path = CATALOG_FOLDER
-    max_tokens: int = MAX_TOKENS
+    max_tokens: int = DEFAULT_MAX_TOKENS
     device: str = "cpu"
     dtype: str = "float32"
     memory: int | None = None
@@ -299,7 +299,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--max-tokens",
         type=int,
         default=defaults.max_tokens,
-        help=f"most tokens a prompt may have, {MOST_TOKENS} at most (default: %(default)s)",
+        help=f"most tokens a prompt may have, {MAX_TOKENS_LIMIT} at most (default: %(default)s)",
     )
     return parser
 
@@ -314,8 +314,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if not 1 <= arguments.port <= 65535:
         parser.error("--port must be from 1 to 65535")
-    if not 3 <= arguments.max_tokens <= MOST_TOKENS:
-        parser.error(f"--max-tokens must be from 3 to {MOST_TOKENS}")
+    if not 3 <= arguments.max_tokens <= MAX_TOKENS_LIMIT:
+        parser.error(f"--max-tokens must be from 3 to {MAX_TOKENS_LIMIT}")
     if arguments.memory is not None and not 0 <= arguments.memory < 1e6:
         parser.error("--memory must be a number of GB from 0")
     try:

@@ -50,8 +50,8 @@ from utils.roles.probe_inputs import probe_sequences
 from utils.roles.scores import MEASURED_ROLES
 
 # What is promised.
-LEAST_TO_DETECT_HEAD = 6
-MOST_TO_FORWARD = 1.2
+MIN_TO_DETECT_HEAD = 6
+MAX_TO_FORWARD = 1.2
 # So many times the sequences must not take more memory.
 MORE = 4
 
@@ -184,9 +184,9 @@ def table_rows(found: dict[str, Any]) -> list[tuple[str, str, str]]:
         (
             "detect_head / our analyzer",
             f"{found['ratio_to_detect_head']:.2f}",
-            f"at least {LEAST_TO_DETECT_HEAD}",
+            f"at least {MIN_TO_DETECT_HEAD}",
         ),
-        ("our analyzer / bare forward", f"{found['ratio_to_forward']:.2f}", f"at most {MOST_TO_FORWARD}"),
+        ("our analyzer / bare forward", f"{found['ratio_to_forward']:.2f}", f"at most {MAX_TO_FORWARD}"),
         *(
             (f"largest difference, {role}", f"{difference:.1e}", f"at most {TOLERANCE:.0e}")
             for role, difference in found["largest_difference_from_detect_head"].items()

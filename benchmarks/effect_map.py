@@ -36,7 +36,7 @@ from utils.heads import Head
 from utils.models.loading import LoadedModel, load_model
 
 # What is promised.
-MOST_TO_ONE_AT_A_TIME = 0.6
+MAX_TO_ONE_AT_A_TIME = 0.6
 TOLERANCE = 1e-5
 # With the weights that a new model begins with no head does anything that a comparison could see.
 WEIGHT_FACTOR = 3.0
@@ -150,7 +150,7 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str, str]]:
         (
             "map / live page",
             f"{found['ratio_to_one_at_a_time']:.2f}",
-            f"at most {MOST_TO_ONE_AT_A_TIME}",
+            f"at most {MAX_TO_ONE_AT_A_TIME}",
         ),
         ("map / bare forward", f"{found['ratio_to_forward']:.2f}", ""),
         ("map / last logits only", f"{found['ratio_to_last_logits']:.2f}", ""),

@@ -11,7 +11,7 @@ from utils.analyzer.analysis_jobs import AnalysisJobs
 
 
 def follow_analysis(
-    jobs: AnalysisJobs, trigger: Any, page: str, model: str | None, who: str
+    jobs: AnalysisJobs, trigger: Any, page: str, model: str | None, session_id: str
 ) -> tuple[Any, bool, Any]:
     """Panel, whether the tick may rest, and the model whose catalog is there now.
 
@@ -20,15 +20,15 @@ def follow_analysis(
         trigger: id of what was touched, or of the tick or the store.
         page: the page's key.
         model: the model that the page shows and that has no catalog; None for nothing to offer.
-        who: the visit.
+        session_id: the visit.
     """
     if not model:
         return None, True, no_update
     touched = trigger.get("type") if isinstance(trigger, dict) else None
     if touched == "analyze" and trigger["model"] == model:
-        jobs.start(model, who)
+        jobs.start(model, session_id)
     elif touched == "cancel-analysis" and trigger["model"] == model:
-        jobs.leave(model, who)
+        jobs.leave(model, session_id)
     view = jobs.view(model)
     if view is not None and view.state == "done":
         if touched == "analysis-tick":
@@ -48,9 +48,11 @@ def register(app: Dash, jobs: AnalysisJobs) -> None:
         Input({"type": "analysis-tick", "page": MATCH}, "n_intervals"),
         Input({"type": "analyze", "page": MATCH, "model": ALL}, "n_clicks"),
         Input({"type": "cancel-analysis", "page": MATCH, "model": ALL}, "n_clicks"),
-        State(ids.WHO, "data"),
+        State(ids.SESSION_ID, "data"),
     )
-    def _(model, ticks, starts, cancels, who):
+    def _(model, ticks, starts, cancels, session_id):
         if only_drawn("analyze", "cancel-analysis"):
             return (no_update,) * 3
-        return follow_analysis(jobs, ctx.triggered_id, ctx.outputs_list[0]["id"]["page"], model, who or "")
+        return follow_analysis(
+            jobs, ctx.triggered_id, ctx.outputs_list[0]["id"]["page"], model, session_id or ""
+        )

@@ -33,13 +33,15 @@ class Background(Generic[Result]):
         """Keep a result that was computed elsewhere."""
         self._kept[key] = result
 
-    def follow(self, key: Hashable, compute: Callable[[Progress], Result], who: str, again: bool) -> JobView:
+    def follow(
+        self, key: Hashable, compute: Callable[[Progress], Result], session_id: str, again: bool
+    ) -> JobView:
         """How far the computation is; it starts where there was none.
 
         Args:
             key: what is computed.
             compute: does it.
-            who: the visit.
+            session_id: the visit.
             again: whether one that failed or was cancelled starts anew (someone asks for it, no tick).
         """
         view = self._jobs.view(key)
@@ -48,14 +50,14 @@ class Background(Generic[Result]):
             def work(progress: Progress) -> None:
                 self._kept[key] = compute(progress)
 
-            view = self._jobs.start(key, work, who)
+            view = self._jobs.start(key, work, session_id)
         return view
 
     def soon(
         self,
         key: Hashable,
         compute: Callable[[Progress], Result],
-        who: str,
+        session_id: str,
         again: bool,
         patience: float,
     ) -> Result | JobView:
@@ -64,14 +66,14 @@ class Background(Generic[Result]):
         Args:
             key: what is computed.
             compute: does it.
-            who: the visit.
+            session_id: the visit.
             again: as in `follow`.
             patience: how long to wait for it, in seconds, so that quick work shows no progress.
         """
         kept = self._kept.get(key)
         if kept is not None:
             return kept
-        view = self.follow(key, compute, who, again)
+        view = self.follow(key, compute, session_id, again)
         until = time.monotonic() + patience
         while not view.ended and time.monotonic() < until:
             time.sleep(_STEP)
@@ -79,6 +81,6 @@ class Background(Generic[Result]):
         kept = self._kept.get(key)
         return view if kept is None else kept
 
-    def leave(self, key: Hashable, who: str) -> None:
+    def leave(self, key: Hashable, session_id: str) -> None:
         """`who` no longer waits for the result."""
-        self._jobs.leave(key, who)
+        self._jobs.leave(key, session_id)

@@ -35,7 +35,7 @@ def active_rule() -> str:
         f"With fewer than "
         f"{registry.MIN_POSITIONS} places to look at, the page adds “little evidence”. A diffuse head "
         f"is active when its spread (normalised entropy) "
-        f"reaches the threshold and no token takes more than {registry.DIFFUSE_MAX_PEAK:.0%} of a row "
+        f"reaches the threshold and no token takes more than {registry.DIFFUSE_MAX_ATTENTION:.0%} of a row "
         f"on average."
     )
 

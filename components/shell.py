@@ -23,7 +23,7 @@ def _header() -> html.Header:
             html.Nav(id=ids.NAV, className="hs-nav", **aria(label="Pages")),
             html.Div(
                 [
-                    html.Span(id=ids.COPY_TOLD, className="hs-hint", role="status"),
+                    html.Span(id=ids.COPY_STATUS, className="hs-hint", role="status"),
                     dbc.Button(
                         [html.I(className="bi bi-link-45deg", **aria(hidden="true")), " Copy link"],
                         id=ids.COPY_LINK,
@@ -78,16 +78,16 @@ def page_not_found(path: str) -> html.Div:
     )
 
 
-def shell(who: str) -> html.Div:
+def shell(session_id: str) -> html.Div:
     """The frame, before any page stands in it.
 
     Args:
-        who: a name for this visit, by which it joins and leaves long work.
+        session_id: a name for this visit, by which it joins and leaves long work.
     """
     return html.Div(
         [
             dcc.Location(id=ids.LOCATION, refresh="callback-nav"),
-            dcc.Store(ids.WHO, data=who),
+            dcc.Store(ids.SESSION_ID, data=session_id),
             dcc.Store(ids.LAST_LIVE),
             html.A("Skip to the page", href=f"#{ids.PAGE}", className="visually-hidden-focusable"),
             _header(),

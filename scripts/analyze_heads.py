@@ -76,8 +76,8 @@ class _Rankings:
 def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "ProgressLines") -> None:
     """Make and write the catalog of one model."""
     from utils.analyzer.catalog_building import AnalysisOptions, analyze, pieces_in_all
-    from utils.catalog.catalog import keep_what_stands, save_catalog
-    from utils.runtime.files import undisturbed
+    from utils.catalog.catalog import merge_existing, save_catalog
+    from utils.runtime.files import defer_signals
 
     options = AnalysisOptions(arguments.seed, arguments.sequences, arguments.device, arguments.dtype)
     ranked = _Rankings(arguments)
@@ -100,8 +100,8 @@ def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "Progr
         lambda what, done, total: lines(what, ranked.pieces + done, pieces),
     )
     made = analysis.catalog.model_copy(update={"rankings": rankings}) if rankings else analysis.catalog
-    catalog, lost = keep_what_stands(made, arguments.output)
-    with undisturbed():
+    catalog, lost = merge_existing(made, arguments.output)
+    with defer_signals():
         path = save_catalog(catalog, arguments.output)
     lines.close()
     for note in [*analysis.notes, *filter(None, [lost])]:

@@ -77,13 +77,13 @@ class LabPage:
         )
         return replace(prompt, seed=prompt.seed + 1) if trigger == ids.LAB_ANOTHER else prompt
 
-    def follow(self, trigger: Any, wanted: Any, who: str) -> tuple[Any, Any, bool, Any]:
+    def follow(self, trigger: Any, wanted: Any, session_id: str) -> tuple[Any, Any, bool, Any]:
         """Read what is asked for.
 
         Args:
             trigger: id of what was touched, or of the tick or the store.
             wanted: what is asked for.
-            who: the visit.
+            session_id: the visit.
 
         Returns:
             progress to show, error to show, whether the tick may rest, what is shown now. What was shown
@@ -93,10 +93,10 @@ class LabPage:
         if prompt is None:
             return None, None, True, no_update
         if isinstance(trigger, dict):
-            self.readings.leave(prompt, who)
+            self.readings.leave(prompt, session_id)
             return cancelled(AGAIN), None, True, no_update
         try:
-            found = self.readings.follow(prompt, who, again=trigger != ids.LAB_TICK)
+            found = self.readings.follow(prompt, session_id, again=trigger != ids.LAB_TICK)
         except UserFacingError as error:
             return None, alert(error), True, no_update
         if isinstance(found, LabReading):

@@ -61,7 +61,7 @@ class LabReadings:
             with self._guard:
                 self._rows[reading.prompt] = rows
 
-    def follow(self, prompt: LabPrompt, who: str, again: bool) -> LabReading | JobView:
+    def follow(self, prompt: LabPrompt, session_id: str, again: bool) -> LabReading | JobView:
         """Read a prompt as a job, its model loaded first: what was read, or how far it is.
 
         Raises:
@@ -75,13 +75,13 @@ class LabReadings:
                 prompt, store.get(prompt.model).context_length if store.is_loaded(prompt.model) else None
             )
         found = self._readings.soon(
-            prompt, lambda progress: self._read(prompt, progress), who, again, self.patience
+            prompt, lambda progress: self._read(prompt, progress), session_id, again, self.patience
         )
         return _or_raise(found)
 
-    def leave(self, prompt: LabPrompt, who: str) -> None:
+    def leave(self, prompt: LabPrompt, session_id: str) -> None:
         """`who` no longer waits for the reading."""
-        self._readings.leave(prompt, who)
+        self._readings.leave(prompt, session_id)
 
     def shown(self, store: Any) -> LabReading | None:
         """The reading behind a browser's store; None for none, or for a tampered store."""
@@ -115,7 +115,7 @@ class LabReadings:
         return catalog_rankings(self.service.catalog(model)).get(method)
 
     def ablation(
-        self, reading: LabReading, top: list[Head], mode: AblationMode, who: str, again: bool
+        self, reading: LabReading, top: list[Head], mode: AblationMode, session_id: str, again: bool
     ) -> LabAblation | JobView:
         """The answer without some heads as a job: what came of it, or how far it is.
 
@@ -137,11 +137,13 @@ class LabReadings:
             )
 
         key = _ablation_key(reading, top, mode)
-        return _or_raise(self._ablations.soon(key, compute, who, again, self.patience))
+        return _or_raise(self._ablations.soon(key, compute, session_id, again, self.patience))
 
-    def leave_ablation(self, reading: LabReading, top: list[Head], mode: AblationMode, who: str) -> None:
+    def leave_ablation(
+        self, reading: LabReading, top: list[Head], mode: AblationMode, session_id: str
+    ) -> None:
         """`who` no longer waits for the ablation."""
-        self._ablations.leave(_ablation_key(reading, top, mode), who)
+        self._ablations.leave(_ablation_key(reading, top, mode), session_id)
 
 
 def _ablation_key(reading: LabReading, top: list[Head], mode: AblationMode) -> tuple[Any, ...]:

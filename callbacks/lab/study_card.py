@@ -94,7 +94,7 @@ def register(app: Dash, study: LabStudy) -> None:
         Output(ids.LAB_CHOICE, "options"), Output(ids.LAB_CHOICE, "value"), Input(ids.LAB_FIGURE, "value")
     )(study.choices)
     app.callback(
-        Output(ids.LAB_FIGURE_TOLD, "children"),
+        Output(ids.LAB_FIGURE_STATUS, "children"),
         Output(ids.LAB_STUDY, "figure"),
         Output(ids.LAB_STUDY, "style"),
         Output(ids.LAB_STUDY_TABLE, PLAIN),

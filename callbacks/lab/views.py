@@ -112,7 +112,7 @@ class LabViews:
         )
 
     def show_off(
-        self, trigger: Any, shown: Any, method: Any, ranking: Any, k: Any, mode: Any, who: str
+        self, trigger: Any, shown: Any, method: Any, ranking: Any, k: Any, mode: Any, session_id: str
     ) -> tuple[Any, Any, bool]:
         """Switch off the first k heads, and random ones.
 
@@ -132,10 +132,12 @@ class LabViews:
             return None, f"{METHODS[view.method].name} has no ranking {where}: no head comes first.", True
         top = rank_order(scores)[: view.k]
         if isinstance(trigger, dict):
-            self.readings.leave_ablation(reading, top, view.mode, who)
+            self.readings.leave_ablation(reading, top, view.mode, session_id)
             return cancelled(AGAIN), "", True
         try:
-            found = self.readings.ablation(reading, top, view.mode, who, again=trigger != ids.LAB_OFF_TICK)
+            found = self.readings.ablation(
+                reading, top, view.mode, session_id, again=trigger != ids.LAB_OFF_TICK
+            )
         except UserFacingError as error:
             return alert(error), "", True
         if isinstance(found, LabAblation):

@@ -54,16 +54,16 @@ def register(app: Dash, page: LabPage, views: LabViews) -> None:
         Input(ids.LAB_WANTED, "data"),
         Input(ids.LAB_TICK, "n_intervals"),
         Input({"type": "cancel-lab", "page": ALL}, "n_clicks"),
-        State(ids.WHO, "data"),
+        State(ids.SESSION_ID, "data"),
     )
-    def _(wanted, ticks, cancels, who):
+    def _(wanted, ticks, cancels, session_id):
         if only_drawn("cancel-lab"):
             return (no_update,) * 4
-        return page.follow(ctx.triggered_id, wanted, who or "")
+        return page.follow(ctx.triggered_id, wanted, session_id or "")
 
     app.callback(
         Output(ids.LAB_WRITTEN, PLAIN),
-        Output(ids.LAB_TOLD, PLAIN),
+        Output(ids.LAB_STATUS, PLAIN),
         Output(ids.LAB_TOKENS, PLAIN),
         Input(ids.LAB_SHOWN, "data"),
     )(views.show_prompt)
@@ -81,7 +81,7 @@ def register(app: Dash, page: LabPage, views: LabViews) -> None:
         State(ids.LAB_K, "value"),
     )(page.controls)
     app.callback(
-        Output(ids.LAB_METHOD_TOLD, PLAIN),
+        Output(ids.LAB_METHOD_STATUS, PLAIN),
         Output(ids.LAB_SCORES, "figure"),
         Output(ids.LAB_CATALOG_SCORES, "figure"),
         Output(ids.LAB_SCORES, "style"),
@@ -95,7 +95,7 @@ def register(app: Dash, page: LabPage, views: LabViews) -> None:
         Input(ids.theme(PAGE), "data"),
     )(views.show_method)
     app.callback(
-        Output(ids.LAB_HEAD_TOLD, PLAIN),
+        Output(ids.LAB_HEAD_STATUS, PLAIN),
         Output(ids.LAB_ROWS, "figure"),
         Output(ids.LAB_ROWS, "style"),
         Output(ids.LAB_ROWS_TABLE, PLAIN),
@@ -116,12 +116,12 @@ def register(app: Dash, page: LabPage, views: LabViews) -> None:
         Input(ids.LAB_MODE, "value"),
         Input(ids.LAB_OFF_TICK, "n_intervals"),
         Input({"type": "cancel-lab-off", "page": ALL}, "n_clicks"),
-        State(ids.WHO, "data"),
+        State(ids.SESSION_ID, "data"),
     )
-    def _(shown, method, ranking, k, mode, ticks, cancels, who):
+    def _(shown, method, ranking, k, mode, ticks, cancels, session_id):
         if only_drawn("cancel-lab-off"):
             return (no_update,) * 3
-        return views.show_off(ctx.triggered_id, shown, method, ranking, k, mode, who or "")
+        return views.show_off(ctx.triggered_id, shown, method, ranking, k, mode, session_id or "")
 
     app.callback(
         Output(ids.LAB_LINK, "data"),
@@ -138,7 +138,7 @@ def register(app: Dash, page: LabPage, views: LabViews) -> None:
 def _register_in_browser(app: Dash) -> None:
     for output, inputs, function in (
         (Output(ids.LAB_FORM, "className"), Input(ids.LAB_QUESTION, "value"), "showForm"),
-        (Output(ids.LAB_K_TOLD, "children"), Input(ids.LAB_K, "value"), "tellK"),
+        (Output(ids.LAB_K_STATUS, "children"), Input(ids.LAB_K, "value"), "tellK"),
         (Output(ids.LAB_TOKENS, "data-head"), Input(ids.LAB_LOOKS, "data"), "shade"),
         (Output(ids.LAB_FORM, "data-link"), Input(ids.LAB_LINK, "data"), "showLink"),
     ):

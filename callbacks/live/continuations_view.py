@@ -15,7 +15,7 @@ from components.live.continuations_view import continuations_body
 from components.live.prediction_panel import no_prediction
 from components.messages import alert
 from components.progress import progress_view
-from utils.effects.continuation import ContinuationPair, PairWriter
+from utils.effects.continuation import ContinuationPair, PairGenerator
 from utils.effects.sampling import NEW_TOKENS, WritingOptions, check_options
 from utils.errors import UserFacingError
 from utils.live.service import LiveService
@@ -54,13 +54,13 @@ class ContinuationsView:
         self.service = service
         self.texts: Background[ContinuationPair] = Background(KEPT)
         # What is being written, for those who watch it grow.
-        self._writers: LRUCache[Hashable, PairWriter] = LRUCache(KEPT)
+        self._generators: LRUCache[Hashable, PairGenerator] = LRUCache(KEPT)
 
     def _compute(self, key: Hashable, shown: Shown, options: WritingOptions, progress: Progress) -> Any:
         loaded = shown.analysis.loaded
-        writer = PairWriter(loaded, shown.analysis.prompt.ids, shown.off, shown.mode, options)
-        self._writers[key] = writer
-        return writer.finish(progress)
+        generator = PairGenerator(loaded, shown.analysis.prompt.ids, shown.off, shown.mode, options)
+        self._generators[key] = generator
+        return generator.finish(progress)
 
     def show(
         self,
@@ -69,7 +69,7 @@ class ContinuationsView:
         off_names: list[str],
         mode: str | None,
         boxes: tuple[Any, Any, Any, Any],
-        who: str,
+        session_id: str,
     ) -> tuple[Any, Any, bool]:
         """State (progress, error), texts, whether the tick may rest.
 
@@ -79,7 +79,7 @@ class ContinuationsView:
             off_names: heads that are off.
             mode: how.
             boxes: new tokens, temperature, top-k and seed as the boxes hold them.
-            who: the visit.
+            session_id: the visit.
         """
         shown = find_shown(self.service, request, off_names, mode)
         if shown is None:
@@ -96,9 +96,9 @@ class ContinuationsView:
             options,
         )
         if trigger == ids.WRITE_CANCEL:
-            self.texts.leave(key, who)
-            writer = self._writers.get(key)
-            body = continuations_body(writer.pair, bool(shown.off)) if writer else None
+            self.texts.leave(key, session_id)
+            generator = self._generators.get(key)
+            body = continuations_body(generator.pair, bool(shown.off)) if generator else None
             return no_prediction("Stopped."), body, True
         pair = self.texts.get(key)
         if pair is not None:
@@ -106,15 +106,15 @@ class ContinuationsView:
         view = self.texts.follow(
             key,
             lambda progress: self._compute(key, shown, options, progress),
-            who,
+            session_id,
             again=trigger != ids.WRITE_TICK,
         )
         if view.error is not None:
             return alert(view.error), None, True
         if view.state == "cancelled":
             return no_prediction("Stopped."), no_update, True
-        writer = self._writers.get(key)
-        body = continuations_body(writer.pair, bool(shown.off)) if writer else None
+        generator = self._generators.get(key)
+        body = continuations_body(generator.pair, bool(shown.off)) if generator else None
         return progress_view(view, "Writing", ids.WRITE_CANCEL), body, False
 
 
@@ -136,11 +136,13 @@ def register(app: Dash, view: ContinuationsView) -> None:
         State(ids.WRITE_TEMPERATURE, "value"),
         State(ids.WRITE_TOP_K, "value"),
         State(ids.WRITE_SEED, "value"),
-        State(ids.WHO, "data"),
+        State(ids.SESSION_ID, "data"),
     )
-    def _(request, off, mode, view_key, write, ticks, clicks, tokens, temperature, top_k, seed, who):
+    def _(request, off, mode, view_key, write, ticks, clicks, tokens, temperature, top_k, seed, session_id):
         if only_drawn("write-button"):
             return (no_update,) * 3
         if view_key != "continuations":
             return no_update, no_update, True
-        return view.show(ctx.triggered_id, request, off, mode, (tokens, temperature, top_k, seed), who or "")
+        return view.show(
+            ctx.triggered_id, request, off, mode, (tokens, temperature, top_k, seed), session_id or ""
+        )

@@ -81,7 +81,7 @@ class EffectsView:
         against: str | None,
         measure: str | None,
         theme: str | None,
-        who: str,
+        session_id: str,
     ) -> tuple[Any, Any, bool]:
         """State (progress, error, offer), body, whether the tick may rest.
 
@@ -94,14 +94,14 @@ class EffectsView:
             against: text of the second token.
             measure: key of the measure that the grid shows.
             theme: "light" or "dark".
-            who: the visit.
+            session_id: the visit.
         """
         shown = find_shown(self.service, request, (), mode, position, target, against)
         if shown is None:
             return None, no_prediction("Nothing is analyzed yet: type a prompt above and press Run."), True
         key = self._key(shown)
         if trigger == ids.EFFECTS_CANCEL:
-            self.effects.leave(key, who)
+            self.effects.leave(key, session_id)
             return effects_offer(), None, True
         effects = self.effects.get(key)
         if effects is not None:
@@ -116,7 +116,10 @@ class EffectsView:
             body = effects_body(effects, chosen, target_label, other_label, theme_name(theme))
             return None, body, True
         view = self.effects.follow(
-            key, lambda progress: self._compute(shown, progress), who, again=trigger != ids.EFFECTS_TICK
+            key,
+            lambda progress: self._compute(shown, progress),
+            session_id,
+            again=trigger != ids.EFFECTS_TICK,
         )
         if view.state == "failed" and view.error is not None:
             return alert(view.error), None, True
@@ -143,15 +146,15 @@ def register(app: Dash, view: EffectsView) -> None:
         Input(ids.theme("live"), "data"),
         Input(ids.EFFECTS_TICK, "n_intervals"),
         Input({"type": "effects-button", "does": ALL}, "n_clicks"),
-        State(ids.WHO, "data"),
+        State(ids.SESSION_ID, "data"),
     )
-    def _(request, mode, position, target, against, view_key, measure, theme, ticks, clicks, who):
+    def _(request, mode, position, target, against, view_key, measure, theme, ticks, clicks, session_id):
         if only_drawn("effects-button"):
             return (no_update,) * 3
         if view_key != "effects":
             return no_update, no_update, True
         return view.show(
-            ctx.triggered_id, request, mode, position, target, against, measure, theme, who or ""
+            ctx.triggered_id, request, mode, position, target, against, measure, theme, session_id or ""
         )
 
     app.clientside_callback(

@@ -244,7 +244,7 @@ def register(app: Dash, panel: ExportPanel) -> None:
     """Add the card's callbacks to the app; those named by ClientsideFunction are in `assets/export.js`."""
     app.callback(
         Output(ids.EXPORT, "disabled"),
-        Output(ids.EXPORT_TOLD, "children"),
+        Output(ids.EXPORT_STATUS, "children"),
         Input(ids.REQUEST, "data"),
     )(panel.show)
     app.callback(
@@ -274,7 +274,7 @@ def register(app: Dash, panel: ExportPanel) -> None:
     app.callback(
         output=(
             Output(ids.EXPORT_FILE, "data"),
-            Output(ids.EXPORT_TOLD, "children", allow_duplicate=True),
+            Output(ids.EXPORT_STATUS, "children", allow_duplicate=True),
         ),
         inputs={"asked": Input(ids.EXPORT_ASKED, "data")},
         state={

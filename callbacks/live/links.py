@@ -81,7 +81,7 @@ def register(app: Dash) -> None:
     )
     app.clientside_callback(
         ClientsideFunction("headscope", "copyLink"),
-        Output(ids.COPY_TOLD, "children"),
+        Output(ids.COPY_STATUS, "children"),
         Input(ids.COPY_LINK, "n_clicks"),
         prevent_initial_call=True,
     )

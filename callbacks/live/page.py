@@ -35,7 +35,7 @@ from utils.live.analysis import LiveAnalysis
 from utils.live.bertviz_page import head_view_height, head_view_html
 from utils.live.head_reading import read_head
 from utils.live.service import LiveService
-from utils.live.unlisted_heads import also_acting
+from utils.live.unlisted_heads import find_unlisted_heads
 from utils.models.prompts import check_characters, count_tokens, lookalike_sentence, max_characters
 from utils.models.store import ModelStore
 from utils.runtime.jobs import Jobs, Progress
@@ -159,13 +159,15 @@ class LivePage:
             return no_update, box, alert(error), no_update, None
         return Request(model=model, prompt=text), box, None, off, None
 
-    def follow_load(self, trigger: Any, wanted: Request | None, who: str) -> tuple[Any, Any, Any, bool, Any]:
+    def follow_load(
+        self, trigger: Any, wanted: Request | None, session_id: str
+    ) -> tuple[Any, Any, Any, bool, Any]:
         """Load the model of a request that waits for it, and let the request through when it is there.
 
         Args:
             trigger: id of what was touched, or of the tick or the store.
             wanted: the request that waits.
-            who: the visit.
+            session_id: the visit.
 
         Returns:
             request, error to show, progress to show, whether the tick may rest, request that still waits.
@@ -174,12 +176,12 @@ class LivePage:
             return no_update, no_update, None, True, no_update
         model, store = str(wanted["model"]), self.service.store
         if isinstance(trigger, dict):
-            self.loads.leave(model, who)
+            self.loads.leave(model, session_id)
             return no_update, None, None, True, None
         if not store.is_loaded(model):
             view = self.loads.view(model)
             if view is None or view.state == "cancelled" or (view.ended and trigger == ids.WANTED):
-                view = self.loads.start(model, lambda progress: _load(store, model, progress), who)
+                view = self.loads.start(model, lambda progress: _load(store, model, progress), session_id)
             if not view.ended:
                 cancel = ids.cancel_load(model)
                 return no_update, no_update, progress_view(view, f"Loading {model}", cancel), False, no_update
@@ -229,12 +231,12 @@ class LivePage:
             return [no_prediction(NOTHING_YET)], problem, None
         if analysis.catalog is None:
             off = parse_heads(off_names, analysis)
-            told = no_catalog(analysis.catalog_problem, also_acting(analysis), off)
+            told = no_catalog(analysis.catalog_problem, find_unlisted_heads(analysis), off)
             return told, None, analysis.loaded.name
         prompts = {role: category.suggested_prompts for role, category in analysis.catalog.categories.items()}
         off = parse_heads(off_names, analysis)
         lookalikes = lookalike_sentence(analysis.prompt)
-        cards = role_cards(analysis.summary, prompts, off, lookalikes, also_acting(analysis))
+        cards = role_cards(analysis.summary, prompts, off, lookalikes, find_unlisted_heads(analysis))
         return cards, None, None
 
     def choose_head(self, request: Request | None, chosen: str | None) -> Any:

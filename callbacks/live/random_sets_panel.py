@@ -14,7 +14,7 @@ from components.live.random_sets_panel import random_body
 from components.messages import alert
 from components.plots import theme_name
 from components.progress import progress_view
-from utils.effects.random_sets import DRAWS, MOST_DRAWS, RandomComparison, SetKind, compare_with_random
+from utils.effects.random_sets import DRAWS, MAX_DRAWS, RandomComparison, SetKind, compare_with_random
 from utils.live.service import LiveService
 from utils.models.prompts import token_label
 from utils.runtime.jobs import Progress
@@ -25,7 +25,7 @@ KEPT = 500
 def _draws(kind: str | None, draws: str | None) -> tuple[SetKind, int]:
     return (
         "uniform" if kind == "uniform" else "layer-matched",
-        MOST_DRAWS if draws == str(MOST_DRAWS) else DRAWS,
+        MAX_DRAWS if draws == str(MAX_DRAWS) else DRAWS,
     )
 
 
@@ -72,7 +72,7 @@ class RandomSetsPanel:
         kind: str | None,
         draws: str | None,
         theme: str | None,
-        who: str,
+        session_id: str,
     ) -> tuple[Any, Any, bool]:
         """State (progress, error, what to do), body, whether the tick may rest.
 
@@ -82,7 +82,7 @@ class RandomSetsPanel:
             kind: how random sets are drawn.
             draws: how many, as a text.
             theme: "light" or "dark".
-            who: the visit.
+            session_id: the visit.
         """
         if shown is None or not shown.off:
             return no_prediction("Switch a head off first."), None, True
@@ -90,7 +90,7 @@ class RandomSetsPanel:
         chosen, count = _draws(kind, draws)
         key = _key(shown, kind, draws)
         if trigger == ids.RANDOM_CANCEL:
-            self.results.leave(key, who)
+            self.results.leave(key, session_id)
             return no_prediction("Stopped."), None, True
         result = self.results.get(key)
         if result is not None:
@@ -102,7 +102,7 @@ class RandomSetsPanel:
         view = self.results.follow(
             key,
             lambda progress: self._compute(shown, chosen, count, progress),
-            who,
+            session_id,
             again=trigger == ids.RANDOM_RUN,
         )
         if view.error is not None:
@@ -126,10 +126,10 @@ def register(app: Dash, panel: RandomSetsPanel) -> None:
         Input(ids.RANDOM_TICK, "n_intervals"),
         Input({"type": "random-button", "does": ALL}, "n_clicks"),
         Input(ids.theme("live"), "data"),
-        State(ids.WHO, "data"),
+        State(ids.SESSION_ID, "data"),
     )
-    def _(request, off, mode, position, target, against, kind, draws, run, ticks, clicks, theme, who):
+    def _(request, off, mode, position, target, against, kind, draws, run, ticks, clicks, theme, session_id):
         if only_drawn("random-button"):
             return (no_update,) * 3
         shown = find_shown(panel.service, request, off, mode, position, target, against)
-        return panel.show(ctx.triggered_id, shown, kind, draws, theme, who or "")
+        return panel.show(ctx.triggered_id, shown, kind, draws, theme, session_id or "")

@@ -45,12 +45,12 @@ def register(app: Dash, page: LivePage) -> None:
         Input(ids.WANTED, "data"),
         Input(ids.LOAD_TICK, "n_intervals"),
         Input({"type": "cancel-load", "model": ALL}, "n_clicks"),
-        State(ids.WHO, "data"),
+        State(ids.SESSION_ID, "data"),
     )
-    def _(wanted, ticks, cancels, who):
+    def _(wanted, ticks, cancels, session_id):
         if only_drawn("cancel-load"):
             return (no_update,) * 2
-        request, alert, progress, rests, waits = page.follow_load(ctx.triggered_id, wanted, who or "")
+        request, alert, progress, rests, waits = page.follow_load(ctx.triggered_id, wanted, session_id or "")
         set_known(
             {ids.REQUEST: ("data", request), ids.ALERT: ("children", alert), ids.WANTED: ("data", waits)}
         )
@@ -67,10 +67,10 @@ def register(app: Dash, page: LivePage) -> None:
             set_known({ids.REQUEST: ("data", request)})
 
     app.callback(
-        Output(ids.LINK_TOLD, "children"),
+        Output(ids.LINK_STATUS, "children"),
         Input(ids.REQUEST, "data"),
         State(ids.LOCATION, "search"),
-        State(ids.LINK_TOLD, "children"),
+        State(ids.LINK_STATUS, "children"),
         prevent_initial_call=True,
     )(page.late_link_problems)
     app.callback(Output(ids.TOKEN_COUNT, "children"), Input(ids.TYPED, "data"), Input(ids.MODEL, "value"))(

@@ -111,13 +111,13 @@ class ComparePage:
             while len(self._answers) > KEPT:
                 self._answers.popitem(last=False)
 
-    def follow(self, trigger: Any, wanted: Any, who: str) -> tuple[Any, Any, Any, bool, Any]:
+    def follow(self, trigger: Any, wanted: Any, session_id: str) -> tuple[Any, Any, Any, bool, Any]:
         """Compare at once where the models are loaded; else load them first.
 
         Args:
             trigger: id of what was touched, or of the tick or the store.
             wanted: what is to be compared.
-            who: the visit.
+            session_id: the visit.
 
         Returns:
             body, error to show, progress to show, whether the tick may rest, the query of what is shown. What
@@ -127,10 +127,10 @@ class ComparePage:
         if state is None:
             return no_update, no_update, None, True, no_update
         if isinstance(trigger, dict):
-            self.jobs.leave(state, who)
+            self.jobs.leave(state, session_id)
             return no_update, None, cancelled(), True, no_update
         try:
-            answer = self._answer(state, trigger, who)
+            answer = self._answer(state, trigger, session_id)
         except UserFacingError as error:
             return no_update, alert(error), None, True, no_update
         if not isinstance(answer, Compared):
@@ -142,7 +142,7 @@ class ComparePage:
         links = [_live_link(model, prompt) for model, prompt in state.sides]
         return compare_view(answer, links), None, None, True, query
 
-    def _answer(self, state: CompareState, trigger: Any, who: str) -> Any:
+    def _answer(self, state: CompareState, trigger: Any, session_id: str) -> Any:
         """The comparison, or the progress of what has to be loaded for it.
 
         Raises:
@@ -165,7 +165,7 @@ class ComparePage:
             if answer is not None:
                 return answer
         if view is None or (view.ended and (view.state != "failed" or trigger != ids.COMPARE_TICK)):
-            view = self.jobs.start(state, lambda progress: self._work(state, progress), who)
+            view = self.jobs.start(state, lambda progress: self._work(state, progress), session_id)
         if view.error is not None:
             raise view.error
         models = " and ".join(dict.fromkeys(model for model, _ in state.sides))
@@ -212,12 +212,12 @@ def register(app: Dash, page: ComparePage) -> None:
         Input(ids.COMPARE_WANTED, "data"),
         Input(ids.COMPARE_TICK, "n_intervals"),
         Input({"type": "cancel-compare", "page": ALL}, "n_clicks"),
-        State(ids.WHO, "data"),
+        State(ids.SESSION_ID, "data"),
     )
-    def _(wanted, ticks, cancels, who):
+    def _(wanted, ticks, cancels, session_id):
         if only_drawn("cancel-compare"):
             return (no_update,) * 5
-        return page.follow(ctx.triggered_id, wanted, who or "")
+        return page.follow(ctx.triggered_id, wanted, session_id or "")
 
     app.clientside_callback(
         ClientsideFunction("compare", "showLink"),

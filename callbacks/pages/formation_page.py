@@ -112,7 +112,7 @@ def register(app: Dash, page: FormationPage) -> None:
     app.clientside_callback(
         ClientsideFunction("formation", "draw"),
         Output(ids.FORMATION_PLACE, "children"),
-        Output(ids.FORMATION_TOLD, "children"),
+        Output(ids.FORMATION_STATUS, "children"),
         Input(ids.FORMATION_STEP, "value"),
         Input(ids.FORMATION_FILM, "data"),
     )

@@ -20,6 +20,6 @@ def register(app: Dash) -> None:
     """Add the page's callback, which is in `assets/words.js`."""
     app.clientside_callback(
         ClientsideFunction("words", "filter"),
-        Output(ids.WORDS_TOLD, "children"),
+        Output(ids.WORDS_STATUS, "children"),
         Input(ids.WORDS_FILTER, "value"),
     )

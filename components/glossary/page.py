@@ -41,7 +41,7 @@ def words_layout() -> html.Div:
                             className="hs-words-find",
                         ),
                         html.P(
-                            f"{len(GLOSSARY)} words", id=ids.WORDS_TOLD, className="hs-hint", role="status"
+                            f"{len(GLOSSARY)} words", id=ids.WORDS_STATUS, className="hs-hint", role="status"
                         ),
                     ],
                     className="hs-menu-row",

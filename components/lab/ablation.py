@@ -10,7 +10,7 @@ from retrieval.lab.ablation import LabAblation, Outcome
 from utils.forward.ablation import AblationMode
 
 # A set with more heads than this is not written out.
-MOST_HEADS = 12
+MAX_HEADS = 12
 NOT_UNUSED = (
     "Not necessary is not unused: where the answer survives, other heads may stand in (backup heads)."
 )
@@ -69,9 +69,9 @@ def _row(name: str, outcome: Outcome) -> html.Tr:
     else:
         mark = "✓ right" if outcome.right else "✗ wrong"
     chance = "–" if outcome.truth_probability is None else f"{outcome.truth_probability:.1%}"
-    heads = ", ".join(str(head) for head in outcome.heads[:MOST_HEADS])
-    if len(outcome.heads) > MOST_HEADS:
-        heads += f" and {len(outcome.heads) - MOST_HEADS} more"
+    heads = ", ".join(str(head) for head in outcome.heads[:MAX_HEADS])
+    if len(outcome.heads) > MAX_HEADS:
+        heads += f" and {len(outcome.heads) - MAX_HEADS} more"
     return html.Tr(
         [
             html.Th(name, scope="row"),

@@ -11,7 +11,7 @@ from components.attributes import aria
 from components.fields import menu
 from components.section import section
 from retrieval.filings.tasks import TASKS
-from retrieval.lab.state import LONGEST_ANSWER, LONGEST_QUESTION, LONGEST_TEXT, MOST_SEED, OWN, LabPrompt
+from retrieval.lab.state import LONGEST_ANSWER, LONGEST_QUESTION, LONGEST_TEXT, MAX_SEED, OWN, LabPrompt
 
 # A slider tells its value once it rests.
 REST_MS = 300
@@ -49,7 +49,7 @@ def ask_section(models: Sequence[str], prompt: LabPrompt) -> html.Section:
             ),
             field(
                 "Filing number (seed)",
-                dbc.Input(id=ids.LAB_SEED, type="number", min=0, max=MOST_SEED, step=1, value=prompt.seed),
+                dbc.Input(id=ids.LAB_SEED, type="number", min=0, max=MAX_SEED, step=1, value=prompt.seed),
             ),
             dbc.Button(
                 [html.I(className="bi bi-shuffle", **aria(hidden="true")), " Another filing"],

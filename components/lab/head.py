@@ -11,7 +11,7 @@ from components.tables import number, scrolled_table
 from retrieval.lab.rows import HeadLook
 
 # More names on the lower axis than this would lie on top of each other.
-MOST_NAMES = 30
+MAX_NAMES = 30
 LONGEST_NAME = 12
 TABLE_KEYS = 3
 LAST = "the last token"
@@ -72,7 +72,7 @@ def rows_figure(
             showarrow=False,
             font={"color": colours.mark, "size": 12},
         )
-    step = -(-keys // MOST_NAMES)
+    step = -(-keys // MAX_NAMES)
     ticks = list(range(0, keys, step))
     figure.update_layout(**base_layout(theme))
     figure.update_layout(

@@ -24,7 +24,7 @@ from utils.glossary.glossary import GLOSSARY
 PAGE = "lab"
 TICK_MS = 400
 # Where the slider ends until the model is known.
-FIRST_MOST_K = 32
+FIRST_MAX_K = 32
 
 
 def lab_layout(
@@ -83,7 +83,7 @@ def _prompt() -> html.Section:
         "The prompt and the answer",
         "The text is shaded by how much the chosen head looks at each token while the question is read.",
         html.Div(id=ids.LAB_WRITTEN, className="hs-static"),
-        html.Div(id=ids.LAB_TOLD, className="hs-static"),
+        html.Div(id=ids.LAB_STATUS, className="hs-static"),
         html.Div(
             id=ids.LAB_TOKENS,
             className="hs-lab-text",
@@ -118,7 +118,7 @@ def _rankings(methods: Mapping[str, str], state: LabState) -> html.Section:
             role="group",
             **aria(label="Method"),
         ),
-        html.Div(id=ids.LAB_METHOD_TOLD, className="hs-static"),
+        html.Div(id=ids.LAB_METHOD_STATUS, className="hs-static"),
         html.Div(
             [
                 html.Div(
@@ -148,7 +148,7 @@ def _head(state: LabState) -> html.Section:
         "A row is a token of the question that it looks from, a column the token that it looks at. The box "
         "is the needle.",
         html.Div([_chooser(chosen)], className="hs-lab-fields"),
-        html.Div(id=ids.LAB_HEAD_TOLD, className="hs-static"),
+        html.Div(id=ids.LAB_HEAD_STATUS, className="hs-static"),
         lab_graph(ids.LAB_ROWS, "question-rows"),
         _fold("As a table: where each token looks most", ids.LAB_ROWS_TABLE),
         name="lab-head",
@@ -172,7 +172,7 @@ def _off(state: LabState) -> html.Section:
                 html.Div(
                     [
                         html.Label("Heads that are off (k)", htmlFor=ids.LAB_K, className="form-label"),
-                        html.Span(id=ids.LAB_K_TOLD, className="hs-lab-k"),
+                        html.Span(id=ids.LAB_K_STATUS, className="hs-lab-k"),
                     ],
                     className="hs-title-row",
                 ),
@@ -180,7 +180,7 @@ def _off(state: LabState) -> html.Section:
                     id=ids.LAB_K,
                     type="range",
                     min=0,
-                    max=max(FIRST_MOST_K, state.view.k or 0),
+                    max=max(FIRST_MAX_K, state.view.k or 0),
                     step=1,
                     value=state.view.k,
                     debounce=REST_MS,

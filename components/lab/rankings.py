@@ -18,8 +18,8 @@ from utils.heads import Head
 
 TOP = 10
 # Rows of the table; a large model has a thousand heads.
-MOST_ROWS = 128
-MOST_TICKS = 16
+MAX_ROWS = 128
+MAX_TICKS = 16
 
 
 def empty_figure(theme: str, told: str) -> go.Figure:
@@ -74,11 +74,9 @@ def score_grid(scores: Tensor, chosen: Head | None, theme: str) -> go.Figure:
         )
     figure.update_layout(**base_layout(theme), clickmode="event")
     axis = {"showgrid": False, "zeroline": False}
-    figure.update_xaxes(
-        title="head", range=[-0.5, heads - 0.5], dtick=1 if heads <= MOST_TICKS else 4, **axis
-    )
+    figure.update_xaxes(title="head", range=[-0.5, heads - 0.5], dtick=1 if heads <= MAX_TICKS else 4, **axis)
     figure.update_yaxes(
-        title="layer", range=[layers - 0.5, -0.5], dtick=1 if layers <= MOST_TICKS else 4, **axis
+        title="layer", range=[layers - 0.5, -0.5], dtick=1 if layers <= MAX_TICKS else 4, **axis
     )
     return figure
 
@@ -183,11 +181,9 @@ def scores_table(scores: Tensor | None, catalog: CatalogRanking | None) -> list[
             )
         ]
 
-    rows = [
-        html.Tr([html.Th(str(head), scope="row"), *cells(head)]) for head in rank_order(first)[:MOST_ROWS]
-    ]
+    rows = [html.Tr([html.Th(str(head), scope="row"), *cells(head)]) for head in rank_order(first)[:MAX_ROWS]]
     titles = ["head", "score here", "rank here", "score, catalog", "rank, catalog"]
     parts: list[Any] = [scrolled_table("Scores of the heads", titles, rows, numbers=range(1, 5), tall=True)]
-    if first.numel() > MOST_ROWS:
-        parts.append(html.P(f"The first {MOST_ROWS} of {first.numel():,} heads.", className="hs-hint"))
+    if first.numel() > MAX_ROWS:
+        parts.append(html.P(f"The first {MAX_ROWS} of {first.numel():,} heads.", className="hs-hint"))
     return parts

@@ -61,7 +61,7 @@ def study_section(figures: Mapping[str, str], problem: str) -> html.Section:
                 ],
                 className="hs-lab-fields",
             ),
-            html.Div(id=ids.LAB_FIGURE_TOLD, className="hs-static"),
+            html.Div(id=ids.LAB_FIGURE_STATUS, className="hs-static"),
             # Panels side by side need some room: a phone scrolls them.
             scroller(
                 html.Div(lab_graph(ids.LAB_STUDY, "study"), className="hs-lab-wide"), "Figure of the study"

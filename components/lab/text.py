@@ -9,14 +9,14 @@ from components.attributes import aria, data
 from retrieval.lab.reading import LabReading
 
 # A longer prompt is shown around its needle and at its ends: nobody reads ten thousand tokens here.
-MOST_TOKENS = 1500
+MAX_TOKENS_LIMIT = 1500
 _AROUND = 250
 _START = 60
-MOST_SENTENCES = 400
+MAX_SENTENCES = 400
 
 
 def shown_places(
-    length: int, spans: Sequence[tuple[int, int]], most: int = MOST_TOKENS
+    length: int, spans: Sequence[tuple[int, int]], most: int = MAX_TOKENS_LIMIT
 ) -> list[tuple[int, int]]:
     """Which tokens of a prompt are shown, as ranges [start, end) in order: all, or those around some spans.
 
@@ -141,9 +141,9 @@ def sentence_list(text: str, places: Sequence[tuple[int, int]], chosen: int | No
                 **aria(pressed="true" if index == chosen else "false"),
             )
         )
-        for index, (start, end) in enumerate(places[:MOST_SENTENCES])
+        for index, (start, end) in enumerate(places[:MAX_SENTENCES])
     ]
     more: list[Any] = []
-    if len(places) > MOST_SENTENCES:
-        more = [html.P(f"Only the first {MOST_SENTENCES} sentences are listed.", className="hs-hint")]
+    if len(places) > MAX_SENTENCES:
+        more = [html.P(f"Only the first {MAX_SENTENCES} sentences are listed.", className="hs-hint")]
     return [html.Ol(items, className="hs-lab-sentences"), *more]

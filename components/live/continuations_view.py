@@ -8,7 +8,7 @@ from dash import dcc, html
 from components import ids
 from components.help_mark import marked
 from utils.effects.continuation import Continuation, ContinuationPair
-from utils.effects.sampling import MOST_NEW_TOKENS, MOST_SEED, MOST_TEMPERATURE, NEW_TOKENS
+from utils.effects.sampling import MAX_NEW_TOKENS, MAX_SEED, MAX_TEMPERATURE, NEW_TOKENS
 
 TICK_MS = 400
 _ENDED = {
@@ -34,10 +34,10 @@ def continuations_places() -> list[Any]:
     return [
         html.Div(
             [
-                _number(ids.WRITE_TOKENS, "New tokens", NEW_TOKENS, MOST_NEW_TOKENS, 1, 1, "continuation"),
-                _number(ids.WRITE_TEMPERATURE, "Temperature", 0, MOST_TEMPERATURE, 0.1, 0, "temperature"),
+                _number(ids.WRITE_TOKENS, "New tokens", NEW_TOKENS, MAX_NEW_TOKENS, 1, 1, "continuation"),
+                _number(ids.WRITE_TEMPERATURE, "Temperature", 0, MAX_TEMPERATURE, 0.1, 0, "temperature"),
                 _number(ids.WRITE_TOP_K, "Top-k", None, 1_000_000, 1, 1, "top_k"),
-                _number(ids.WRITE_SEED, "Seed", 0, MOST_SEED, 1, 0, "seed"),
+                _number(ids.WRITE_SEED, "Seed", 0, MAX_SEED, 1, 0, "seed"),
             ],
             className="hs-controls",
         ),

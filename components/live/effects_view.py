@@ -20,7 +20,7 @@ from utils.heads import Head
 TICK_MS = 500
 STRONGEST = 8
 # In a grid with more columns than this numbers in the cells would not be readable.
-MOST_TEXT_COLUMNS = 16
+MAX_TEXT_COLUMNS = 16
 # How a measure's change is written: probabilities in points of a per cent.
 _SCALE: Mapping[MeasureKey, float] = MappingProxyType({"probability": 100.0})
 _WRITTEN: Mapping[MeasureKey, str] = MappingProxyType(
@@ -90,7 +90,7 @@ def effect_figure(effects: EffectMap, measure: MeasureKey, theme: str) -> go.Fig
             x=list(range(heads)),
             y=list(range(layers)),
             text=text,
-            texttemplate="%{text}" if heads <= MOST_TEXT_COLUMNS else None,
+            texttemplate="%{text}" if heads <= MAX_TEXT_COLUMNS else None,
             textfont={"size": 9},
             customdata=[[str(Head(layer, head)) for head in range(heads)] for layer in range(layers)],
             xgap=2,
@@ -101,7 +101,7 @@ def effect_figure(effects: EffectMap, measure: MeasureKey, theme: str) -> go.Fig
         )
     )
     figure.update_layout(**base_layout(theme), clickmode="event")
-    axis = {"dtick": 1 if heads <= MOST_TEXT_COLUMNS else 4, "showgrid": False, "zeroline": False}
+    axis = {"dtick": 1 if heads <= MAX_TEXT_COLUMNS else 4, "showgrid": False, "zeroline": False}
     figure.update_xaxes(title="head", range=[-0.5, heads - 0.5], **axis)
     figure.update_yaxes(title="layer", range=[layers - 0.5, -0.5], **axis)
     return figure

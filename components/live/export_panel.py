@@ -10,7 +10,7 @@ from dash import dcc, html
 from components import ids
 from components.attributes import aria, data
 from components.section import section
-from utils.export.lab_record import MOST_CHARACTERS, TITLE
+from utils.export.lab_record import MAX_CHARACTERS, TITLE
 
 # The figures that may be on the page, by the name that their own toolbar saves them under
 # (`plots.graph_config`).
@@ -96,7 +96,7 @@ def _record() -> html.Details:
             dbc.Textarea(
                 id=ids.RECORD_NOTES,
                 rows=4,
-                maxLength=MOST_CHARACTERS,
+                maxLength=MAX_CHARACTERS,
                 placeholder="What did you expect? What happened? Why do you think so?",
                 persistence=True,
                 persistence_type="session",
@@ -157,7 +157,7 @@ def export_card() -> html.Section:
             className="hs-export",
             **aria(labelledby="export-heading"),
         ),
-        html.Div(id=ids.EXPORT_TOLD, className="hs-export-told", role="status"),
+        html.Div(id=ids.EXPORT_STATUS, className="hs-export-told", role="status"),
         name="export",
     )
 

@@ -219,7 +219,7 @@ def live_layout(
             dcc.Store(ids.theme(PAGE)),
             dcc.Interval(ids.LOAD_TICK, interval=TICK_MS, disabled=True),
             *(dbc.Alert(problem, color="warning", dismissable=True) for problem in problems),
-            html.Div(link_notice(link_problems), id=ids.LINK_TOLD),
+            html.Div(link_notice(link_problems), id=ids.LINK_STATUS),
             _prompt_bar(models, presets, state.model, state.prompt or "", cap),
             html.Div(id=ids.GUIDE),
             html.Section(

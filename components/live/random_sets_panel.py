@@ -11,7 +11,7 @@ from components.help_mark import marked
 from components.plots import COLOURS, base_layout, graph_config
 from components.tables import number, scrolled_table
 from utils.effects.prediction import name_heads
-from utils.effects.random_sets import DRAWS, KINDS, MOST_DRAWS, Contrast, RandomComparison
+from utils.effects.random_sets import DRAWS, KINDS, MAX_DRAWS, Contrast, RandomComparison
 
 TICK_MS = 500
 _KIND_LABELS = {
@@ -51,7 +51,7 @@ def random_places() -> html.Details:
                             dbc.Select(
                                 id=ids.RANDOM_DRAWS,
                                 size="sm",
-                                options=[str(DRAWS), str(MOST_DRAWS)],
+                                options=[str(DRAWS), str(MAX_DRAWS)],
                                 value=str(DRAWS),
                             ),
                         ]

@@ -12,7 +12,7 @@ from components.attributes import aria, data
 from components.help_mark import marked
 from components.roles import role_style
 from utils.heads import Head
-from utils.live.unlisted_heads import ActingHead, AlsoActing
+from utils.live.unlisted_heads import UnlistedHead, UnlistedHeads
 from utils.roles.registry import ROLES, HeadRole
 
 
@@ -62,7 +62,7 @@ def _suggestions(role: HeadRole, prompts: Sequence[str]) -> list:
     ]
 
 
-def acting_button(entry: ActingHead, off: bool) -> html.Button:
+def acting_button(entry: UnlistedHead, off: bool) -> html.Button:
     """A head that acts like the role now without being listed for it; a click chooses the head.
 
     One component a head, no bar: there may be forty on the page, and each part costs the browser time.
@@ -78,7 +78,7 @@ def acting_button(entry: ActingHead, off: bool) -> html.Button:
     )
 
 
-def acting_part(acting: AlsoActing, off: Collection[Head]) -> list[Any]:
+def acting_part(acting: UnlistedHeads, off: Collection[Head]) -> list[Any]:
     """Heads that act like a role now without being listed for it, set apart from those that are."""
     if not acting.count:
         return []
@@ -103,7 +103,7 @@ def role_card(
     prompts: Sequence[str],
     off: Collection[Head],
     lookalikes: str = "",
-    acting: AlsoActing | None = None,
+    acting: UnlistedHeads | None = None,
 ) -> html.Article:
     """The card of one role.
 
@@ -196,7 +196,7 @@ def role_cards(
     prompts: Mapping[str, Sequence[str]],
     off: Collection[Head],
     lookalikes: str = "",
-    acting: Mapping[str, AlsoActing] = MappingProxyType({}),
+    acting: Mapping[str, UnlistedHeads] = MappingProxyType({}),
 ) -> list[html.Article]:
     """All cards, in the registry's order."""
     return [
@@ -212,7 +212,9 @@ def role_cards(
     ]
 
 
-def no_catalog(problem: str, acting: Mapping[str, AlsoActing], off: Collection[Head]) -> list[html.Article]:
+def no_catalog(
+    problem: str, acting: Mapping[str, UnlistedHeads], off: Collection[Head]
+) -> list[html.Article]:
     """What stands in the cards' place when the model has no catalog that can be used.
 
     Args:

@@ -17,7 +17,7 @@ from retrieval.filings.generated import (
 from retrieval.filings.prompting import encode_sample
 from retrieval.filings.sentences import sentences
 from retrieval.filings.tasks import TASKS
-from retrieval.lab.state import LONGEST_ANSWER, LONGEST_QUESTION, LONGEST_TEXT, MOST_SEED, LabPrompt
+from retrieval.lab.state import LONGEST_ANSWER, LONGEST_QUESTION, LONGEST_TEXT, MAX_SEED, LabPrompt
 from utils.errors import UserFacingError
 from utils.models.loading import LoadedModel
 from utils.models.prompts import check_characters, max_characters
@@ -25,7 +25,7 @@ from utils.wording import excerpt
 
 # Tokens that an answer may have.
 NEW_TOKENS = 16
-MOST_SUITABLE = 1_000
+MAX_SUITABLE = 1_000
 
 
 def suitable_length(loaded: LoadedModel) -> int:
@@ -33,7 +33,7 @@ def suitable_length(loaded: LoadedModel) -> int:
 
     Three eighths of the context: the bundled models answer less and less well from there on (their cards).
     """
-    return min(MOST_SUITABLE, loaded.context_length * 3 // 8)
+    return min(MAX_SUITABLE, loaded.context_length * 3 // 8)
 
 
 def longest(loaded: LoadedModel) -> int:
@@ -56,7 +56,7 @@ def generated_sample(prompt: LabPrompt, loaded: LoadedModel) -> Sample:
         raise UserFacingError(
             f"There is no question {excerpt(prompt.question)}.", f"Choose one of: {', '.join(TASKS)}."
         )
-    for what, value, most in (("depth", prompt.depth, 100), ("filing's number", prompt.seed, MOST_SEED)):
+    for what, value, most in (("depth", prompt.depth, 100), ("filing's number", prompt.seed, MAX_SEED)):
         if not 0 <= value <= most:
             raise UserFacingError(f"The {what} cannot be {value:,}.", f"Choose a number from 0 to {most:,}.")
     length = suitable_length(loaded) if prompt.length is None else prompt.length

@@ -25,9 +25,9 @@ QUESTIONS = (*TASKS, OWN)
 # The ranking whose top heads are switched off: this prompt's, or the mean over many in the catalog.
 Ranking = Literal["here", "catalog"]
 RANKINGS: tuple[Ranking, ...] = get_args(Ranking)
-MOST_SEED = 999_999
-MOST_LENGTH = 1_000_000
-MOST_K = 100_000
+MAX_SEED = 999_999
+MAX_LENGTH = 1_000_000
+MAX_K = 100_000
 # Characters of the visitor's own text, question and answer. In no script does so much text reach the limit on
 # what a browser may send (`serving.MAX_BODY_BYTES`); models read less.
 LONGEST_TEXT = 500_000
@@ -149,19 +149,19 @@ class _Part:
 _PROMPT_PARTS = (
     _Part("model", "The model", _text),
     _Part("question", "The question", _one_of(QUESTIONS)),
-    _Part("length", "The length", _number(1, MOST_LENGTH)),
+    _Part("length", "The length", _number(1, MAX_LENGTH)),
     _Part("depth", "The depth", _number(0, 100)),
-    _Part("seed", "The seed", _number(0, MOST_SEED)),
+    _Part("seed", "The seed", _number(0, MAX_SEED)),
     _Part("text", "The text", _text),
     _Part("asked", "The question about the text (asked)", _text),
     _Part("answer", "The answer", _text),
-    _Part("needle", "The needle", _number(0, MOST_K)),
+    _Part("needle", "The needle", _number(0, MAX_K)),
 )
 _VIEW_PARTS = (
     _Part("method", "The method", _one_of(RANKING_METHODS)),
     _Part("ranking", "The ranking", _one_of(RANKINGS)),
     _Part("head", "The head", _head),
-    _Part("k", "The number of heads (k)", _number(0, MOST_K)),
+    _Part("k", "The number of heads (k)", _number(0, MAX_K)),
     _Part("mode", "The way of switching off (mode)", _one_of(ABLATION_MODES)),
 )
 _GENERATED = ("length", "depth", "seed")

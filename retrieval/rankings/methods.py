@@ -175,7 +175,7 @@ def methods_named(keys: Iterable[str]) -> list[RankingMethod]:
     return rows
 
 
-def lacks(spans: Collection[str], method: RankingMethod, options: RankingOptions) -> list[str]:
+def missing_spans(spans: Collection[str], method: RankingMethod, options: RankingOptions) -> list[str]:
     """The spans that the method needs and the prompt has not."""
     return [name for name in method.spans(options) if name not in spans]
 

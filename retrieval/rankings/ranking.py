@@ -16,8 +16,8 @@ from retrieval.rankings.methods import (
     RankingMethod,
     RankingOptions,
     Readings,
-    lacks,
     methods_named,
+    missing_spans,
 )
 from retrieval.rankings.records import RankingRecord, make_record, statistics_of
 from retrieval.reading.decoding import greedy_with_rows
@@ -101,7 +101,7 @@ def sample_scores(method: str, readings: Readings, options: RankingOptions) -> S
         UserFacingError: there is no such method.
     """
     row = methods_named([method])[0]
-    if missing := lacks(readings.spans, row, options):
+    if missing := missing_spans(readings.spans, row, options):
         problem = f"{row.name} needs to know where in the filing the {missing[0]} is, and it was not found."
         return SampleScores(None, False, problem, {})
     scores = row.score(readings, options)
@@ -156,7 +156,7 @@ def rank_heads(
     for done, sample in enumerate(samples, start=1):
         encoded = encode_sample(loaded, sample)
         tokens.append(len(encoded.ids))
-        usable = [row for row in rows if not lacks(encoded.spans, row, options)]
+        usable = [row for row in rows if not missing_spans(encoded.spans, row, options)]
         readings = read_sample(loaded, encoded, [row.key for row in usable], options)
         for row in rows:
             if row in usable:

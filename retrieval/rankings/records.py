@@ -13,7 +13,7 @@ from utils.catalog.catalog import DECIMALS
 from utils.catalog.ranking_record import TOP_HEADS, RankedHead, RankingRecord, what_is_wrong
 from utils.errors import UserFacingError
 from utils.heads import Head
-from utils.runtime.files import undisturbed, write_json_atomic
+from utils.runtime.files import defer_signals, write_json_atomic
 from utils.runtime.json_output import to_json
 
 __all__ = ["HeadStatistics", "RankingRecord", "load_ranking", "make_record", "save_ranking", "statistics_of"]
@@ -99,7 +99,7 @@ def save_ranking(record: RankingRecord, path: Path) -> None:
         OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with undisturbed():
+    with defer_signals():
         write_json_atomic(path, as_json(record))
 
 

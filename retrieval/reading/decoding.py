@@ -20,9 +20,9 @@ from utils.models.loading import LoadedModel
 from utils.models.prompts import end_tokens
 
 # Bounds of one batch; more rows than this gain nothing on a processor (demo-llama, 128 and 192 tokens).
-MOST_ROWS = 32
-GPU_MOST_ROWS = 128
-MOST_TOKENS = 16384
+MAX_ROWS = 32
+GPU_MAX_ROWS = 128
+MAX_TOKENS_LIMIT = 16384
 _PADDED = (torch.float32, torch.bfloat16)
 
 
@@ -79,7 +79,7 @@ def greedy_answers(
     # Padding takes places too: where they run out, only prompts of one length go together. So do they in
     # float16, where the scores of a padding token, all masked, may overflow and make it no number at all.
     mixed = longest + new_tokens <= loaded.context_length and loaded.model.dtype in _PADDED
-    most = MOST_ROWS if loaded.model.device.type == "cpu" else GPU_MOST_ROWS
+    most = MAX_ROWS if loaded.model.device.type == "cpu" else GPU_MAX_ROWS
     for places in _batches([len(ids) for ids in prompts], most, mixed):
         rows = [prompts[place] for place in places]
         written = _decode_batch(loaded, rows, [heads_by_row[place] for place in places], mode, new_tokens)
@@ -146,7 +146,7 @@ def _batches(lengths: Sequence[int], most: int, mixed: bool) -> Iterator[list[in
     batch: list[int] = []
     for place in sorted(range(len(lengths)), key=lambda place: lengths[place]):
         length = lengths[place]
-        full = len(batch) == most or (len(batch) + 1) * length > MOST_TOKENS
+        full = len(batch) == most or (len(batch) + 1) * length > MAX_TOKENS_LIMIT
         if batch and (full or (not mixed and length != lengths[batch[0]])):
             yield batch
             batch = []

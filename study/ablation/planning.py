@@ -62,13 +62,13 @@ def rank(
     paths = ResultPaths(folder)
     tasks = rank_tasks(protocol, models, data, paths, say)
 
-    def put_away(task: Task, records: list[RankingRecord]) -> None:
+    def save(task: Task, records: list[RankingRecord]) -> None:
         for record in records:
             path = paths.ranking(task.model.name, record.method, task.question, task.length)
             with unwritable(path):
                 save_ranking(record, path)
 
-    run_tasks(tasks, runner, put_away, progress, "ranking heads")
+    run_tasks(tasks, runner, save, progress, "ranking heads")
 
 
 def rank_tasks(
@@ -151,10 +151,10 @@ def ablate(
     paths = ResultPaths(folder)
     tasks = cell_tasks(protocol, models, data, paths, say)
 
-    def put_away(task: Task, cell: AblationCell) -> None:
+    def save(task: Task, cell: AblationCell) -> None:
         save_cell(cell, folder)
 
-    run_tasks(tasks, runner, put_away, progress, "switching heads off")
+    run_tasks(tasks, runner, save, progress, "switching heads off")
 
 
 def cell_tasks(

@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from retrieval.filings.generated import TASKS
 from utils.catalog.catalog import RANKING_METHODS
-from utils.effects.random_sets import MOST_DRAWS
+from utils.effects.random_sets import MAX_DRAWS
 from utils.errors import UserFacingError
 
 DEFAULT_PROTOCOL = Path(__file__).resolve().parents[1] / "protocol.toml"
 # METHODS.md, section 4, asks for so many draws of a random control at the least.
-LEAST_DRAWS = 5
+MIN_DRAWS = 5
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -107,7 +107,7 @@ class AblationPart(_Part):
 
     mode: Literal["zero", "mean"] = "zero"
     k_levels: list[Annotated[int, Field(ge=0)]]
-    draws: Annotated[int, Field(ge=LEAST_DRAWS, le=MOST_DRAWS)] = LEAST_DRAWS
+    draws: Annotated[int, Field(ge=MIN_DRAWS, le=MAX_DRAWS)] = MIN_DRAWS
     shared_min_tasks: Positive = 7
     shared_top_share: Annotated[float, Field(gt=0, le=0.5)] = 0.25
     controls_at_every_k: list[TestedName] = ["within"]

@@ -14,7 +14,7 @@ from pydantic import (
 
 from utils.errors import UserFacingError
 from utils.heads import file_name
-from utils.runtime.files import undisturbed, write_text_atomic
+from utils.runtime.files import defer_signals, write_text_atomic
 
 DEFAULT_FOLDER = Path(__file__).resolve().parents[1] / "results"
 
@@ -90,7 +90,7 @@ def save_text(path: Path, text: str) -> None:
     Raises:
         UserFacingError: it cannot be written.
     """
-    with unwritable(path), undisturbed():
+    with unwritable(path), defer_signals():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text_atomic(path, text)
 

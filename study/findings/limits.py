@@ -18,7 +18,7 @@ from study.tables.intervals import Interval
 from utils.wording import listed
 
 # With fewer right answers than this there is too little to lose.
-LEAST_CLEAN = 0.5
+MIN_CLEAN = 0.5
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def why_not(effect: Effect, single: Singles | None) -> Reason:
     unscored = f"{effect.unscored} of its {effect.k} heads have no score above 0. " if effect.unscored else ""
     alone = f" {_singly(single)}" if single else ""
     tested, clean = percent(effect.tested), percent(effect.clean)
-    if effect.clean < LEAST_CLEAN:
+    if effect.clean < MIN_CLEAN:
         told = f"only {clean} are answered with all heads on, so there is little to lose."
         return Reason(NOTHING_TO_LOSE, unscored + told)
     if not below(effect.change):

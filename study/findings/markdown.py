@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 # The share of 95% intervals that leave 0 out though nothing is there.
-LUCK = 0.05
+FALSE_POSITIVE_RATE = 0.05
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from retrieval.rankings.overlap import relative_depths
 from study.figures.effects import compared_k
 from study.figures.overlap import heads_of
 from study.figures.style import Tables, in_order, picked, short_method, task_name
-from study.findings.markdown import LUCK, Section, table
+from study.findings.markdown import FALSE_POSITIVE_RATE, Section, table
 from study.findings.rules import (
     NUMBER,
     STATE,
@@ -54,13 +54,13 @@ def equal_harm(tables: Tables) -> Section:
             )
         lines.append("")
     # One in twenty intervals leaves 0 out by luck.
-    word = "No" if unlike > LUCK * pairs_in_all else "No inequality is shown"
+    word = "No" if unlike > FALSE_POSITIVE_RATE * pairs_in_all else "No inequality is shown"
     short = (
         f"{word}: over all models, lengths and methods {unlike} of {pairs_in_all} pairs of questions lose "
         f"unlike shares of their answers to equal numbers of heads ({unlike_against} when what random "
         "heads of the same layers do is taken off first)"
     )
-    short += f"; {LUCK:.0%} would by luck."
+    short += f"; {FALSE_POSITIVE_RATE:.0%} would by luck."
     return Section("Do equal numbers of ablated heads hurt questions equally?", tuple(lines), short)
 
 
@@ -118,7 +118,7 @@ def by_category(tables: Tables) -> Section:
     ]
     total = sum(stronger.values())
     unlike = stronger[STATE] + stronger[NUMBER]
-    word = "Not always" if unlike > LUCK * total else "No difference is shown"
+    word = "Not always" if unlike > FALSE_POSITIVE_RATE * total else "No difference is shown"
     short = (
         f"{word}: of {total} rankings {stronger[STATE]} hurt state questions more, {stronger[NUMBER]} number "
         f"questions more, and in {stronger['']} the interval of the difference holds 0."

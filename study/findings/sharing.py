@@ -4,7 +4,7 @@ from statistics import fmean
 
 from retrieval.filings.tasks import TASKS
 from study.figures.style import Tables, in_order, methods_in, picked, short_method, tasks_in
-from study.findings.markdown import LUCK, Section, table
+from study.findings.markdown import FALSE_POSITIVE_RATE, Section, table
 from study.findings.rules import (
     SHARED_HELP,
     SHARED_TITLES,
@@ -54,7 +54,7 @@ def _heads_in_short(pairs: dict[str, list[Shared]]) -> str:
     if not mixed:
         return "No pair of a state and a number question was ranked."
     share = sum(pair.above for pair in mixed) / len(mixed)
-    word = "Yes" if share > 0.5 else "Some" if share > LUCK else "No"
+    word = "Yes" if share > 0.5 else "Some" if share > FALSE_POSITIVE_RATE else "No"
     if word == "Yes" and sum(pair.above_layers for pair in mixed) <= len(mixed) / 2:
         word = "Yes, though mostly not more than lying in the same layers explains"
     told = f"{word}: {shared_told(mixed, 'pairs of a state and a number question')}"

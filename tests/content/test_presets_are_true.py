@@ -12,7 +12,7 @@ from utils.models.prompts import token_of_text
 from utils.roles.registry import ROLES
 from utils.teaching.lessons import state_at
 from utils.teaching.prepared_presets import PreparedPresets
-from utils.teaching.presets import LEAST_EFFECT, OpenPreset, Preset
+from utils.teaching.presets import MIN_EFFECT, OpenPreset, Preset
 
 ON_MODELS = [(preset, model) for preset in PRESETS.presets for model in preset.model or MODELS]
 # Their point is that the head does something else here than its role says.
@@ -89,7 +89,7 @@ def test_switching_off_does_what_it_says_and_more_than_random_heads(
     prepared: PreparedPresets, preset: Preset, model: str
 ):
     effect = effect_of(prepared, preset.key, model)
-    assert preset.effect is not None and preset.effect.at_least >= LEAST_EFFECT
+    assert preset.effect is not None and preset.effect.at_least >= MIN_EFFECT
     assert len(effect.random) == 100 and effect.comparison.random.moved == 0
     tested = set(effect.comparison.heads)
     assert not any(tested & set(drawn) for drawn in effect.comparison.random.sets)
@@ -132,7 +132,7 @@ def test_what_a_lesson_switches_off_has_the_effect_that_it_says(
     ids = service.tokenize(model, state.prompt).ids
     target = token_of_text(loaded, effect.token or state.target)
     beside = compare_with_random(loaded, ids, off, target=target, draws=100).contrasts["probability"]
-    assert -beside.tested >= effect.at_least >= LEAST_EFFECT
+    assert -beside.tested >= effect.at_least >= MIN_EFFECT
     assert beside.tested < beside.median
 
 

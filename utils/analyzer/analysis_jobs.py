@@ -43,22 +43,22 @@ class AnalysisJobs:
         self._device = device
         self._jobs = Jobs(workers=1)
 
-    def start(self, model: str, who: str = "") -> JobView:
+    def start(self, model: str, session_id: str = "") -> JobView:
         """Analyze a model, or join the analysis that is under way.
 
         Args:
             model: its name in the menu, and in the catalog.
-            who: as in `Jobs.start`.
+            session_id: as in `Jobs.start`.
         """
-        return self._jobs.start(model, lambda progress: self._analyze(model, progress), who)
+        return self._jobs.start(model, lambda progress: self._analyze(model, progress), session_id)
 
     def view(self, model: str) -> JobView | None:
         """How far the analysis of a model is; None where there was none."""
         return self._jobs.view(model)
 
-    def leave(self, model: str, who: str = "") -> None:
+    def leave(self, model: str, session_id: str = "") -> None:
         """As `Jobs.leave`."""
-        self._jobs.leave(model, who)
+        self._jobs.leave(model, session_id)
 
     def _analyze(self, model: str, progress: Progress) -> None:
         # Its folder is known once it is loaded: a hub model may have to be fetched first.

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from utils.heads import Head
 from utils.roles.activity import is_active, role_input, summarize_heads
-from utils.roles.random_heads import LOGIT_STDS, MOST_ACTIVE, random_head_patterns
+from utils.roles.random_heads import LOGIT_STDS, MAX_ACTIVE, random_head_patterns
 from utils.roles.registry import ROLES
-from utils.roles.scores import peak_share, role_score
+from utils.roles.scores import max_attention, role_score
 
 # How many prompts a role suggests.
 SUGGESTED_PROMPTS = 3
@@ -55,7 +55,7 @@ def waking_heads(
     return [Head(entry["layer"], entry["head"]) for entry in summary[role] if entry["is_active"]]
 
 
-def luck(
+def false_positive_rate(
     role: str,
     tokens: Sequence[int],
     special_ids: Collection[int] = (),
@@ -81,14 +81,14 @@ def luck(
     for logit_std in LOGIT_STDS:
         patterns = random_head_patterns(len(tokens), logit_std, count, seed, window)
         scores = role_score(role, patterns, tokens, special_ids).tolist()
-        peaks = peak_share(patterns).tolist()
+        peaks = max_attention(patterns).tolist()
         threshold = ROLES[role].threshold
         active = [is_active(asked, live, threshold, peak) for live, peak in zip(scores, peaks, strict=True)]
         shares.append(sum(active) / count)
     return max(shares)
 
 
-def beyond_luck(
+def beats_chance(
     role: str,
     tokens: Sequence[int],
     special_ids: Collection[int] = (),
@@ -107,7 +107,7 @@ def beyond_luck(
     # A window as long as the prompt hides nothing.
     tried = {None if window is None or window >= len(tokens) else window for window in windows}
     return role == "diffuse" or all(
-        luck(role, tokens, special_ids, window=window) < MOST_ACTIVE for window in tried
+        false_positive_rate(role, tokens, special_ids, window=window) < MAX_ACTIVE for window in tried
     )
 
 
@@ -137,7 +137,7 @@ def choose_prompts(
 
     def first(candidates: Iterable[RunPrompt]) -> list[str]:
         # One after the other: trying a prompt on random heads takes longer than all the rest.
-        good = (prompt.text for prompt in candidates if beyond_luck(role, prompt.tokens, special_ids, seen))
+        good = (prompt.text for prompt in candidates if beats_chance(role, prompt.tokens, special_ids, seen))
         return list(islice(good, SUGGESTED_PROMPTS))
 
     by_top = first(prompt for prompt, active in awake if heads[0][0] in active)

@@ -231,7 +231,7 @@ def check_fit(
         )
 
 
-def keep_what_stands(catalog: Catalog, folder: Path) -> tuple[Catalog, str]:
+def merge_existing(catalog: Catalog, folder: Path) -> tuple[Catalog, str]:
     """The catalog to save where `folder` may hold an earlier one of the same model.
 
     Where nothing but the dates differs, the earlier one stands: analyzing a model again then leaves its file

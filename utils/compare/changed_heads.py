@@ -8,7 +8,7 @@ from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
 from utils.models.prompts import TokenizedPrompt
 
-MOST_CHANGED = 8
+MAX_CHANGED = 8
 
 
 @dataclass(frozen=True)
@@ -76,5 +76,5 @@ class Compared:
 def compare(left: LiveAnalysis, right: LiveAnalysis) -> Compared:
     """Compare two analyses for the page."""
     comparison = side_by_side(left, right)
-    changed = most_changed(left, right, MOST_CHANGED) if comparison.same_model else None
+    changed = most_changed(left, right, MAX_CHANGED) if comparison.same_model else None
     return Compared(comparison, (left.prompt, right.prompt), changed)

@@ -12,16 +12,16 @@ from utils.models.loading import LoadedModel
 from utils.runtime.jobs import Progress
 
 # Bounds of one batch. Above some 400 tokens a batch of a GPT-2-small shape gains nothing more on two cores.
-MOST_TOKENS = 1024
-MOST_ROWS = 32
+MAX_TOKENS_LIMIT = 1024
+MAX_ROWS = 32
 # Of the logits of one batch, in float32.
-MOST_LOGIT_BYTES = 64 * 2**20
+MAX_LOGIT_BYTES = 64 * 2**20
 
 
 def rows_per_batch(length: int, vocabulary: int) -> int:
     """How many rows of `length` tokens go through the model at once, at least one."""
     logit_bytes = 4 * vocabulary * min(length, KEPT)
-    return max(1, min(MOST_ROWS, MOST_TOKENS // length, MOST_LOGIT_BYTES // logit_bytes))
+    return max(1, min(MAX_ROWS, MAX_TOKENS_LIMIT // length, MAX_LOGIT_BYTES // logit_bytes))
 
 
 def batches(sets: Sequence[Collection[Head]], most: int) -> Iterator[list[int]]:

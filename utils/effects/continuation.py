@@ -99,7 +99,7 @@ class ContinuationPair:
         return len(shorter.tokens)
 
 
-class Writer:
+class TextGenerator:
     """Writes one continuation: iterate over it for its tokens.
 
     Args:
@@ -143,7 +143,7 @@ class Writer:
         """Write the text; each token is one forward. Iterating again writes it again."""
         self._tokens, self._stop = [], None
         ends = end_tokens(self._loaded)
-        dice = torch.Generator().manual_seed(self.options.seed)
+        rng = torch.Generator().manual_seed(self.options.seed)
         pieces = _Pieces(self._loaded, self._ids)
         fresh, cache = self._ids, None
         for index in range(self.options.new_tokens):
@@ -151,7 +151,7 @@ class Writer:
                 self._stop = "context"
                 return
             logits, cache = self._step(fresh, cache)
-            token = choose(logits, self.options, dice)
+            token = choose(logits, self.options, rng)
             if token in ends:
                 self._stop = "end"
                 return
@@ -173,7 +173,7 @@ class Writer:
         return output.logits[0, -1].clone().float().cpu(), output.past_key_values
 
 
-class PairWriter:
+class PairGenerator:
     """Writes both texts by turns, a token each, until both have ended: iterate over it for their tokens.
 
     Arguments and errors as of `Writer`; `ablated` are the heads that are off in the second text.
@@ -188,15 +188,15 @@ class PairWriter:
         options: WritingOptions | None = None,
     ) -> None:
         self._most = 2 * (options or WritingOptions()).new_tokens
-        self._writers: dict[Which, Writer] = {
-            "clean": Writer(loaded, ids, (), mode, options),
-            "ablated": Writer(loaded, ids, ablated, mode, options),
+        self._generators: dict[Which, TextGenerator] = {
+            "clean": TextGenerator(loaded, ids, (), mode, options),
+            "ablated": TextGenerator(loaded, ids, ablated, mode, options),
         }
 
     @property
     def pair(self) -> ContinuationPair:
         """Both texts so far."""
-        clean, ablated = (self._writers[which].continuation for which in ("clean", "ablated"))
+        clean, ablated = (self._generators[which].continuation for which in ("clean", "ablated"))
         return ContinuationPair(clean, ablated)
 
     def finish(self, progress: Progress = lambda what, done, total: None) -> ContinuationPair:
@@ -213,7 +213,7 @@ class PairWriter:
     def __iter__(self) -> Iterator[tuple[Which, WrittenToken]]:
         """Write both texts; iterating again writes them again."""
         going: dict[Which, Iterator[WrittenToken]] = {
-            which: iter(writer) for which, writer in self._writers.items()
+            which: iter(generator) for which, generator in self._generators.items()
         }
         while going:
             for which, tokens in list(going.items()):

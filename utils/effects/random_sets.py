@@ -27,7 +27,7 @@ from utils.runtime.jobs import Progress
 SetKind = Literal["uniform", "layer-matched"]
 KINDS: tuple[SetKind, ...] = get_args(SetKind)
 DRAWS = 20
-MOST_DRAWS = 100
+MAX_DRAWS = 100
 # The interval over draws holds the middle 95% of them.
 INTERVAL = (0.025, 0.975)
 WHAT = "switching random sets of heads off"
@@ -132,7 +132,7 @@ def draw_sets(
         geometry: the model's heads.
         heads: the tested set.
         kind: "uniform" or "layer-matched".
-        draws: how many sets, up to `MOST_DRAWS`.
+        draws: how many sets, up to `MAX_DRAWS`.
         seed: the same seed gives the same sets.
 
     Raises:
@@ -144,9 +144,9 @@ def draw_sets(
         raise UserFacingError(
             f"'{kind[:40]}' is not a way to draw random heads.", f"Choose one of: {', '.join(KINDS)}."
         )
-    if not 1 <= draws <= MOST_DRAWS:
+    if not 1 <= draws <= MAX_DRAWS:
         raise UserFacingError(
-            f"{draws} random sets cannot be drawn.", f"Choose a number from 1 to {MOST_DRAWS}."
+            f"{draws} random sets cannot be drawn.", f"Choose a number from 1 to {MAX_DRAWS}."
         )
     if not tested:
         raise UserFacingError("There is no head to compare with random heads.", "Switch off at least one.")

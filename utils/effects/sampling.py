@@ -13,10 +13,10 @@ from torch import Tensor
 from utils.errors import UserFacingError
 
 NEW_TOKENS = 40
-MOST_NEW_TOKENS = 200
-LEAST_TEMPERATURE = 0.01
-MOST_TEMPERATURE = 5.0
-MOST_SEED = 2**32 - 1
+MAX_NEW_TOKENS = 200
+MIN_TEMPERATURE = 0.01
+MAX_TEMPERATURE = 5.0
+MAX_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -39,34 +39,34 @@ class WritingOptions:
 
 def check_options(options: WritingOptions) -> None:
     """Raise UserFacingError for the first option that is outside its bounds."""
-    if not 1 <= options.new_tokens <= MOST_NEW_TOKENS:
+    if not 1 <= options.new_tokens <= MAX_NEW_TOKENS:
         raise UserFacingError(
             f"{options.new_tokens} new tokens cannot be written.",
-            f"Choose a number from 1 to {MOST_NEW_TOKENS}.",
+            f"Choose a number from 1 to {MAX_NEW_TOKENS}.",
         )
     # Written so that NaN is refused too.
-    if not (options.temperature == 0 or LEAST_TEMPERATURE <= options.temperature <= MOST_TEMPERATURE):
+    if not (options.temperature == 0 or MIN_TEMPERATURE <= options.temperature <= MAX_TEMPERATURE):
         raise UserFacingError(
             f"A temperature of {options.temperature} cannot be used.",
-            f"Choose 0 (always the likeliest token), or a number from {LEAST_TEMPERATURE:g} to "
-            f"{MOST_TEMPERATURE:g}.",
+            f"Choose 0 (always the likeliest token), or a number from {MIN_TEMPERATURE:g} to "
+            f"{MAX_TEMPERATURE:g}.",
         )
     if options.top_k is not None and options.top_k < 1:
         raise UserFacingError(
             f"A token cannot be drawn from the {options.top_k} likeliest.",
             "Choose a number from 1, or leave it empty to draw from all tokens.",
         )
-    if not 0 <= options.seed <= MOST_SEED:
+    if not 0 <= options.seed <= MAX_SEED:
         raise UserFacingError(
-            f"{options.seed} cannot be used as a seed.", f"Choose a whole number from 0 to {MOST_SEED}."
+            f"{options.seed} cannot be used as a seed.", f"Choose a whole number from 0 to {MAX_SEED}."
         )
 
 
-def choose(logits: Tensor, options: WritingOptions, dice: torch.Generator) -> int:
+def choose(logits: Tensor, options: WritingOptions, rng: torch.Generator) -> int:
     """Choose a token by logits [vocab]; a draw uses as many random numbers of `dice` as there are tokens."""
     if options.temperature == 0:
         return int(logits.argmax())
-    uniform = torch.rand(len(logits), generator=dice, dtype=torch.float64)
+    uniform = torch.rand(len(logits), generator=rng, dtype=torch.float64)
     # Gumbel noise; the smallest positive number keeps the logarithm finite.
     noise = -(-uniform.clamp(min=torch.finfo(torch.float64).tiny).log()).log()
     scores = logits.double() / options.temperature

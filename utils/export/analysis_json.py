@@ -12,7 +12,7 @@ from utils.effects.prediction import Comparison, TokenChange, compare
 from utils.forward.ablation import AblationMode
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
-from utils.live.unlisted_heads import also_acting
+from utils.live.unlisted_heads import find_unlisted_heads
 from utils.models.prompts import token_label
 from utils.roles import registry
 from utils.roles.activity import RoleInput, role_input
@@ -143,14 +143,14 @@ def _rules() -> dict[str, Any]:
         "least_margin_over_chance": registry.MIN_MARGIN,
         "standard_errors": registry.Z_ONE_SIDED,
         "standard_errors_unlisted": registry.Z_SEARCH,
-        "diffuse_most_peak": registry.DIFFUSE_MAX_PEAK,
+        "diffuse_most_peak": registry.DIFFUSE_MAX_ATTENTION,
         "thresholds": {key: role.threshold for key, role in ROLES.items() if role.measured},
     }
 
 
 def _roles(analysis: LiveAnalysis) -> dict[str, Any]:
     catalog = analysis.catalog
-    more = also_acting(analysis)
+    more = find_unlisted_heads(analysis)
     roles = {}
     for role in MEASURED_ROLES:
         asked = asked_by_window(analysis, role)

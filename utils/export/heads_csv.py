@@ -10,7 +10,7 @@ from utils.export.analysis_json import asked_by_window
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
 from utils.live.unlisted_heads import shows_pattern
-from utils.roles.scores import MEASURED_ROLES, peak_share
+from utils.roles.scores import MEASURED_ROLES, max_attention
 from utils.runtime.json_output import to_json
 
 COLUMNS = (
@@ -38,7 +38,7 @@ def heads_csv(analysis: LiveAnalysis, ablated: Iterable[Head] = ()) -> str:
     where there is no such number: no catalog, no chance level, a role that the text does not call for.
     """
     off = set(ablated)
-    peaks = peak_share(analysis.attention)
+    peaks = max_attention(analysis.attention)
     rows = []
     for role in MEASURED_ROLES:
         asked = asked_by_window(analysis, role)

@@ -14,7 +14,7 @@ from utils.runtime.provenance import app_version, library_versions
 
 TITLE = "HeadScope lab record"
 # Room for a long essay; more in one box is a mistake or mischief.
-MOST_CHARACTERS = 20_000
+MAX_CHARACTERS = 20_000
 # So many candidates of the prediction stand in the record.
 CANDIDATES = 5
 MODES = {
@@ -112,9 +112,9 @@ def make_record(
         UserFacingError: a text is longer than a record takes.
     """
     for what, text in (("Your notes have", notes), *(("An answer has", each.answer) for each in answers)):
-        if len(text) > MOST_CHARACTERS:
+        if len(text) > MAX_CHARACTERS:
             raise UserFacingError(
-                f"{what} {len(text):,} characters and a lab record takes {MOST_CHARACTERS:,}.",
+                f"{what} {len(text):,} characters and a lab record takes {MAX_CHARACTERS:,}.",
                 "Shorten the text.",
             )
 

@@ -22,7 +22,7 @@ MAX_BACK = 5
 # A place that gets less does not stand out, however far above chance.
 MIN_SHARE = 0.2
 # At most so many places stand out.
-MOST_TOLD = 5
+MAX_TOLD = 5
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def standing_out(view: View, masks: Mapping[str, Tensor]) -> tuple[str, ...]:
         left = masks[key] & ~explained
         return view.measure(left).gain if bool(left.any()) else 0.0
 
-    while len(told) < MOST_TOLD:
+    while len(told) < MAX_TOLD:
         gains = {key: gain(key) for key in masks if key not in told and key != "nearby"}
         best = max(gains, key=lambda key: gains[key], default="")
         if not best or gains[best] <= 0:

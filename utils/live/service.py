@@ -20,7 +20,7 @@ from utils.live.pinnable_cache import PinnableCache
 from utils.models.files import weights_digest
 from utils.models.loading import LoadedModel
 from utils.models.prompts import (
-    MAX_TOKENS,
+    DEFAULT_MAX_TOKENS,
     TokenizedPrompt,
     check_characters,
     max_characters,
@@ -46,7 +46,7 @@ class LiveService:
     """
 
     def __init__(
-        self, store: ModelStore, catalog_folder: Path = CATALOG_FOLDER, max_tokens: int = MAX_TOKENS
+        self, store: ModelStore, catalog_folder: Path = CATALOG_FOLDER, max_tokens: int = DEFAULT_MAX_TOKENS
     ) -> None:
         self.store = store
         self.catalog_folder = catalog_folder

@@ -15,13 +15,13 @@ from utils.live.analysis import LiveAnalysis
 from utils.roles import registry
 from utils.roles.activity import RESTING_SHARE, RoleInput, is_active, role_input
 from utils.roles.registry import ROLES
-from utils.roles.scores import MEASURED_ROLES, peak_share, resting_share
+from utils.roles.scores import MEASURED_ROLES, max_attention, sink_share
 
 MAX_SHOWN = 8
 
 
 @dataclass(frozen=True)
-class ActingHead:
+class UnlistedHead:
     """A head that shows a role's pattern on this text without being listed for the role.
 
     Attributes:
@@ -46,7 +46,7 @@ class ActingHead:
 
 
 @dataclass(frozen=True)
-class AlsoActing:
+class UnlistedHeads:
     """The unlisted heads that show one role's pattern on this text.
 
     Attributes:
@@ -58,7 +58,7 @@ class AlsoActing:
     """
 
     role: str
-    heads: tuple[ActingHead, ...]
+    heads: tuple[UnlistedHead, ...]
     count: int
     over_cap: int
     reason: str
@@ -85,7 +85,7 @@ class AlsoActing:
 def needed(asked: RoleInput) -> float:
     """The live score from which a head that is not listed counts."""
     threshold = ROLES[asked.role].threshold
-    return max(threshold, asked.bar_at(registry.Z_SEARCH))
+    return max(threshold, asked.chance_bound_at(registry.Z_SEARCH))
 
 
 def shows_pattern(asked: RoleInput, live: float, peak: float) -> bool:
@@ -100,7 +100,7 @@ def shows_pattern(asked: RoleInput, live: float, peak: float) -> bool:
     return live >= needed(asked) and is_active(asked, live, 0.0, peak)
 
 
-def also_acting(analysis: LiveAnalysis, most: int = MAX_SHOWN) -> dict[str, AlsoActing]:
+def find_unlisted_heads(analysis: LiveAnalysis, most: int = MAX_SHOWN) -> dict[str, UnlistedHeads]:
     """For each measured role the heads that show its pattern on this text without being listed for it.
 
     Args:
@@ -112,8 +112,8 @@ def also_acting(analysis: LiveAnalysis, most: int = MAX_SHOWN) -> dict[str, Also
         if ROLES[role].measured:
             for entry in entries:
                 listed.setdefault(Head(entry["layer"], entry["head"]), []).append(role)
-    peaks = peak_share(analysis.attention).tolist()
-    resting = resting_share(analysis.attention).tolist()
+    peaks = max_attention(analysis.attention).tolist()
+    resting = sink_share(analysis.attention).tolist()
     found = {}
     for role in MEASURED_ROLES:
         asked = {
@@ -130,7 +130,7 @@ def also_acting(analysis: LiveAnalysis, most: int = MAX_SHOWN) -> dict[str, Also
                     heads.append(_acting(analysis, here, head, live, roles, resting[layer][number]))
         heads.sort(key=lambda acting: (-acting.live, acting.head))
         any_layer = next(iter(asked.values()))
-        found[role] = AlsoActing(
+        found[role] = UnlistedHeads(
             role=role,
             heads=tuple(heads[:most]),
             count=len(heads),
@@ -142,7 +142,7 @@ def also_acting(analysis: LiveAnalysis, most: int = MAX_SHOWN) -> dict[str, Also
 
 def _acting(
     analysis: LiveAnalysis, asked: RoleInput, head: Head, live: float, listed_for: list[str], resting: float
-) -> ActingHead:
+) -> UnlistedHead:
     catalog, over_cap = None, False
     if analysis.catalog is not None and asked.role in analysis.catalog.all_scores:
         catalog = analysis.catalog.all_scores[asked.role][head.layer][head.head]
@@ -152,7 +152,7 @@ def _acting(
         names = [ROLES[role].display_name.lower() for role in listed_for if ROLES[role].requires_repetition]
         if names:
             note = f"In the catalog it is listed as {' and '.join(names)}: here it may just be resting."
-    return ActingHead(
+    return UnlistedHead(
         head=head,
         live=live,
         chance=None if math.isnan(asked.chance) else asked.chance,

@@ -11,8 +11,8 @@ from typing import Any
 from utils.errors import UserFacingError
 from utils.models.loading import LoadedModel
 
-MAX_TOKENS = 64
-MOST_TOKENS = 256  # the largest cap that the live page may be given
+DEFAULT_MAX_TOKENS = 64
+MAX_TOKENS_LIMIT = 256  # the largest cap that the live page may be given
 
 # A text with more characters than this for each token that it may have is refused before it is tokenized,
 # which takes a second for each million of them. Few tokens are longer than 20 characters.
@@ -71,7 +71,7 @@ def check_characters(text: str, limit: int, what: str = "prompt") -> None:
         )
 
 
-def tokenize_prompt(loaded: LoadedModel, text: str, limit: int = MAX_TOKENS) -> TokenizedPrompt:
+def tokenize_prompt(loaded: LoadedModel, text: str, limit: int = DEFAULT_MAX_TOKENS) -> TokenizedPrompt:
     """Tokenize `text`, with BOS in front where the model is given one.
 
     The text of a special token ("<|endoftext|>") is text like any other.

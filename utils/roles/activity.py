@@ -16,10 +16,10 @@ from utils.roles.registry import ROLES
 from utils.roles.scores import (
     RoleTarget,
     chance_level,
-    peak_share,
-    resting_share,
+    max_attention,
     role_score,
     role_target,
+    sink_share,
 )
 
 
@@ -59,9 +59,9 @@ class RoleInput:
     @property
     def bar(self) -> float:
         """The score that luck alone hardly reaches: chance + max(0.15, 1.64 standard errors)."""
-        return self.bar_at(registry.Z_ONE_SIDED)
+        return self.chance_bound_at(registry.Z_ONE_SIDED)
 
-    def bar_at(self, errors: float) -> float:
+    def chance_bound_at(self, errors: float) -> float:
         """`bar` with so many standard errors; 0 where there is no chance level."""
         if math.isnan(self.chance):
             return 0.0
@@ -102,7 +102,7 @@ def is_active(asked: RoleInput, live: float, catalog_score: float, peak: float) 
     """
     if not asked.target.applicable or live < asked.needed(catalog_score):
         return False
-    return asked.role != "diffuse" or peak <= registry.DIFFUSE_MAX_PEAK
+    return asked.role != "diffuse" or peak <= registry.DIFFUSE_MAX_ATTENTION
 
 
 def explain(asked: RoleInput, live: float, catalog_score: float, peak: float, resting: float) -> str:
@@ -154,7 +154,7 @@ def summarize_heads(
         reason, pairs}]} in the catalog's order; `chance` is None where the role has none, `pairs` are the
         (query, key) positions that the role connects.
     """
-    resting, peaks = resting_share(attention), peak_share(attention)
+    resting, peaks = sink_share(attention), max_attention(attention)
     summary: dict[str, list[dict[str, Any]]] = {}
     for role, category in categories.items():
         listed = category["top_heads"]

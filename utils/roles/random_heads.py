@@ -13,7 +13,7 @@ HEAD_DIM = 64
 LOGIT_STDS = (1.0, 2.0, 4.0)
 RANDOM_HEADS = 200
 # At most this share of random heads may pass for active.
-MOST_ACTIVE = 0.05
+MAX_ACTIVE = 0.05
 
 
 def random_head_patterns(

@@ -19,7 +19,7 @@ Z_SEARCH = 3.1
 MIN_POSITIONS = 3
 # A diffuse head is active when on top of its entropy no single key takes more than this share of a row on
 # average.
-DIFFUSE_MAX_PEAK = 0.5
+DIFFUSE_MAX_ATTENTION = 0.5
 # At most so many heads a role, so many of one layer before the best of other layers are added.
 MAX_HEADS = 8
 MAX_PER_LAYER = 5

@@ -260,14 +260,14 @@ def chance_level(
     return float(((target.mask & visible).sum(-1) / seen).sum() / target.rows)
 
 
-def resting_share(attention: Tensor) -> Tensor:
+def sink_share(attention: Tensor) -> Tensor:
     """Mean over i >= 2 of A[i, 0], [...]: how much a head rests on the first token; 0 without such a row."""
     if attention.shape[-2] <= FIRST_ROW:
         return attention.new_zeros(attention.shape[:-2])
     return attention[..., FIRST_ROW:, 0].mean(-1)
 
 
-def peak_share(attention: Tensor) -> Tensor:
+def max_attention(attention: Tensor) -> Tensor:
     """Mean over i >= 3 of max_j A[i, j], [...]: how much of a row its largest weight takes."""
     first = min(FIRST_ROW + 1, attention.shape[-2] - 1)
     return attention[..., first:, :].amax(-1).mean(-1)

@@ -39,7 +39,7 @@ def write_json_atomic(path: Path, data: Any, indent: int | None = 1) -> None:
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
+def defer_signals() -> Iterator[None]:
     """Put off Ctrl+C and SIGTERM until the block has ended, for a command line that writes a file.
 
     SIGTERM would end the process at once and leave the temporary file.
@@ -69,5 +69,5 @@ def check_writable(folder: Path) -> None:
         OSError: they cannot.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with undisturbed(), tempfile.TemporaryFile(dir=folder):
+    with defer_signals(), tempfile.TemporaryFile(dir=folder):
         pass

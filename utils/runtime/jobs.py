@@ -92,20 +92,20 @@ class Jobs:
         self._guard = threading.Lock()
         self._free = threading.Semaphore(workers)
 
-    def start(self, key: Hashable, work: Callable[[Progress], None], who: str = "") -> JobView:
+    def start(self, key: Hashable, work: Callable[[Progress], None], session_id: str = "") -> JobView:
         """Start `work` under `key`, or join the job that is under way there.
 
         Args:
             key: what is to be done; the same key means the same work.
             work: does it, calling the progress that it is handed after each piece.
-            who: a name for the one who asks, so that each may leave without stopping the others.
+            session_id: a name for the one who asks, so that each may leave without stopping the others.
         """
         with self._guard:
             job = self._jobs.get(key)
             if job is not None and not job.view().ended and not job.cancelled.is_set():
-                job.waiting.add(who)
+                job.waiting.add(session_id)
                 return job.view()
-            job = _Job({who})
+            job = _Job({session_id})
             self._jobs[key] = job
             self._jobs.move_to_end(key)
             self._forget_old()
@@ -122,13 +122,13 @@ class Jobs:
             job = self._jobs.get(key)
         return job.view() if job else None
 
-    def leave(self, key: Hashable, who: str = "") -> None:
+    def leave(self, key: Hashable, session_id: str = "") -> None:
         """`who` no longer waits for the job; it is cancelled when nobody does."""
         with self._guard:
             job = self._jobs.get(key)
             if job is None or job.view().ended:
                 return
-            job.waiting.discard(who)
+            job.waiting.discard(session_id)
             if not job.waiting:
                 job.cancelled.set()
 

@@ -33,7 +33,7 @@ from utils.teaching.yaml_records import Record, find_record, read_folders
 from utils.wording import excerpt
 
 LESSONS_FOLDER = Path(__file__).resolve().parents[2] / "lessons"
-MOST_STEPS = 30
+MAX_STEPS = 30
 
 
 class Step(Record):
@@ -106,7 +106,7 @@ class Lesson(Record):
     about: Text | None = None
     order: int = 100
     model: ModelNames = ()
-    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MOST_STEPS)]
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MAX_STEPS)]
 
     def step(self, number: int) -> Step:
         """The step of this number, from 1.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from utils.catalog.catalog import Catalog
-from utils.effects.random_sets import MOST_DRAWS, RandomComparison, compare_with_random
+from utils.effects.random_sets import MAX_DRAWS, RandomComparison, compare_with_random
 from utils.errors import UserFacingError
 from utils.live.service import LiveService
 from utils.models.prompts import token_label, token_of_text
@@ -210,7 +210,7 @@ class PreparedPresets:
             position=state.position,
             mode=mode,
             kind="layer-matched",
-            draws=MOST_DRAWS,
+            draws=MAX_DRAWS,
         )
         label = token_label(analysis.loaded, comparison.target)
         return PresetEffect(comparison, label, preset.ablated_words)

@@ -26,7 +26,7 @@ PRESETS_FOLDER = Path(__file__).resolve().parents[2] / "examples"
 # What the page shows on a first visit where there is no preset at all.
 FIRST_PROMPT = "The king gave the boy a golden ring, and the boy took the golden"
 # An effect that a preset speaks of lowers the token's probability by this much at least.
-LEAST_EFFECT = 0.1
+MIN_EFFECT = 0.1
 
 
 def known_key(options: Sequence[str], what: str) -> BeforeValidator:
@@ -67,7 +67,7 @@ class Effect(Record):
     """
 
     token: TokenText | None = None
-    at_least: float = Field(default=LEAST_EFFECT, ge=0, le=1)
+    at_least: float = Field(default=MIN_EFFECT, ge=0, le=1)
 
 
 class Look(Record):

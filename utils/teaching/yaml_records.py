@@ -16,7 +16,7 @@ from utils.errors import UserFacingError
 from utils.wording import excerpt
 
 # A file of this project has about 1 kB; what is far larger is something else.
-MOST_BYTES = 100_000
+MAX_BYTES = 100_000
 LONGEST_STEM = 80
 
 
@@ -157,11 +157,11 @@ def read_record(path: Path, record: type[R]) -> R:
 def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            raw = file.read(MOST_BYTES + 1)
+            raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UnreadableError(error.strerror or "it cannot be read") from error
-    if len(raw) > MOST_BYTES:
-        raise UnreadableError(f"it has more than {MOST_BYTES:,} bytes")
+    if len(raw) > MAX_BYTES:
+        raise UnreadableError(f"it has more than {MAX_BYTES:,} bytes")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -22,7 +22,7 @@ from tests.fixtures.guides import NAME, guide_of
 from tests.fixtures.hand_built import INDUCTION, N_HEADS, N_LAYERS, PREVIOUS
 from utils.effects.effect_map import effect_map
 from utils.effects.prediction import compare
-from utils.export.lab_record import MOST_CHARACTERS
+from utils.export.lab_record import MAX_CHARACTERS
 from utils.live.service import LiveService
 from utils.roles.scores import MEASURED_ROLES
 
@@ -209,8 +209,8 @@ def test_what_is_open_says_which_answers_go_along(panel: ExportPanel) -> None:
 
 
 def test_too_long_notes_are_one_sentence(panel: ExportPanel) -> None:
-    file, told = panel.download(asked("html"), held(notes="a" * (MOST_CHARACTERS + 1)))
-    assert file is no_update and f"a lab record takes {MOST_CHARACTERS:,}" in text_of(told)
+    file, told = panel.download(asked("html"), held(notes="a" * (MAX_CHARACTERS + 1)))
+    assert file is no_update and f"a lab record takes {MAX_CHARACTERS:,}" in text_of(told)
 
 
 def test_nothing_yet_and_a_request_that_cannot_be_shown(panel: ExportPanel) -> None:

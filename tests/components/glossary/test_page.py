@@ -49,7 +49,7 @@ def test_no_word_has_the_id_of_something_else_in_the_app():
     taken = {value for name, value in vars(ids).items() if name.isupper() and isinstance(value, str)}
     assert not taken & {getattr(piece, "id", None) for piece in pieces(words_layout())} - {
         ids.WORDS_FILTER,
-        ids.WORDS_TOLD,
+        ids.WORDS_STATUS,
         ids.WORDS_LIST,
     }
 

@@ -1,6 +1,6 @@
 import pytest
 
-from retrieval.rankings.methods import METHODS, RankingOptions, Readings, lacks, methods_named
+from retrieval.rankings.methods import METHODS, RankingOptions, Readings, methods_named, missing_spans
 from utils.catalog.catalog import RANKING_METHODS
 from utils.errors import UserFacingError
 
@@ -48,7 +48,7 @@ def test_methods_by_name() -> None:
 def test_what_a_real_filing_may_lack(span: str, summed: list[str], qrhead: list[str]) -> None:
     options = RankingOptions(span=span)  # pyright: ignore[reportArgumentType]
     known = ("section", "question", "question_line")
-    lacking = [lacks(known, method, options) for method in METHODS.values()]
+    lacking = [missing_spans(known, method, options) for method in METHODS.values()]
     assert lacking == [summed, ["needle"], qrhead, []]
 
 

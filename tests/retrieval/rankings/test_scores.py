@@ -17,8 +17,8 @@ from tests.fixtures import slow_rankings as slow
 
 def _rows(*shape: int, seed: int = 0, sharp: float = 4) -> Tensor:
     """Random attention rows: the last dimension sums to 1."""
-    dice = torch.Generator().manual_seed(seed)
-    return (sharp * torch.randn(*shape, generator=dice)).softmax(-1)
+    rng = torch.Generator().manual_seed(seed)
+    return (sharp * torch.randn(*shape, generator=rng)).softmax(-1)
 
 
 def _close(found: Tensor, expected: slow.Table) -> None:

@@ -17,8 +17,8 @@ OFF = [Head(0, 1), Head(1, 0), Head(2, 3)]
 
 
 def _prompts(lengths: Sequence[int]) -> list[list[int]]:
-    dice = torch.Generator().manual_seed(3)
-    return [[0, *torch.randint(5, 300, (length - 1,), generator=dice).tolist()] for length in lengths]
+    rng = torch.Generator().manual_seed(3)
+    return [[0, *torch.randint(5, 300, (length - 1,), generator=rng).tolist()] for length in lengths]
 
 
 def _slow(loaded: LoadedModel, ids: Sequence[int], heads: Sequence[Head], new_tokens: int) -> tuple[int, ...]:
@@ -81,7 +81,7 @@ def test_batches_change_nothing(
     prompts = [[0, *loaded.text_tokenizer.encode(text).ids] for text in texts]
     heads = [(), OFF, (), [Head(0, 0)]]
     together = greedy_answers(loaded, prompts, heads, new_tokens=8)
-    monkeypatch.setattr(decoding, "MOST_ROWS", 1)
+    monkeypatch.setattr(decoding, "MAX_ROWS", 1)
     assert together == greedy_answers(loaded, prompts, heads, new_tokens=8)
     assert len({answer.text for answer in together}) == 4
 

@@ -18,8 +18,8 @@ LENGTH = 40
 
 
 def _ids(loaded: LoadedModel, length: int = LENGTH, seed: int = 0) -> list[int]:
-    dice = torch.Generator().manual_seed(seed)
-    return [0, *torch.randint(5, 300, (length - 1,), generator=dice).tolist()]
+    rng = torch.Generator().manual_seed(seed)
+    return [0, *torch.randint(5, 300, (length - 1,), generator=rng).tolist()]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from utils.models.loading import LoadedModel, load_model
 from utils.models.prompts import tokenize_prompt
 from utils.roles.activity import is_active, role_input
 from utils.roles.registry import ROLES
-from utils.roles.scores import peak_share, role_score
+from utils.roles.scores import max_attention, role_score
 
 REPEATING = "The cat sat on the mat. The cat sat on the"
 # So often that a head which rests on the first token while it has nothing to find does not rest there much;
@@ -69,7 +69,7 @@ def test_the_live_check_finds_the_built_head_alone(loaded: LoadedModel, role: st
     tokens = tokenize_prompt(loaded, REPEATING_OFTEN, limit=128).ids
     attention = capture(loaded, tokens).attention
     scores = role_score(role, attention, tokens, loaded.special_ids).clamp(0, 1)
-    peaks = peak_share(attention)
+    peaks = max_attention(attention)
     asked = role_input(role, tokens, loaded.special_ids)
     active = [
         Head(layer, head)

@@ -5,13 +5,13 @@ from torch import Tensor
 from utils.analyzer.suggested_prompts import (
     SUGGESTED_PROMPTS,
     RunPrompt,
-    beyond_luck,
+    beats_chance,
     choose_prompts,
-    luck,
+    false_positive_rate,
     waking_heads,
 )
 from utils.heads import Head
-from utils.roles.random_heads import MOST_ACTIVE
+from utils.roles.random_heads import MAX_ACTIVE
 from utils.roles.scores import role_target
 
 LONG_REPEAT = [0, *range(10, 22), *range(10, 22)]
@@ -66,29 +66,37 @@ def test_nothing_is_suggested_without_heads_or_without_a_measure() -> None:
 def test_a_prompt_on_which_luck_is_enough_is_not_suggested() -> None:
     # One row counts, and one large weight in it is enough.
     short = [0, 9, 8, 7, 9]
-    assert luck("duplicate_token", short) >= MOST_ACTIVE
-    assert not beyond_luck("duplicate_token", short)
+    assert false_positive_rate("duplicate_token", short) >= MAX_ACTIVE
+    assert not beats_chance("duplicate_token", short)
     assert choose_prompts("duplicate_token", LISTED, [_prompt("a", short, True, True)]) == []
-    assert beyond_luck("duplicate_token", LONG_REPEAT)
+    assert beats_chance("duplicate_token", LONG_REPEAT)
 
 
 def test_spread_out_random_heads_are_diffuse_and_no_argument_against_a_prompt() -> None:
-    assert luck("diffuse", LONG_REPEAT) > 0.9
-    assert beyond_luck("diffuse", LONG_REPEAT)
+    assert false_positive_rate("diffuse", LONG_REPEAT) > 0.9
+    assert beats_chance("diffuse", LONG_REPEAT)
 
 
 def test_luck_is_another_in_a_windowed_layer() -> None:
     # Within a window a row's weights are few and large; what lies further back cannot be hit at all.
     tokens = [0, *range(10, 34)]
-    assert luck("previous_token", tokens, window=3) > 5 * luck("previous_token", tokens)
-    assert luck("duplicate_token", LONG_REPEAT, window=3) == 0 < luck("duplicate_token", LONG_REPEAT)
-    assert luck("previous_token", tokens, window=len(tokens)) == luck("previous_token", tokens)
+    assert false_positive_rate("previous_token", tokens, window=3) > 5 * false_positive_rate(
+        "previous_token", tokens
+    )
+    assert (
+        false_positive_rate("duplicate_token", LONG_REPEAT, window=3)
+        == 0
+        < false_positive_rate("duplicate_token", LONG_REPEAT)
+    )
+    assert false_positive_rate("previous_token", tokens, window=len(tokens)) == false_positive_rate(
+        "previous_token", tokens
+    )
 
 
 def test_a_prompt_is_tried_with_the_windows_of_the_listed_heads() -> None:
     tokens = [0, 5, 4, 4, 3, 3, 3, 2, 1, 5, 5, 2]
-    assert beyond_luck("induction", tokens) and beyond_luck("induction", tokens, windows=(None, 12, 1000))
-    assert not beyond_luck("induction", tokens, windows=(None, 6))
+    assert beats_chance("induction", tokens) and beats_chance("induction", tokens, windows=(None, 12, 1000))
+    assert not beats_chance("induction", tokens, windows=(None, 6))
     # A head that looks at each target, and at the first token where there is none.
     targets = role_target("induction", tokens).mask.float()
     targets[targets.sum(-1) == 0, 0] = 1
@@ -100,6 +108,6 @@ def test_a_prompt_is_tried_with_the_windows_of_the_listed_heads() -> None:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_luck_is_seeded(seed: int) -> None:
-    shares = [luck("positional", LONG_REPEAT[:6], count=200, seed=seed) for _ in range(2)]
+    shares = [false_positive_rate("positional", LONG_REPEAT[:6], count=200, seed=seed) for _ in range(2)]
     assert shares[0] == shares[1]
     assert 0 <= shares[0] < 0.5

@@ -12,8 +12,8 @@ from utils.catalog.catalog import (
     Catalog,
     catalog_path,
     check_fit,
-    keep_what_stands,
     load_catalog,
+    merge_existing,
     save_catalog,
 )
 from utils.errors import UserFacingError
@@ -211,13 +211,13 @@ def test_an_unchanged_catalog_keeps_its_date_and_rankings(tmp_path: Path) -> Non
     ranked = {"rankings": {"qrhead": [{"method": "qrhead"}]}, "analysis_date": "2025-01-01"}
     earlier = Catalog.model_validate(catalog_data()).model_copy(update=ranked)
     again = earlier.model_copy(update={"rankings": {"qrhead": []}, "analysis_date": "2026-01-01"})
-    assert keep_what_stands(again, tmp_path) == (again, "")
+    assert merge_existing(again, tmp_path) == (again, "")
     save_catalog(earlier, tmp_path)
-    assert keep_what_stands(again, tmp_path) == (earlier, "")
+    assert merge_existing(again, tmp_path) == (earlier, "")
     # With other scores the rankings no longer hold.
     scores = {**again.all_scores, "diffuse": [[0.5] * again.num_heads] * again.num_layers}
     other = again.model_copy(update={"all_scores": scores})
-    kept, lost = keep_what_stands(other, tmp_path)
+    kept, lost = merge_existing(other, tmp_path)
     assert kept == other and "rankings are dropped" in lost
 
 
@@ -229,6 +229,6 @@ def test_new_rankings_replace_the_earlier_ones_unless_only_their_day_differs(tmp
 
     earlier = ranked("2025-01-01", 0.5)
     save_catalog(earlier, tmp_path)
-    assert keep_what_stands(ranked("2026-01-01", 0.5), tmp_path) == (earlier, "")
+    assert merge_existing(ranked("2026-01-01", 0.5), tmp_path) == (earlier, "")
     new = ranked("2026-01-01", 0.6)
-    assert keep_what_stands(new, tmp_path) == (new, "")
+    assert merge_existing(new, tmp_path) == (new, "")

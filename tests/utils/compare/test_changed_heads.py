@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.compare.changed_heads import MOST_CHANGED, compare, most_changed
+from utils.compare.changed_heads import MAX_CHANGED, compare, most_changed
 from utils.compare.sentences import SMALL_DIFFERENCE
 from utils.compare.side_by_side import score_differences
 from utils.live.analysis import LiveAnalysis
@@ -50,5 +50,5 @@ def test_two_models_have_no_heads_to_compare(service: LiveService, pair: tuple[L
     assert compared.changed is None
     assert compared.comparison.models == ("demo-gpt2", "demo-llama")
     one = compare(*pair)
-    assert one.changed is not None and 0 < len(one.changed) <= MOST_CHANGED
+    assert one.changed is not None and 0 < len(one.changed) <= MAX_CHANGED
     assert [prompt.text for prompt in one.prompts] == [REPEATS, GOES_ON]

@@ -15,9 +15,9 @@ from utils.effects.continuation import (
     WHAT,
     Continuation,
     ContinuationPair,
-    PairWriter,
+    PairGenerator,
     Stop,
-    Writer,
+    TextGenerator,
     WrittenToken,
 )
 from utils.effects.sampling import WritingOptions, choose
@@ -54,10 +54,10 @@ def recomputed(
     options: WritingOptions,
 ) -> list[int]:
     """Each step a forward over all tokens so far, without any cache."""
-    dice = torch.Generator().manual_seed(options.seed)
+    rng = torch.Generator().manual_seed(options.seed)
     written: list[int] = []
     for _ in range(options.new_tokens):
-        written.append(choose(capture(loaded, [*ids, *written], heads, mode).logits[-1], options, dice))
+        written.append(choose(capture(loaded, [*ids, *written], heads, mode).logits[-1], options, rng))
     return written
 
 
@@ -68,7 +68,7 @@ def test_heads_stay_off_at_every_step(
 ) -> None:
     endless = without_end(loaded, monkeypatch)
     ids = ids_of(loaded)
-    pair = PairWriter(endless, ids, HEADS, mode, options).finish()
+    pair = PairGenerator(endless, ids, HEADS, mode, options).finish()
     assert list(pair.clean.ids) == recomputed(loaded, ids, [], mode, options)
     assert list(pair.ablated.ids) == recomputed(loaded, ids, HEADS, mode, options)
     assert pair.clean.stop == pair.ablated.stop == "limit"
@@ -78,7 +78,7 @@ def test_greedy_is_what_the_library_generates(service: LiveService) -> None:
     for name in ("demo-gpt2", "demo-llama"):
         bundled = service.store.get(name)
         ids = ids_of(bundled, "The cat sat on the mat. The cat")
-        written = list(Writer(bundled, ids, options=WritingOptions(new_tokens=12)))
+        written = list(TextGenerator(bundled, ids, options=WritingOptions(new_tokens=12)))
         model: Any = bundled.model
         with bundled.lock, torch.inference_mode():
             prompt = torch.tensor([ids])
@@ -98,7 +98,7 @@ def test_without_an_induction_head_the_text_changes(service: LiveService) -> Non
     bundled = service.store.get("demo-gpt2")
     ids = ids_of(bundled, "One day Lily went to the park with a big red ball. One day Lily went to the")
     heads = [Head(layer, head) for layer in (1, 2, 3) for head in range(16)]
-    pair = PairWriter(bundled, ids, heads, options=SHORT).finish()
+    pair = PairGenerator(bundled, ids, heads, options=SHORT).finish()
     difference = pair.first_difference
     assert difference is not None
     assert pair.clean.ids[:difference] == pair.ablated.ids[:difference]
@@ -108,7 +108,7 @@ def test_without_an_induction_head_the_text_changes(service: LiveService) -> Non
 
 def test_nothing_off_is_no_difference(loaded: LoadedModel) -> None:
     for options in (SHORT, SAMPLED):
-        pair = PairWriter(loaded, ids_of(loaded), [], options=options).finish()
+        pair = PairGenerator(loaded, ids_of(loaded), [], options=options).finish()
         assert pair.clean == pair.ablated and pair.first_difference is None
 
 
@@ -116,7 +116,7 @@ def test_a_seed_gives_its_text(tiny_llama: LoadedModel, monkeypatch: pytest.Monk
     endless = without_end(tiny_llama, monkeypatch)
     ids = ids_of(tiny_llama)
     texts = [
-        PairWriter(endless, ids, HEADS, options=dataclasses.replace(SAMPLED, seed=seed)).finish()
+        PairGenerator(endless, ids, HEADS, options=dataclasses.replace(SAMPLED, seed=seed)).finish()
         for seed in (1, 1, 2)
     ]
     assert texts[0] == texts[1]
@@ -125,16 +125,16 @@ def test_a_seed_gives_its_text(tiny_llama: LoadedModel, monkeypatch: pytest.Monk
 
 def test_tokens_come_one_by_one(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     endless = without_end(loaded, monkeypatch)
-    writer = PairWriter(endless, ids_of(loaded), HEADS, options=SHORT)
+    generator = PairGenerator(endless, ids_of(loaded), HEADS, options=SHORT)
     with counting_forwards() as count:
         seen = []
-        for which, token in writer:
+        for which, token in generator:
             seen.append((which, token.index))
             # Nothing is computed ahead of what is asked for.
             assert count.passes == len(seen)
-            assert len(writer.pair.clean.tokens) + len(writer.pair.ablated.tokens) == len(seen)
+            assert len(generator.pair.clean.tokens) + len(generator.pair.ablated.tokens) == len(seen)
     assert seen == [(which, index) for index in range(8) for which in ("clean", "ablated")]
-    assert writer.pair.clean.stop == "limit"
+    assert generator.pair.clean.stop == "limit"
 
 
 def test_the_lock_is_free_between_tokens(tiny_gpt2: LoadedModel) -> None:
@@ -146,7 +146,7 @@ def test_the_lock_is_free_between_tokens(tiny_gpt2: LoadedModel) -> None:
         if free:
             tiny_gpt2.lock.release()
 
-    for _ in Writer(tiny_gpt2, ids_of(tiny_gpt2), HEADS, options=SHORT):
+    for _ in TextGenerator(tiny_gpt2, ids_of(tiny_gpt2), HEADS, options=SHORT):
         other = threading.Thread(target=try_lock)
         other.start()
         other.join()
@@ -156,13 +156,13 @@ def test_the_lock_is_free_between_tokens(tiny_gpt2: LoadedModel) -> None:
 def test_a_class_writes_at_once(tiny_llama: LoadedModel) -> None:
     wishes = [([], SHORT), (HEADS, SHORT), (HEADS[:1], SAMPLED), (HEADS, SAMPLED)]
     ids = ids_of(tiny_llama)
-    expected = [PairWriter(tiny_llama, ids, heads, options=options).finish() for heads, options in wishes]
+    expected = [PairGenerator(tiny_llama, ids, heads, options=options).finish() for heads, options in wishes]
     wrong: list[object] = []
 
     def work(place: int) -> None:
         heads, options = wishes[place]
         for _ in range(3):
-            if PairWriter(tiny_llama, ids, heads, options=options).finish() != expected[place]:
+            if PairGenerator(tiny_llama, ids, heads, options=options).finish() != expected[place]:
                 wrong.append(wishes[place])
 
     threads = [threading.Thread(target=work, args=(place,)) for place in range(len(wishes))]
@@ -176,16 +176,18 @@ def test_a_class_writes_at_once(tiny_llama: LoadedModel) -> None:
 def test_it_ends_at_the_end_token(tiny_gpt2: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = ids_of(tiny_gpt2)
     with monkeypatch.context() as patch:
-        endless = list(Writer(without_end(tiny_gpt2, patch), ids, options=SAMPLED))
+        endless = list(TextGenerator(without_end(tiny_gpt2, patch), ids, options=SAMPLED))
     end = endless[5].token
     first = [token.token for token in endless].index(end)
     for ends in (end, [319, end]):
         monkeypatch.setattr(
             tiny_gpt2.model, "generation_config", type("Settings", (), {"eos_token_id": ends})()
         )
-        writer = Writer(tiny_gpt2, ids, options=SAMPLED)
-        assert list(writer) == endless[:first]
-        assert writer.continuation.stop == "end" and writer.continuation.tokens == tuple(endless[:first])
+        generator = TextGenerator(tiny_gpt2, ids, options=SAMPLED)
+        assert list(generator) == endless[:first]
+        assert generator.continuation.stop == "end" and generator.continuation.tokens == tuple(
+            endless[:first]
+        )
 
 
 def test_the_tokenizers_end_token_counts_where_the_model_names_none(
@@ -193,22 +195,22 @@ def test_the_tokenizers_end_token_counts_where_the_model_names_none(
 ) -> None:
     ids = ids_of(tiny_gpt2)
     with monkeypatch.context() as patch:
-        endless = list(Writer(without_end(tiny_gpt2, patch), ids, options=SAMPLED))
+        endless = list(TextGenerator(without_end(tiny_gpt2, patch), ids, options=SAMPLED))
     monkeypatch.setattr(tiny_gpt2.model, "generation_config", None)
     tokenizer = copy.deepcopy(tiny_gpt2.tokenizer)
     tokenizer.eos_token = str(tokenizer.convert_ids_to_tokens(endless[0].token))
-    writer = Writer(dataclasses.replace(tiny_gpt2, tokenizer=tokenizer), ids, options=SAMPLED)
-    assert list(writer) == [] and writer.continuation == Continuation((), "end")
+    generator = TextGenerator(dataclasses.replace(tiny_gpt2, tokenizer=tokenizer), ids, options=SAMPLED)
+    assert list(generator) == [] and generator.continuation == Continuation((), "end")
 
 
 def test_it_ends_where_the_context_ends(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     endless = without_end(loaded, monkeypatch)
     ids = ([0, 5, 17, 60] * loaded.context_length)[: loaded.context_length - 3]
-    writer = Writer(endless, ids, HEADS, options=SHORT)
+    generator = TextGenerator(endless, ids, HEADS, options=SHORT)
     # The last of them is read off the last position, and not read itself.
-    assert len(list(writer)) == 4
-    assert writer.continuation.stop == "context"
-    full = Writer(endless, ([0, 5] * loaded.context_length)[: loaded.context_length], options=SHORT)
+    assert len(list(generator)) == 4
+    assert generator.continuation.stop == "context"
+    full = TextGenerator(endless, ([0, 5] * loaded.context_length)[: loaded.context_length], options=SHORT)
     assert len(list(full)) == 1 and full.continuation.stop == "context"
 
 
@@ -219,15 +221,15 @@ def test_a_character_of_several_tokens_appears_when_it_is_whole(
     wanted = tiny_gpt2.tokenizer.encode("é€x", add_special_tokens=False)
     assert len(wanted) == 6
     script = iter(wanted)
-    monkeypatch.setattr(continuation, "choose", lambda logits, options, dice: next(script))
+    monkeypatch.setattr(continuation, "choose", lambda logits, options, rng: next(script))
     endless = without_end(tiny_gpt2, monkeypatch)
-    written = list(Writer(endless, ids_of(tiny_gpt2), options=WritingOptions(new_tokens=6)))
+    written = list(TextGenerator(endless, ids_of(tiny_gpt2), options=WritingOptions(new_tokens=6)))
     assert [token.text for token in written] == ["", "é", "", "", "€", "x"]
 
 
 def test_writing_again_gives_the_same(tiny_gpt2: LoadedModel) -> None:
-    writer = Writer(tiny_gpt2, ids_of(tiny_gpt2), HEADS, options=SAMPLED)
-    assert list(writer) == list(writer) == list(writer.continuation.tokens)
+    generator = TextGenerator(tiny_gpt2, ids_of(tiny_gpt2), HEADS, options=SAMPLED)
+    assert list(generator) == list(generator) == list(generator.continuation.tokens)
 
 
 def written(ids: Sequence[int], stop: Stop | None = "limit") -> Continuation:
@@ -256,7 +258,7 @@ def test_the_first_difference(clean: Continuation, ablated: Continuation, expect
 def test_progress_and_cancelling(tiny_gpt2: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     endless = without_end(tiny_gpt2, monkeypatch)
     told: list[tuple[str, int, int]] = []
-    PairWriter(endless, ids_of(tiny_gpt2), HEADS, options=SHORT).finish(lambda *step: told.append(step))
+    PairGenerator(endless, ids_of(tiny_gpt2), HEADS, options=SHORT).finish(lambda *step: told.append(step))
     assert told == [(WHAT, done, 16) for done in range(1, 17)]
 
     def cancel(what: str, done: int, total: int) -> None:
@@ -264,13 +266,13 @@ def test_progress_and_cancelling(tiny_gpt2: LoadedModel, monkeypatch: pytest.Mon
             raise CancelledError
 
     with counting_forwards() as count, pytest.raises(CancelledError):
-        PairWriter(endless, ids_of(tiny_gpt2), HEADS, options=SHORT).finish(cancel)
+        PairGenerator(endless, ids_of(tiny_gpt2), HEADS, options=SHORT).finish(cancel)
     assert count.passes == 3
 
 
 def test_the_model_is_as_before(loaded: LoadedModel) -> None:
     before = capture(loaded, ids_of(loaded))
-    PairWriter(loaded, ids_of(loaded), HEADS, "mean", SHORT).finish()
+    PairGenerator(loaded, ids_of(loaded), HEADS, "mean", SHORT).finish()
     after = capture(loaded, ids_of(loaded))
     assert torch.equal(before.logits, after.logits) and torch.equal(before.attention, after.attention)
 
@@ -278,10 +280,10 @@ def test_the_model_is_as_before(loaded: LoadedModel) -> None:
 def test_what_cannot_be_written_is_refused_before_the_first_token(tiny_gpt2: LoadedModel) -> None:
     ids = ids_of(tiny_gpt2)
     with pytest.raises(UserFacingError, match="There are no tokens"):
-        Writer(tiny_gpt2, [])
+        TextGenerator(tiny_gpt2, [])
     with pytest.raises(UserFacingError, match="not a head of"):
-        PairWriter(tiny_gpt2, ids, [Head(9, 9)])
+        PairGenerator(tiny_gpt2, ids, [Head(9, 9)])
     with pytest.raises(UserFacingError, match="not a way to switch heads off"):
-        Writer(tiny_gpt2, ids, [], "half")  # pyright: ignore[reportArgumentType]
+        TextGenerator(tiny_gpt2, ids, [], "half")  # pyright: ignore[reportArgumentType]
     with pytest.raises(UserFacingError, match="temperature"):
-        Writer(tiny_gpt2, ids, options=WritingOptions(temperature=-1))
+        TextGenerator(tiny_gpt2, ids, options=WritingOptions(temperature=-1))

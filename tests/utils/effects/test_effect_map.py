@@ -10,7 +10,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from tests.fixtures.forward_counter import counting_forwards
 from tests.fixtures.hand_built import INDUCTION, PREVIOUS, save_hand_built
 from utils.effects import ablated_batches
-from utils.effects.ablated_batches import MOST_ROWS, batches, rows_per_batch
+from utils.effects.ablated_batches import MAX_ROWS, batches, rows_per_batch
 from utils.effects.effect_map import WHAT, EffectMap, effect_map
 from utils.effects.measures import MEASURES, MeasureKey, rival_of, values
 from utils.effects.prediction import compare
@@ -146,7 +146,7 @@ def test_the_built_induction_head_dominates_on_a_repeated_prompt(
 
 
 def test_progress_after_each_batch(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ablated_batches, "MOST_ROWS", 3)
+    monkeypatch.setattr(ablated_batches, "MAX_ROWS", 3)
     told: list[tuple[str, int, int]] = []
     with counting_forwards() as count:
         effect_map(loaded, IDS, progress=lambda *step: told.append(step))
@@ -161,7 +161,7 @@ def test_progress_after_each_batch(loaded: LoadedModel, monkeypatch: pytest.Monk
 def test_cancelling_ends_it_and_leaves_the_model_as_it_was(
     loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ablated_batches, "MOST_ROWS", 2)
+    monkeypatch.setattr(ablated_batches, "MAX_ROWS", 2)
     before = capture(loaded, IDS)
 
     def cancel(what: str, done: int, total: int) -> None:
@@ -186,7 +186,7 @@ def test_a_few_forwards_do_for_all_heads(service: LiveService) -> None:
 
 @pytest.mark.parametrize(
     ("length", "vocabulary", "rows"),
-    [(32, 50257, 20), (32, 5000, 32), (64, 5000, 16), (256, 5000, 4), (2000, 5000, 1), (1, 320, MOST_ROWS)],
+    [(32, 50257, 20), (32, 5000, 32), (64, 5000, 16), (256, 5000, 4), (2000, 5000, 1), (1, 320, MAX_ROWS)],
 )
 def test_rows_a_batch_are_bounded(length: int, vocabulary: int, rows: int) -> None:
     assert rows_per_batch(length, vocabulary) == rows

@@ -187,7 +187,7 @@ def test_it_runs_in_batches_and_can_be_cancelled(
     with counting_forwards() as count:
         compare_with_random(tiny_gpt2, IDS, TESTED[:1], kind="uniform", draws=11)
     assert count.passes <= 3
-    monkeypatch.setattr(ablated_batches, "MOST_ROWS", 2)
+    monkeypatch.setattr(ablated_batches, "MAX_ROWS", 2)
 
     def cancel(what: str, done: int, total: int) -> None:
         raise CancelledError

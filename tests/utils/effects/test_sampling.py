@@ -6,19 +6,19 @@ from collections import Counter
 import pytest
 import torch
 
-from utils.effects.sampling import MOST_SEED, WritingOptions, check_options, choose
+from utils.effects.sampling import MAX_SEED, WritingOptions, check_options, choose
 from utils.errors import UserFacingError
 
 LOGITS = torch.tensor([0.5, 0.3, 0.15, 0.05]).log() + 4
 DRAWS = 4000
 
 
-def dice(seed: int = 0) -> torch.Generator:
+def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
 def shares(options: WritingOptions, logits: torch.Tensor = LOGITS) -> list[float]:
-    generator = dice()
+    generator = rng()
     counts = Counter(choose(logits, options, generator) for _ in range(DRAWS))
     return [counts[token] / DRAWS for token in range(len(logits))]
 
@@ -30,8 +30,8 @@ def assert_shares(found: list[float], expected: list[float]) -> None:
 
 
 def test_greedy_takes_the_likeliest_and_the_first_of_equals() -> None:
-    assert choose(LOGITS.flip(0), WritingOptions(), dice()) == 3
-    assert choose(torch.zeros(4), WritingOptions(), dice()) == 0
+    assert choose(LOGITS.flip(0), WritingOptions(), rng()) == 3
+    assert choose(torch.zeros(4), WritingOptions(), rng()) == 0
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
@@ -52,7 +52,7 @@ def test_a_low_temperature_is_nearly_greedy() -> None:
 
 def test_alike_dice_choose_alike_unless_the_scores_differ() -> None:
     options = WritingOptions(temperature=1.0)
-    one, other, third = dice(7), dice(7), dice(8)
+    one, other, third = rng(7), rng(7), rng(8)
     changed = LOGITS + torch.tensor([0.0, 0.3, 0.0, 0.0])
     first = [choose(LOGITS, options, one) for _ in range(500)]
     second = [choose(changed, options, other) for _ in range(500)]
@@ -73,7 +73,7 @@ def test_alike_dice_choose_alike_unless_the_scores_differ() -> None:
         WritingOptions(temperature=math.inf),
         WritingOptions(top_k=0),
         WritingOptions(seed=-1),
-        WritingOptions(seed=MOST_SEED + 1),
+        WritingOptions(seed=MAX_SEED + 1),
     ],
     ids=str,
 )
@@ -83,5 +83,5 @@ def test_options_outside_their_bounds_are_refused(options: WritingOptions) -> No
 
 
 def test_options_at_their_bounds_are_taken() -> None:
-    check_options(WritingOptions(200, 5.0, 1, MOST_SEED))
+    check_options(WritingOptions(200, 5.0, 1, MAX_SEED))
     check_options(WritingOptions(1, 0.01, 10**9, 0))

@@ -18,7 +18,7 @@ from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
 from utils.live.head_reading import read_head
 from utils.live.service import LiveService
-from utils.live.unlisted_heads import also_acting
+from utils.live.unlisted_heads import find_unlisted_heads
 from utils.models.loading import LoadedModel
 from utils.models.prompts import token_label
 from utils.models.store import ModelStore
@@ -78,7 +78,7 @@ def test_the_json_says_what_the_analysis_is(service: LiveService, analysis: Live
 def test_the_roles_are_the_analysis_own(analysis: LiveAnalysis) -> None:
     roles = analysis_export(analysis, Chosen())["roles"]
     assert isinstance(roles, dict) and list(roles) == list(MEASURED_ROLES)
-    more = also_acting(analysis)
+    more = find_unlisted_heads(analysis)
     assert analysis.catalog is not None
     for role, told in roles.items():
         assert isinstance(told, dict)
@@ -152,7 +152,7 @@ def test_the_csv_has_a_row_a_head_and_role(analysis: LiveAnalysis) -> None:
     assert len(rows) == 4 * 16 * len(MEASURED_ROLES)
     assert len({(row["layer"], row["head"], row["role"]) for row in rows}) == len(rows)
     assert analysis.catalog is not None
-    more = also_acting(analysis, most=64)
+    more = find_unlisted_heads(analysis, most=64)
     for row in rows:
         head, role = Head(int(row["layer"]), int(row["head"])), row["role"]
         live = float(analysis.scores[role][head.layer, head.head])

@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from utils.effects.prediction import compare
 from utils.errors import UserFacingError
 from utils.export.analysis_json import Chosen
-from utils.export.lab_record import MOST_CHARACTERS, Answer, Effect, LabRecord, make_record
+from utils.export.lab_record import MAX_CHARACTERS, Answer, Effect, LabRecord, make_record
 from utils.export.record_formats import as_html, as_markdown, readable
 from utils.heads import Head
 from utils.live.service import LiveService
@@ -217,7 +217,7 @@ def test_steering_characters_are_shown_and_letters_are_kept() -> None:
 def test_a_text_that_is_too_long_is_one_sentence(record: LabRecord, service: LiveService) -> None:
     analysis = service.analyze("demo-gpt2", TEXT)
     comparison = compare(analysis.logits, analysis.logits)
-    long = "a" * (MOST_CHARACTERS + 1)
+    long = "a" * (MAX_CHARACTERS + 1)
     with pytest.raises(UserFacingError, match="Your notes have 20,001 characters"):
         make_record(analysis, Chosen(), comparison, notes=long)
     with pytest.raises(UserFacingError, match="An answer has 20,001 characters"):

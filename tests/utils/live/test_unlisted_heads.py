@@ -12,8 +12,8 @@ from utils.live.analysis import LiveAnalysis
 from utils.live.service import LiveService
 from utils.live.unlisted_heads import (
     MAX_SHOWN,
-    AlsoActing,
-    also_acting,
+    UnlistedHeads,
+    find_unlisted_heads,
     needed,
     shows_pattern,
 )
@@ -22,7 +22,7 @@ from utils.models.store import ModelStore
 from utils.roles.activity import is_active, role_input, summarize_heads
 from utils.roles.random_heads import LOGIT_STDS, random_head_patterns
 from utils.roles.registry import ROLES
-from utils.roles.scores import MEASURED_ROLES, peak_share, role_score
+from utils.roles.scores import MEASURED_ROLES, max_attention, role_score
 
 REPEATING = "jumbled foxy king. " * 6
 PLAIN = "the quick."
@@ -67,7 +67,7 @@ def test_a_head_that_no_list_has_is_found(hand_built: LiveService, role: str) ->
     """Without a catalog, each built head does its job and is told; the heads built for nothing never are."""
     analysis = hand_built.analyze("hand-built", REPEATING)
     assert analysis.catalog is None
-    found = also_acting(analysis)[role]
+    found = find_unlisted_heads(analysis)[role]
     heads = [acting.head for acting in found.heads]
     # On this text the resting heads rest little, so the built head is the best and nearly alone.
     assert heads[0] == BUILT[role]
@@ -81,9 +81,9 @@ def test_a_head_that_no_list_has_is_found(hand_built: LiveService, role: str) ->
 def test_a_listed_head_is_not_told_again(hand_built: LiveService) -> None:
     analysis = hand_built.analyze("hand-built", REPEATING)
     known = listing(analysis, {"induction": [(INDUCTION, 0.9)]})
-    assert INDUCTION not in [acting.head for acting in also_acting(known)["induction"].heads]
+    assert INDUCTION not in [acting.head for acting in find_unlisted_heads(known)["induction"].heads]
     elsewhere = listing(analysis, {"previous_token": [(INDUCTION, 0.5)]})
-    (acting,) = [a for a in also_acting(elsewhere)["induction"].heads if a.head == INDUCTION]
+    (acting,) = [a for a in find_unlisted_heads(elsewhere)["induction"].heads if a.head == INDUCTION]
     assert acting.listed_for == ("previous_token",) and acting.catalog == 0.1 and not acting.over_cap
 
 
@@ -94,16 +94,16 @@ def test_a_head_that_the_list_had_no_room_for_says_so(hand_built: LiveService) -
     scores = {role: [list(row) for row in table] for role, table in known.catalog.all_scores.items()}
     scores["induction"][INDUCTION.layer][INDUCTION.head] = 0.45
     full = replace(known, catalog=known.catalog.model_copy(update={"all_scores": scores}))
-    found = also_acting(full)["induction"]
+    found = find_unlisted_heads(full)["induction"]
     assert found.heads[0].head == INDUCTION and found.heads[0].over_cap and found.over_cap == 1
     assert "would be in the catalog's list" in found.sentence
-    assert "would be" not in also_acting(known)["induction"].sentence
+    assert "would be" not in find_unlisted_heads(known)["induction"].sentence
 
 
 def test_nothing_repeats_nothing_is_found(hand_built: LiveService) -> None:
-    found = also_acting(hand_built.analyze("hand-built", PLAIN))
+    found = find_unlisted_heads(hand_built.analyze("hand-built", PLAIN))
     for role in ("induction", "duplicate_token"):
-        assert found[role] == AlsoActing(role, (), 0, 0, "nothing repeats in your text")
+        assert found[role] == UnlistedHeads(role, (), 0, 0, "nothing repeats in your text")
         assert found[role].sentence == "Nothing to look for: nothing repeats in your text."
     # With nothing to find the induction and the duplicate head rest on the first token.
     resting = {acting.head for acting in found["positional"].heads}
@@ -112,15 +112,15 @@ def test_nothing_repeats_nothing_is_found(hand_built: LiveService) -> None:
 
 def test_a_resting_head_is_told_to_be_one(hand_built: LiveService) -> None:
     analysis = listing(hand_built.analyze("hand-built", PLAIN), {"induction": [(INDUCTION, 0.9)]})
-    notes = {acting.head: acting.note for acting in also_acting(analysis)["positional"].heads}
+    notes = {acting.head: acting.note for acting in find_unlisted_heads(analysis)["positional"].heads}
     assert "listed as induction" in notes[INDUCTION] and "resting" in notes[INDUCTION]
     assert notes[BUILT["positional"]] == ""
 
 
 def test_at_most_eight_are_told_and_all_are_counted(service: LiveService) -> None:
     analysis = service.analyze("demo-gpt2", TEXTS[-2])
-    everything = also_acting(analysis, most=64)
-    few = also_acting(analysis)
+    everything = find_unlisted_heads(analysis, most=64)
+    few = find_unlisted_heads(analysis)
     counts = {role: found.count for role, found in few.items()}
     assert max(counts.values()) > MAX_SHOWN
     for role, found in few.items():
@@ -134,8 +134,8 @@ def test_at_most_eight_are_told_and_all_are_counted(service: LiveService) -> Non
 def test_on_a_bundled_model_all_that_is_told_is_true(service: LiveService) -> None:
     """Each head told passes the rule, each head not told is listed or fails it."""
     analysis = service.analyze("demo-llama", TEXTS[5])
-    peaks = peak_share(analysis.attention)
-    for role, found in also_acting(analysis, most=64).items():
+    peaks = max_attention(analysis.attention)
+    for role, found in find_unlisted_heads(analysis, most=64).items():
         asked = role_input(role, analysis.prompt.ids, analysis.loaded.special_ids)
         told = {acting.head for acting in found.heads}
         listed = {Head(entry["layer"], entry["head"]) for entry in analysis.summary[role]}
@@ -150,15 +150,15 @@ def test_on_a_bundled_model_all_that_is_told_is_true(service: LiveService) -> No
                     assert live >= ROLES[role].threshold and is_active(
                         asked, live, 0.0, float(peaks[layer, number])
                     )
-    assert also_acting(analysis)["induction"].count > 0
+    assert find_unlisted_heads(analysis)["induction"].count > 0
 
 
 def test_it_changes_nothing_and_works_on_a_short_text(service: LiveService) -> None:
     analysis = service.analyze("demo-gpt2", TEXTS[4])
     before = analysis.attention.clone()
-    also_acting(analysis)
+    find_unlisted_heads(analysis)
     assert torch.equal(before, analysis.attention)
-    for found in also_acting(service.analyze("demo-gpt2", "a")).values():
+    for found in find_unlisted_heads(service.analyze("demo-gpt2", "a")).values():
         assert found.count == 0 and "too short" in found.sentence
 
 
@@ -167,7 +167,7 @@ def test_a_window_changes_what_is_needed() -> None:
     tokens = list(range(12))
     for role, more in (("previous_token", True), ("positional", False)):
         wide, narrow = role_input(role, tokens), role_input(role, tokens, window=4)
-        assert (narrow.bar_at(3.1) > wide.bar_at(3.1)) is more
+        assert (narrow.chance_bound_at(3.1) > wide.chance_bound_at(3.1)) is more
         assert needed(narrow) >= ROLES[role].threshold
 
 
@@ -180,7 +180,7 @@ def test_random_heads_are_hardly_ever_told(service: LiveService) -> None:
         tokens = tokenize_prompt(loaded, text).ids
         for std in LOGIT_STDS:
             patterns = random_head_patterns(len(tokens), std, 300, seed=100 + seed)
-            peaks = peak_share(patterns).tolist()
+            peaks = max_attention(patterns).tolist()
             for role in JUDGED:
                 asked = role_input(role, tokens, loaded.special_ids)
                 if not asked.target.applicable:

@@ -14,8 +14,8 @@ from utils.errors import UserFacingError
 from utils.forward.attention_capture import capture
 from utils.models.loading import LoadedModel
 from utils.models.prompts import (
-    MAX_TOKENS,
-    MOST_TOKENS,
+    DEFAULT_MAX_TOKENS,
+    MAX_TOKENS_LIMIT,
     TokenizedPrompt,
     count_tokens,
     token_label,
@@ -173,7 +173,7 @@ def test_what_cannot_be_a_prompt_is_refused(loaded: LoadedModel, text: str, mess
 
 def test_the_cap_is_exact_and_says_what_to_cut(loaded: LoadedModel) -> None:
     start = filling(loaded, 64)
-    assert len(tokenize_prompt(loaded, start).ids) == MAX_TOKENS == 64
+    assert len(tokenize_prompt(loaded, start).ids) == DEFAULT_MAX_TOKENS == 64
     with pytest.raises(UserFacingError) as caught:
         tokenize_prompt(loaded, start + "zqzq")
     included = ", the start token included" if loaded.bos_id is not None else ""
@@ -194,10 +194,10 @@ def test_cutting_where_it_says_makes_it_fit(loaded: LoadedModel) -> None:
 
 
 def test_the_context_of_the_model_is_a_limit_too(loaded: LoadedModel) -> None:
-    assert loaded.context_length < MOST_TOKENS
+    assert loaded.context_length < MAX_TOKENS_LIMIT
     with pytest.raises(UserFacingError, match="the limit is 128"):
-        tokenize_prompt(loaded, filling(loaded, 129), limit=MOST_TOKENS)
-    assert len(tokenize_prompt(loaded, filling(loaded, 128), limit=MOST_TOKENS).ids) == 128
+        tokenize_prompt(loaded, filling(loaded, 129), limit=MAX_TOKENS_LIMIT)
+    assert len(tokenize_prompt(loaded, filling(loaded, 128), limit=MAX_TOKENS_LIMIT).ids) == 128
 
 
 def test_a_quoted_place_has_nothing_invisible_in_it(loaded: LoadedModel) -> None:
@@ -253,7 +253,7 @@ def test_a_text_with_far_too_many_characters_is_refused_before_it_is_tokenized(l
     )
     # The model's context counts too.
     with pytest.raises(UserFacingError, match="at most 12,800 are read"):
-        tokenize_prompt(unread, "a" * 12_801, limit=MOST_TOKENS)
+        tokenize_prompt(unread, "a" * 12_801, limit=MAX_TOKENS_LIMIT)
     # Just below the answer is the one in tokens.
     with pytest.raises(UserFacingError, match="tokens and the limit is 64"):
         tokenize_prompt(loaded, "a" * 6_400)

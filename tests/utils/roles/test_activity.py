@@ -106,10 +106,10 @@ def test_half_of_the_catalog_score_or_of_the_threshold_is_needed() -> None:
 def test_luck_needs_more_where_few_positions_count(role: str) -> None:
     asked = role_input(role, TOKENS, {BOS})
     chance, rows = chance_level(role, TOKENS, {BOS}), asked.target.rows
-    by_luck = chance + max(0.15, 1.64 * math.sqrt(chance * (1 - chance) / rows))
-    assert asked.bar == pytest.approx(by_luck)
-    assert asked.needed(0.0) == pytest.approx(max(0.5 * ROLES[role].threshold, by_luck))
-    assert not is_active(asked, by_luck - 0.001, 0.0, peak=1.0)
+    by_chance = chance + max(0.15, 1.64 * math.sqrt(chance * (1 - chance) / rows))
+    assert asked.bar == pytest.approx(by_chance)
+    assert asked.needed(0.0) == pytest.approx(max(0.5 * ROLES[role].threshold, by_chance))
+    assert not is_active(asked, by_chance - 0.001, 0.0, peak=1.0)
 
 
 def test_the_term_for_few_positions_is_the_larger_one_where_it_matters() -> None:

@@ -17,10 +17,10 @@ from utils.roles.scores import (
     TOO_CLOSE,
     TOO_SHORT,
     chance_level,
-    peak_share,
-    resting_share,
+    max_attention,
     role_score,
     role_target,
+    sink_share,
 )
 
 BOS = 0
@@ -271,19 +271,19 @@ def test_chance_is_the_score_of_uniform_attention(role: str) -> None:
 
 def test_resting_and_peak() -> None:
     attention = torch.tensor([[1.0, 0, 0, 0], [0.9, 0.1, 0, 0], [0.6, 0.3, 0.1, 0], [0.2, 0.1, 0.4, 0.3]])
-    assert float(resting_share(attention)) == pytest.approx(0.4)
-    assert float(peak_share(attention)) == pytest.approx(0.4)
+    assert float(sink_share(attention)) == pytest.approx(0.4)
+    assert float(max_attention(attention)) == pytest.approx(0.4)
     both = torch.stack((attention, torch.eye(4)))
-    assert resting_share(both).tolist() == pytest.approx([0.4, 0])
-    assert peak_share(both).tolist() == pytest.approx([0.4, 1])
+    assert sink_share(both).tolist() == pytest.approx([0.4, 0])
+    assert max_attention(both).tolist() == pytest.approx([0.4, 1])
 
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_resting_and_peak_of_a_very_short_text_are_numbers(n: int) -> None:
     """The page shows them for any prompt, and JSON knows no NaN."""
     pattern = torch.eye(n).expand(2, 3, n, n)
-    assert resting_share(pattern).tolist() == [[0.0] * 3] * 2
-    assert peak_share(pattern).tolist() == [[1.0] * 3] * 2
+    assert sink_share(pattern).tolist() == [[0.0] * 3] * 2
+    assert max_attention(pattern).tolist() == [[1.0] * 3] * 2
 
 
 def test_errors_give_expected_and_actual() -> None:

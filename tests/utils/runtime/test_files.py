@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.runtime.files import check_writable, undisturbed, write_json_atomic, write_text_atomic
+from utils.runtime.files import check_writable, defer_signals, write_json_atomic, write_text_atomic
 
 
 def test_the_new_text_stands_alone_in_the_folder(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_an_interrupt_waits_for_the_end_of_the_block() -> None:
     with pytest.raises(KeyboardInterrupt):
         try:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            with undisturbed():
+            with defer_signals():
                 signal.raise_signal(signal.SIGINT)
                 steps.append("written")
             steps.append("never")
