@@ -33,11 +33,21 @@ def active_rule() -> str:
         f"that is higher), and it is clearly above chance: "
         f"by {registry.MIN_MARGIN} or by {registry.Z_ONE_SIDED} standard errors, whichever is more. "
         f"With fewer than "
-        f"{registry.MIN_POSITIONS} places to look at, the page adds “little evidence”. A diffuse head "
-        f"is active when its spread (normalised entropy) "
-        f"reaches the threshold and no token takes more than {registry.DIFFUSE_MAX_ATTENTION:.0%} of a row "
-        f"on average."
+        f"{registry.MIN_POSITIONS} places to look at, the page adds “little evidence”."
+        + "".join(f" {rule}" for rule in _own_rules())
     )
+
+
+def _own_rules() -> list[str]:
+    """The roles whose heads must show something else, or something besides."""
+    rules = []
+    for role in ROLES.values():
+        if role.score is None or (role.score.chance is not None and role.score.check is None):
+            continue
+        reaches = "its score reaches the threshold" if role.score.chance is None else "this holds"
+        besides = f" and {role.score.check.rule}" if role.score.check else ""
+        rules.append(f"A head of the role “{role.display_name}” is active when {reaches}{besides}.")
+    return rules
 
 
 def help_dialog() -> dbc.Modal:

@@ -16,8 +16,8 @@ from retrieval.filings import generated
 from training import chat
 from utils.heads import Head
 from utils.roles.probe_inputs import probe_sequences
-from utils.roles.registry import ROLES
-from utils.roles.scores import MEASURED_ROLES, role_score
+from utils.roles.registry import ROLES, measured_roles
+from utils.roles.scores import role_score
 
 HELD_OUT_SEED = 990_001
 PROBE_SEED = 990_002
@@ -116,13 +116,13 @@ def role_score_table(model: PreTrainedModel, tokenizer: Any, sequences: int = 20
         for ids in probe_sequences(probe, tokenizer, bos, {bos}, PROBE_SEED, sequences)[:sequences]:
             output = model(torch.tensor([ids]), output_attentions=True, use_cache=False)
             attention = torch.stack([layer[0] for layer in output.attentions])
-            for role in MEASURED_ROLES:
+            for role in measured_roles():
                 if probe in ROLES[role].probes:
                     sums.setdefault((role, probe), []).append(role_score(role, attention, ids, {bos}))
     means = {key: torch.stack(values).mean(0) for key, values in sums.items()}
     return {
         role: torch.stack([means[role, probe] for probe in ROLES[role].probes]).amax(0)
-        for role in MEASURED_ROLES
+        for role in measured_roles()
     }
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from utils.catalog.catalog import CATALOG_FOLDER, catalog_path, check_fit, load_catalog
-from utils.roles.activity import summarize_heads
+from utils.catalog.catalog import CATALOG_FOLDER, catalog_path, check_fit, listed_heads, load_catalog
+from utils.roles.activity import as_record, listed_activity, prompt_scores
 from utils.roles.registry import ROLES
 from utils.roles.scores import (
     role_score,
@@ -90,7 +90,10 @@ def get_active_head_summary(
         folder: where the catalogs are.
 
     Returns:
-        As `summarize_heads`.
+        {role: [{layer, head, score, activation_score, chance, needed, positions, sink_share, max_attention,
+        is_active, reason, pairs}]} in the catalog's order; `chance` is None where the role has none, `pairs`
+        are the (query, key) positions that the role connects. A role without a score has no `needed`,
+        `positions`, `sink_share` and `max_attention`.
 
     Raises:
         UserFacingError: no catalog, a damaged one, or one of another model's shape.
@@ -105,5 +108,7 @@ def get_active_head_summary(
     windows = activation_data.get("windows", catalog.settings.windows)
     if windows is not None and len(windows) != len(attention):
         raise ValueError(f"windows must have one entry a layer, {len(attention)}. Got {len(windows)}.")
-    categories = catalog.model_dump(mode="json")["categories"]
-    return summarize_heads(attention, tokens, categories, special, windows)
+    roles = [role for role in catalog.categories if ROLES[role].measured]
+    scores = prompt_scores(attention, tokens, roles, special, windows)
+    found = listed_activity(scores, listed_heads(catalog))
+    return {role: [as_record(activity) for activity in heads] for role, heads in found.items()}

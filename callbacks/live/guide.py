@@ -158,8 +158,8 @@ class Guide:
         if analysis.catalog is not None:
             event["active"] = [
                 role
-                for role, entries in analysis.summary.items()
-                if any(entry["is_active"] for entry in entries)
+                for role, heads in analysis.listed.items()
+                if any(activity.is_active for activity in heads)
             ]
         try:
             step = self.lessons.get(str(opened["lesson"])).step(int(opened.get("step") or 1))

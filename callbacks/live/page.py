@@ -27,7 +27,6 @@ from components.messages import alert, link_notice
 from components.progress import progress_view
 from utils.catalog.rankings import retrieval_facts, retrieval_heads
 from utils.errors import UserFacingError
-from utils.heads import Head
 from utils.links.page_links import from_query
 from utils.links.page_state import fit
 from utils.live import head_facts
@@ -35,7 +34,6 @@ from utils.live.analysis import LiveAnalysis
 from utils.live.bertviz_page import head_view_height, head_view_html
 from utils.live.head_reading import read_head
 from utils.live.service import LiveService
-from utils.live.unlisted_heads import find_unlisted_heads
 from utils.models.prompts import check_characters, count_tokens, lookalike_sentence, max_characters
 from utils.models.store import ModelStore
 from utils.runtime.jobs import Jobs, Progress
@@ -231,12 +229,12 @@ class LivePage:
             return [no_prediction(NOTHING_YET)], problem, None
         if analysis.catalog is None:
             off = parse_heads(off_names, analysis)
-            told = no_catalog(analysis.catalog_problem, find_unlisted_heads(analysis), off)
+            told = no_catalog(analysis.catalog_problem, analysis.unlisted, off)
             return told, None, analysis.loaded.name
         prompts = {role: category.suggested_prompts for role, category in analysis.catalog.categories.items()}
         off = parse_heads(off_names, analysis)
         lookalikes = lookalike_sentence(analysis.prompt)
-        cards = role_cards(analysis.summary, prompts, off, lookalikes, find_unlisted_heads(analysis))
+        cards = role_cards(analysis.listed, prompts, off, lookalikes, analysis.unlisted)
         return cards, None, None
 
     def choose_head(self, request: Request | None, chosen: str | None) -> Any:
@@ -275,9 +273,7 @@ class LivePage:
         elif trigger["type"] == "chip":
             off -= set(parse_heads([trigger["head"]]))
         else:
-            listed = {
-                Head(entry["layer"], entry["head"]) for entry in analysis.summary.get(trigger["role"], ())
-            }
+            listed = {activity.head for activity in analysis.listed.get(trigger["role"], ())}
             off = off - listed if listed <= off else off | listed
         return [str(head) for head in sorted(off)]
 

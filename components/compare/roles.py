@@ -16,8 +16,8 @@ from utils.roles.registry import ROLES
 
 _BADGES = {
     ("active", "active"): "active on both sides",
-    ("active", "quiet"): "active on the left alone",
-    ("quiet", "active"): "active on the right alone",
+    ("active", "inactive"): "active on the left alone",
+    ("inactive", "active"): "active on the right alone",
     ("no heads", "no heads"): "no heads",
 }
 
@@ -166,5 +166,5 @@ def changed_card(changed: Sequence[ChangedHead]) -> html.Section:
             look="hs-compare-most",
         ),
         name="changed",
-        term=("live_score", "also_acting"),
+        term=("live_score", "unlisted_active"),
     )

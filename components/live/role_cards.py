@@ -1,4 +1,4 @@
-"""A card a role: its state, a bar a head with its chance mark, the reason when gray, prompts that wake it."""
+"""One card per role: state, a bar per head with its chance mark, why it is inactive, suggested prompts."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -13,18 +13,18 @@ from components.help_mark import marked
 from components.roles import role_style
 from utils.heads import Head
 from utils.live.unlisted_heads import UnlistedHead, UnlistedHeads
+from utils.roles.activity import HeadActivity
 from utils.roles.registry import ROLES, HeadRole
 
 
-def head_bar(role: str, entry: Mapping[str, Any], off: bool) -> html.Button:
+def head_bar(entry: HeadActivity, off: bool) -> html.Button:
     """One head's live score as a bar with its number and its chance mark; a click chooses the head."""
-    head = str(Head(entry["layer"], entry["head"]))
-    live, chance = entry["activation_score"], entry["chance"]
+    head, live, chance = str(entry.head), entry.live, entry.chance
     marks = [html.Span(className="hs-bar-fill", style={"width": f"{live:.1%}"})]
     if chance is not None:
         marks.append(html.Span(className="hs-bar-chance", style={"left": f"{chance:.1%}"}))
-    state = "active" if entry["is_active"] else "not triggered"
-    told_chance = "" if chance is None else f", chance {chance:.2f}"
+    state = "active" if entry.is_active else "inactive"
+    chance_part = "" if chance is None else f", chance {chance:.2f}"
     return html.Button(
         [
             html.Span(
@@ -33,36 +33,36 @@ def head_bar(role: str, entry: Mapping[str, Any], off: bool) -> html.Button:
             ),
             html.Span(marks, className="hs-bar", **aria(hidden="true")),
             html.Span(f"{live:.2f}", className="hs-bar-number"),
-            html.Span(f" on your text, {state}{told_chance}. Show this head.", className="visually-hidden"),
+            html.Span(f" on your text, {state}{chance_part}. Show this head.", className="visually-hidden"),
         ],
-        className="hs-bar-row" + ("" if entry["is_active"] else " hs-gray"),
-        title=f"{head}: {live:.2f} here{told_chance}; {entry['score']:.2f} in the catalog; {entry['reason']}",
+        className="hs-bar-row" + ("" if entry.is_active else " hs-inactive"),
+        title=f"{head}: {live:.2f} here{chance_part}; {entry.catalog_score:.2f} in the catalog; "
+        f"{entry.reason}",
         **data(choose=head),
     )
 
 
-def _quiet_reason(entries: Sequence[Mapping[str, Any]], lookalikes: str) -> str:
-    """Why the role is gray: its best head's reason."""
-    best = max(entries, key=lambda entry: entry["activation_score"])
-    reason = best["reason"]
+def _inactive_reason(entries: Sequence[HeadActivity], lookalikes: str) -> str:
+    """Why the role is inactive: its best head's reason."""
+    reason = max(entries, key=lambda entry: entry.live).reason
     return f"{reason[0].upper()}{reason[1:]}." + (f" {lookalikes}" if lookalikes else "")
 
 
 def _suggestions(role: HeadRole, prompts: Sequence[str]) -> list:
     if not prompts:
-        return [html.P("No suggested prompt wakes this role on this model.", className="hs-hint")]
+        return [html.P("No suggested prompt triggers this role on this model.", className="hs-hint")]
     return [
         html.Button(
             [html.I(className="bi bi-lightning-charge", **aria(hidden="true")), f" {prompt}"],
             className="btn btn-link btn-sm hs-suggestion",
-            title="Fill in this prompt, which wakes the role on this model",
+            title="Fill in this prompt, which triggers the role on this model",
             **data(press=json.dumps(ids.suggestion(role.key, number))),
         )
         for number, prompt in enumerate(prompts)
     ]
 
 
-def acting_button(entry: UnlistedHead, off: bool) -> html.Button:
+def unlisted_button(entry: UnlistedHead, off: bool) -> html.Button:
     """A head that acts like the role now without being listed for it; a click chooses the head.
 
     One component a head, no bar: there may be forty on the page, and each part costs the browser time.
@@ -72,51 +72,51 @@ def acting_button(entry: UnlistedHead, off: bool) -> html.Button:
     catalog = "" if entry.catalog is None else f"; {entry.catalog:.2f} in the catalog"
     return html.Button(
         f"{head} {entry.live:.2f}{' (off)' if off else ''}",
-        className="hs-acting-head",
+        className="hs-unlisted-head",
         title=f"{head}, not listed: {entry.live:.2f} here{chance}{catalog}. {entry.note}".rstrip(),
         **data(choose=head),
     )
 
 
-def acting_part(acting: UnlistedHeads, off: Collection[Head]) -> list[Any]:
+def unlisted_part(unlisted: UnlistedHeads, off: Collection[Head]) -> list[Any]:
     """Heads that act like a role now without being listed for it, set apart from those that are."""
-    if not acting.count:
+    if not unlisted.count:
         return []
     return [
         html.Details(
             [
-                html.Summary(f"Also acting like this now: {acting.count}", className="hs-acting-title"),
-                marked(html.P(acting.sentence, className="hs-hint"), "also_acting"),
+                html.Summary(f"Unlisted active heads: {unlisted.count}", className="hs-unlisted-title"),
+                marked(html.P(unlisted.sentence, className="hs-hint"), "unlisted_active"),
                 html.Div(
-                    [acting_button(entry, entry.head in off) for entry in acting.heads],
-                    className="hs-acting-heads",
+                    [unlisted_button(entry, entry.head in off) for entry in unlisted.heads],
+                    className="hs-unlisted-heads",
                 ),
             ],
-            className="hs-acting",
+            className="hs-unlisted",
         )
     ]
 
 
 def role_card(
     role: HeadRole,
-    entries: Sequence[Mapping[str, Any]],
+    entries: Sequence[HeadActivity],
     prompts: Sequence[str],
     off: Collection[Head],
     lookalikes: str = "",
-    acting: UnlistedHeads | None = None,
+    unlisted: UnlistedHeads | None = None,
 ) -> html.Article:
     """The card of one role.
 
     Args:
         role: the registry's row.
-        entries: the role's part of `head_detection.summarize_heads`.
+        entries: what each head that is listed for the role does.
         prompts: the catalog's suggested prompts.
         off: the heads that are switched off.
         lookalikes: a sentence on tokens that only look alike, for roles that need a repetition.
-        acting: heads that act like the role now without being listed for it.
+        unlisted: heads that act like the role now without being listed for it.
     """
-    active = any(entry["is_active"] for entry in entries)
-    heads = [Head(entry["layer"], entry["head"]) for entry in entries]
+    active = any(entry.is_active for entry in entries)
+    heads = [entry.head for entry in entries]
     body: list = [html.P(role.description, className="hs-role-text")]
     if not role.measured:
         body += [
@@ -132,7 +132,7 @@ def role_card(
         body.append(html.P("No head of this model does this.", className="hs-hint"))
         circle, state = "bi-circle", "no heads"
     else:
-        circle, state = ("bi-circle-fill", "active") if active else ("bi-circle", "not triggered")
+        circle, state = ("bi-circle-fill", "active") if active else ("bi-circle", "inactive")
         all_off = all(head in off for head in heads)
         what = (
             f"Switch {'on' if all_off else 'off'} the one head"
@@ -140,9 +140,9 @@ def role_card(
             else f"Switch {'on' if all_off else 'off'} all {len(heads)} heads"
         )
         if not active:
-            body.append(html.P(_quiet_reason(entries, lookalikes), className="hs-reason"))
-        elif any("little evidence" in entry["reason"] for entry in entries if entry["is_active"]):
-            rows = entries[0]["positions"]
+            body.append(html.P(_inactive_reason(entries, lookalikes), className="hs-reason"))
+        elif any(entry.little_evidence for entry in entries if entry.is_active):
+            rows = entries[0].positions
             body.append(
                 html.P(
                     f"Little evidence: only {rows} place{'s' if rows > 1 else ''} to look at.",
@@ -151,7 +151,7 @@ def role_card(
             )
         body += [
             html.Div(
-                [head_bar(role.key, entry, head in off) for entry, head in zip(entries, heads, strict=True)],
+                [head_bar(entry, entry.head in off) for entry in entries],
                 className="hs-bars",
             ),
             html.Button(
@@ -160,12 +160,12 @@ def role_card(
                 **data(press=json.dumps(ids.ablate_role(role.key))),
             ),
         ]
-    if acting is not None:
-        body += acting_part(acting, off)
+    if unlisted is not None:
+        body += unlisted_part(unlisted, off)
     if role.measured and entries:
         body.append(
             html.Details(
-                [html.Summary("Prompts that wake it"), *_suggestions(role, prompts)],
+                [html.Summary("Prompts that trigger it"), *_suggestions(role, prompts)],
                 open=not active,
             )
         )
@@ -192,34 +192,34 @@ def role_card(
 
 
 def role_cards(
-    summary: Mapping[str, Sequence[Mapping[str, Any]]],
+    listed: Mapping[str, Sequence[HeadActivity]],
     prompts: Mapping[str, Sequence[str]],
     off: Collection[Head],
     lookalikes: str = "",
-    acting: Mapping[str, UnlistedHeads] = MappingProxyType({}),
+    unlisted: Mapping[str, UnlistedHeads] = MappingProxyType({}),
 ) -> list[html.Article]:
     """All cards, in the registry's order."""
     return [
         role_card(
             role,
-            summary.get(key, ()),
+            listed.get(key, ()),
             prompts.get(key, ()),
             off,
             lookalikes if role.requires_repetition else "",
-            acting.get(key),
+            unlisted.get(key),
         )
         for key, role in ROLES.items()
     ]
 
 
 def no_catalog(
-    problem: str, acting: Mapping[str, UnlistedHeads], off: Collection[Head]
+    problem: str, unlisted: Mapping[str, UnlistedHeads], off: Collection[Head]
 ) -> list[html.Article]:
     """What stands in the cards' place when the model has no catalog that can be used.
 
     Args:
         problem: why there is none, and how to make it.
-        acting: which heads act like a role on this text, whatever they do on others.
+        unlisted: which heads act like a role on this text, whatever they do on others.
         off: the heads that are switched off.
     """
     return [
@@ -235,11 +235,11 @@ def no_catalog(
         ),
         *(
             html.Article(
-                [html.H3(ROLES[role].display_name, className="hs-role-title"), *acting_part(found, off)],
+                [html.H3(ROLES[role].display_name, className="hs-role-title"), *unlisted_part(found, off)],
                 className="hs-role",
                 style=role_style(ROLES[role]),
             )
-            for role, found in acting.items()
+            for role, found in unlisted.items()
             if found.count
         ),
     ]

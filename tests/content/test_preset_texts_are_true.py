@@ -117,11 +117,11 @@ def test_the_story_leaves_two_roles_with_nothing_to_do(service: LiveService):
     for prompt in (PRESETS.get("story").prompt, lesson.step(1).prompt):
         assert prompt
         for model in MODELS:
-            summary = service.analyze(model, prompt).summary
+            summary = service.analyze(model, prompt).listed
             gray = {
                 role
                 for role, entries in summary.items()
-                if ROLES[role].measured and not any(entry["is_active"] for entry in entries)
+                if ROLES[role].measured and not any(entry.is_active for entry in entries)
             }
             assert gray == {"induction", "duplicate_token"}
 

@@ -5,7 +5,6 @@ import pytest
 from tests.fixtures.forward_counter import counting_forwards
 from tests.fixtures.preset_claims import LESSONS, MODELS, PRESETS, effect_of, places
 from utils.effects.random_sets import compare_with_random
-from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
 from utils.live.service import LiveService
 from utils.models.prompts import token_of_text
@@ -51,20 +50,16 @@ def test_its_heads_are_there_and_its_roles_are_active(
     service: LiveService, prepared: PreparedPresets, preset: Preset, model: str
 ):
     result = opened(prepared, preset, model)
-    summary = analysis_of(service, result).summary
-    active = {role for role, entries in summary.items() if any(entry["is_active"] for entry in entries)}
+    summary = analysis_of(service, result).listed
+    active = {role for role, entries in summary.items() if any(entry.is_active for entry in entries)}
     expected = {role for role in preset.roles if ROLES[role].measured}
     if preset.key in OTHERWISE:
         assert not expected & active
     else:
         assert expected <= active
         if preset.head is not None and ROLES[preset.head.role].measured:
-            (entry,) = (
-                entry
-                for entry in summary[preset.head.role]
-                if Head(entry["layer"], entry["head"]) == result.revealed.head
-            )
-            assert entry["is_active"], entry["reason"]
+            (entry,) = (entry for entry in summary[preset.head.role] if entry.head == result.revealed.head)
+            assert entry.is_active, entry.reason
 
 
 @on_models

@@ -31,7 +31,8 @@ from utils.analyzer.bridge_patterns import BridgePatterns
 from utils.errors import UserFacingError
 from utils.models.loading import LoadedModel
 from utils.roles.probe_inputs import SEGMENT_LENGTH
-from utils.roles.scores import RoleScorer, RoleTarget
+from utils.roles.role_score import RoleTarget
+from utils.roles.scores import RoleScorer
 from utils.runtime.jobs import Progress
 
 # The two may differ by this much: both compute in float32.
@@ -104,7 +105,7 @@ def compare(
     largest = dict.fromkeys(DETECTORS, 0.0)
     done = 0
     for chunk in source.patterns(list(texts)):
-        scorer = RoleScorer(list(DETECTORS), chunk.sequences, loaded.special_ids)
+        scorer = RoleScorer.of_sequences(list(DETECTORS), chunk.sequences, loaded.special_ids)
         scores = [scorer.scores(attention) for attention in chunk.layers]
         for number, tokens in enumerate(chunk.sequences):
             attention = torch.stack([layer[number] for layer in chunk.layers]).double().cpu()

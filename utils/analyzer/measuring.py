@@ -85,7 +85,7 @@ def score_chunk(
     roles: Sequence[str], chunk: PatternChunk, special_ids: Collection[int] = ()
 ) -> dict[str, Tensor]:
     """`score_sequences` of one chunk; a role's table may have no rows."""
-    scorer = RoleScorer(roles, chunk.sequences, special_ids)
+    scorer = RoleScorer.of_sequences(roles, chunk.sequences, special_ids)
     by_layer = [scorer.scores(attention) for attention in chunk.layers]
     tables = {}
     for role, targets in scorer.targets.items():

@@ -1,4 +1,4 @@
-"""Which prompts a catalog may suggest for a role: those that wake it on that model, by the live check."""
+"""Which prompts a catalog may suggest for a role: those that activate it on that model, by the live check."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from itertools import islice
 from torch import Tensor
 
 from utils.heads import Head
-from utils.roles.activity import is_active, role_input, summarize_heads
+from utils.roles.activity import prompt_scores
 from utils.roles.random_heads import LOGIT_STDS, MAX_ACTIVE, random_head_patterns
 from utils.roles.registry import ROLES
-from utils.roles.scores import max_attention, role_score
+from utils.roles.scores import score_of
 
 # How many prompts a role suggests.
 SUGGESTED_PROMPTS = 3
@@ -33,7 +33,7 @@ class RunPrompt:
     attention: Tensor
 
 
-def waking_heads(
+def active_heads(
     role: str,
     heads: Sequence[tuple[Head, float]],
     prompt: RunPrompt,
@@ -49,10 +49,8 @@ def waking_heads(
         special_ids: ids that never count as a repetition.
         windows: how many keys each layer sees, None for all of them.
     """
-    listed = [{"layer": head.layer, "head": head.head, "score": score} for head, score in heads]
-    categories = {role: {"top_heads": listed}}
-    summary = summarize_heads(prompt.attention, prompt.tokens, categories, special_ids, windows)
-    return [Head(entry["layer"], entry["head"]) for entry in summary[role] if entry["is_active"]]
+    scores = prompt_scores(prompt.attention, prompt.tokens, [role], special_ids, windows)
+    return [head for head, score in heads if scores.activity(role, head, score).is_active]
 
 
 def false_positive_rate(
@@ -76,14 +74,13 @@ def false_positive_rate(
         seed: of the random heads.
         window: how many keys they see, None for all.
     """
-    asked = role_input(role, tokens, special_ids, window)
+    threshold = ROLES[role].threshold
     shares = []
     for logit_std in LOGIT_STDS:
         patterns = random_head_patterns(len(tokens), logit_std, count, seed, window)
-        scores = role_score(role, patterns, tokens, special_ids).tolist()
-        peaks = max_attention(patterns).tolist()
-        threshold = ROLES[role].threshold
-        active = [is_active(asked, live, threshold, peak) for live, peak in zip(scores, peaks, strict=True)]
+        # As many layers of one head: a layer's window is then that of its head.
+        scores = prompt_scores(patterns[:, None], tokens, [role], special_ids, [window] * count)
+        active = [scores.activity(role, Head(number, 0), threshold).is_active for number in range(count)]
         shares.append(sum(active) / count)
     return max(shares)
 
@@ -96,17 +93,18 @@ def beats_chance(
 ) -> bool:
     """Whether a prompt tells heads of this role from random ones: under 5% of those pass for active.
 
-    Diffuse is exempt: random heads with small logits do spread their attention and are rightly called so.
+    A role without a chance level is exempt: random heads with small logits do spread their attention and are
+    rightly called diffuse.
 
     Args:
-        role: as in `luck`.
-        tokens: as in `luck`.
-        special_ids: as in `luck`.
+        role: as in `false_positive_rate`.
+        tokens: as in `false_positive_rate`.
+        special_ids: as in `false_positive_rate`.
         windows: how many keys the role's heads see, None for all; each kind is tried.
     """
     # A window as long as the prompt hides nothing.
     tried = {None if window is None or window >= len(tokens) else window for window in windows}
-    return role == "diffuse" or all(
+    return score_of(role).chance is None or all(
         false_positive_rate(role, tokens, special_ids, window=window) < MAX_ACTIVE for window in tried
     )
 
@@ -118,27 +116,27 @@ def choose_prompts(
     special_ids: Collection[int] = (),
     windows: Sequence[int | None] | None = None,
 ) -> list[str]:
-    """The first three prompts that make the role's top head active, and on which luck does not.
+    """The first three prompts that make the role's top head active, and few random heads.
 
-    Where none wakes the top head, those that wake another listed head; an empty list where there are none
-    either, or where the role has no heads.
+    Where none activates the top head, those that activate another listed head; an empty list where there are
+    none either, or where the role has no heads.
 
     Args:
         role: the role's key.
         heads: its list, the top head first.
         prompts: the candidates, in order of preference.
-        special_ids: as in `waking_heads`.
-        windows: as in `waking_heads`.
+        special_ids: as in `active_heads`.
+        windows: as in `active_heads`.
     """
     if not heads or not ROLES[role].measured:
         return []
     seen = {windows[head.layer] if windows else None for head, _ in heads}
-    awake = [(prompt, waking_heads(role, heads, prompt, special_ids, windows)) for prompt in prompts]
+    runs = [(prompt, active_heads(role, heads, prompt, special_ids, windows)) for prompt in prompts]
 
     def first(candidates: Iterable[RunPrompt]) -> list[str]:
         # One after the other: trying a prompt on random heads takes longer than all the rest.
         good = (prompt.text for prompt in candidates if beats_chance(role, prompt.tokens, special_ids, seen))
         return list(islice(good, SUGGESTED_PROMPTS))
 
-    by_top = first(prompt for prompt, active in awake if heads[0][0] in active)
-    return by_top or first(prompt for prompt, active in awake if active)
+    by_top = first(prompt for prompt, active in runs if heads[0][0] in active)
+    return by_top or first(prompt for prompt, active in runs if active)

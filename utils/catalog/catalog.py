@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from utils.errors import UserFacingError
+from utils.heads import Head
 from utils.roles.registry import ROLES
 from utils.runtime.files import write_json_atomic
 
@@ -229,6 +230,14 @@ def check_fit(
             f"The catalog of {catalog.model_name} was made with other weights than this model has.",
             _make_it_again(catalog.model_name),
         )
+
+
+def listed_heads(catalog: Catalog) -> dict[str, list[tuple[Head, float]]]:
+    """Each role's listed heads with their catalog scores, in the catalog's order."""
+    return {
+        role: [(Head(entry.layer, entry.head), entry.score) for entry in category.top_heads]
+        for role, category in catalog.categories.items()
+    }
 
 
 def merge_existing(catalog: Catalog, folder: Path) -> tuple[Catalog, str]:

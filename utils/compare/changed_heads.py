@@ -43,15 +43,15 @@ def most_changed(left: LiveAnalysis, right: LiveAnalysis, count: int) -> tuple[C
     """
     changed = []
     for role, table in score_differences(left, right).items():
-        listed = {(entry["layer"], entry["head"]) for entry in left.summary.get(role, ())}
+        listed = {activity.head for activity in left.listed.get(role, ())}
         for layer, head in (table.abs() >= SMALL_DIFFERENCE).nonzero().tolist():
             changed.append(
                 ChangedHead(
                     Head(layer, head),
                     role,
-                    float(left.scores[role][layer, head]),
-                    float(right.scores[role][layer, head]),
-                    (layer, head) in listed if left.catalog is not None else None,
+                    float(left.scores.live[role][layer, head]),
+                    float(right.scores.live[role][layer, head]),
+                    Head(layer, head) in listed if left.catalog is not None else None,
                 )
             )
     changed.sort(key=lambda entry: (-abs(entry.difference), entry.head))

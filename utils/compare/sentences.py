@@ -2,6 +2,7 @@
 
 from utils.compare.side_by_side import HeadPair, HeadScore, RoleComparison, RoleSide, SideBySide
 from utils.roles.registry import MIN_POSITIONS, ROLES
+from utils.wording import listed
 
 SIDES = ("left", "right")
 # A head's score that differs by less is told as alike.
@@ -25,7 +26,7 @@ def summary_sentence(comparison: SideBySide) -> str:
             if role.changed and (role.left, role.right)[place].state == "active"
         ]
         if names:
-            parts.append(f"{_listed(names)} on the {where}")
+            parts.append(f"{listed(names)} on the {where}")
     if not parts:
         active = any(role.left.state == "active" for role in comparison.roles)
         return f"The same roles are active on both sides{'' if active else ': none'}."
@@ -33,7 +34,7 @@ def summary_sentence(comparison: SideBySide) -> str:
 
 
 def prediction_sentence(comparison: SideBySide) -> str:
-    """The likeliest next token on each side."""
+    """The most likely next token on each side."""
     one, two = (candidates[0] for candidates in comparison.predictions)
     if comparison.same_model and one.token == two.token:
         return (
@@ -64,14 +65,10 @@ def role_sentence(comparison: RoleComparison, same_model: bool) -> str:
         if left.reason == right.reason:
             return f"{name} {verb} active on either side: {left.reason}."
         return f"{name} {verb} active on either side. Left: {left.reason}. Right: {right.reason}."
-    awake, asleep = (left, right) if left.state == "active" else (right, left)
+    active, inactive = (left, right) if left.state == "active" else (right, left)
     where, other = SIDES if left.state == "active" else SIDES[::-1]
-    verb = "is active" if unknown else "wakes"
-    return f"{name} {verb} on the {where}: {_led(awake)}. On the {other}: {asleep.reason}."
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    verb = "is active" if unknown else "becomes active"
+    return f"{name} {verb} on the {where}: {_led(active)}. On the {other}: {inactive.reason}."
 
 
 def _score(head: HeadScore) -> str:

@@ -5,9 +5,9 @@ are the same model. Two models have no head in common: there the first head of a
 model's first, each with its relative depth.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,11 +15,11 @@ from torch import Tensor
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
 from utils.models.prompts import token_label
-from utils.roles.scores import MEASURED_ROLES, role_target
+from utils.roles.activity import HeadActivity
 
 TOP = 5
 
-State = Literal["active", "quiet", "no heads", "unknown"]
+State = Literal["active", "inactive", "no heads", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class RoleSide:
     """One role on one side.
 
     Attributes:
-        state: "active" where one of its heads is, else "quiet"; "no heads" where the model has none of them,
-            "unknown" where it has no catalog.
+        state: "active" where one of its heads is, else "inactive"; "no heads" where the model has none of
+            them, "unknown" where it has no catalog.
         heads: the role's list in the catalog's order.
         positions: how many places of the text the scores are a mean over.
         reason: why it is not active, in words; "" where it is.
@@ -123,7 +123,7 @@ class SideBySide:
         same_prompt: whether both sides were given the same text.
         shared_tokens: how many tokens both begin with; None for two models, whose tokens differ.
         roles: every measured role, in the registry's order.
-        predictions: the five likeliest next tokens, left and right.
+        predictions: the five most likely next tokens, left and right.
     """
 
     models: tuple[str, str]
@@ -142,7 +142,7 @@ def side_by_side(left: LiveAnalysis, right: LiveAnalysis) -> SideBySide:
         same_model=same_model,
         same_prompt=left.prompt.text == right.prompt.text,
         shared_tokens=_shared_start(left.prompt.ids, right.prompt.ids) if same_model else None,
-        roles=tuple(_compare_role(role, left, right, same_model) for role in MEASURED_ROLES),
+        roles=tuple(_compare_role(role, left, right, same_model) for role in left.scores.inputs),
         predictions=(_candidates(left), _candidates(right)),
     )
 
@@ -160,14 +160,14 @@ def score_differences(left: LiveAnalysis, right: LiveAnalysis) -> dict[str, Tens
             f"heads of two models have no differences. Got {left.loaded.name} and {right.loaded.name}."
         )
     return {
-        role: right.scores[role] - left.scores[role]
-        for role in MEASURED_ROLES
+        role: right.scores.live[role] - left.scores.live[role]
+        for role in left.scores.inputs
         if _applies(role, left) and _applies(role, right)
     }
 
 
 def _applies(role: str, analysis: LiveAnalysis) -> bool:
-    return role_target(role, analysis.prompt.ids, analysis.loaded.special_ids).applicable
+    return analysis.scores.target(role).applicable
 
 
 def _side(role: str, analysis: LiveAnalysis) -> RoleSide:
@@ -175,39 +175,39 @@ def _side(role: str, analysis: LiveAnalysis) -> RoleSide:
         return RoleSide(
             "unknown", (), 0, f"{analysis.loaded.name} has no catalog, so its heads are not known"
         )
-    entries = analysis.summary.get(role, [])
-    if not entries:
+    listed = analysis.listed.get(role, ())
+    if not listed:
         return RoleSide("no heads", (), 0, f"no head of {analysis.loaded.name} does this")
     judged = _applies(role, analysis)
     layers = analysis.loaded.geometry.n_layers
     heads = tuple(
         HeadScore(
-            head=Head(entry["layer"], entry["head"]),
+            head=activity.head,
             rank=rank,
-            live=entry["activation_score"] if judged else None,
-            active=entry["is_active"],
-            depth=entry["layer"] / max(1, layers - 1),
+            live=activity.live if judged else None,
+            active=activity.is_active,
+            depth=activity.head.layer / max(1, layers - 1),
         )
-        for rank, entry in enumerate(entries, start=1)
+        for rank, activity in enumerate(listed, start=1)
     )
     if any(head.active for head in heads):
-        return RoleSide("active", heads, entries[0]["positions"], "")
-    return RoleSide("quiet", heads, entries[0]["positions"], _why_quiet(entries, judged))
+        return RoleSide("active", heads, listed[0].positions, "")
+    return RoleSide("inactive", heads, listed[0].positions, _why_inactive(listed, judged))
 
 
-def _why_quiet(entries: list[dict[str, Any]], judged: bool) -> str:
-    best = max(entries, key=lambda entry: entry["activation_score"])
-    reason = best["reason"].replace(" in your text", "").replace(" on your text", "")
+def _why_inactive(listed: Sequence[HeadActivity], judged: bool) -> str:
+    best = max(listed, key=lambda activity: activity.live)
+    reason = best.reason.replace(" in your text", "").replace(" on your text", "")
     if not judged:
-        # What the head rests on besides is told on its own page.
+        # What the head rests on besides stands on its own page.
         return reason.split(";")[0]
-    return f"its best head, {Head(best['layer'], best['head'])}: {reason}"
+    return f"its best head, {best.head}: {reason}"
 
 
 def _compare_role(role: str, left: LiveAnalysis, right: LiveAnalysis, same_model: bool) -> RoleComparison:
     one, two = _side(role, left), _side(role, right)
     pairs = _by_name(one, two) if same_model else _by_rank(one, two)
-    return RoleComparison(role, one, two, pairs, changed={one.state, two.state} == {"active", "quiet"})
+    return RoleComparison(role, one, two, pairs, changed={one.state, two.state} == {"active", "inactive"})
 
 
 def _pair(left: HeadScore | None, right: HeadScore | None) -> HeadPair:

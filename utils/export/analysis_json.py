@@ -12,12 +12,9 @@ from utils.effects.prediction import Comparison, TokenChange, compare
 from utils.forward.ablation import AblationMode
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
-from utils.live.unlisted_heads import find_unlisted_heads
 from utils.models.prompts import token_label
 from utils.roles import registry
-from utils.roles.activity import RoleInput, role_input
 from utils.roles.registry import ROLES
-from utils.roles.scores import MEASURED_ROLES
 from utils.runtime.json_output import Json, to_json
 from utils.runtime.provenance import app_version, library_versions
 
@@ -139,55 +136,46 @@ def _candidate(analysis: LiveAnalysis, row: TokenChange) -> dict[str, Any]:
 def _rules() -> dict[str, Any]:
     """The numbers that decide what is active."""
     return {
-        "least_share_of_catalog_score": registry.MIN_LIVE_SHARE,
-        "least_margin_over_chance": registry.MIN_MARGIN,
+        "min_share_of_catalog_score": registry.MIN_LIVE_SHARE,
+        "min_margin_over_chance": registry.MIN_MARGIN,
         "standard_errors": registry.Z_ONE_SIDED,
         "standard_errors_unlisted": registry.Z_SEARCH,
-        "diffuse_most_peak": registry.DIFFUSE_MAX_ATTENTION,
+        "largest_extra_check": {
+            key: role.score.check.limit for key, role in ROLES.items() if role.score and role.score.check
+        },
         "thresholds": {key: role.threshold for key, role in ROLES.items() if role.measured},
     }
 
 
 def _roles(analysis: LiveAnalysis) -> dict[str, Any]:
-    catalog = analysis.catalog
-    more = find_unlisted_heads(analysis)
+    catalog, scores = analysis.catalog, analysis.scores
     roles = {}
-    for role in MEASURED_ROLES:
-        asked = asked_by_window(analysis, role)
-        entries = analysis.summary.get(role, [])
-        target = next(iter(asked.values())).target
+    for role, asked in scores.inputs.items():
+        listed, target, unlisted = analysis.listed.get(role, ()), scores.target(role), analysis.unlisted[role]
         roles[role] = {
-            "active": any(entry["is_active"] for entry in entries),
+            "active": any(activity.is_active for activity in listed),
             "applicable": target.applicable,
             "reason": target.reason,
             "positions": target.rows,
-            "chance_by_layer": [asked[window].chance for window in analysis.loaded.geometry.windows],
-            "live_scores": analysis.scores[role],
+            "chance_by_layer": [one.chance for one in asked],
+            "live_scores": scores.live[role],
             "catalog_scores": catalog.all_scores.get(role) if catalog else None,
             "listed": [
                 {
-                    "head": Head(entry["layer"], entry["head"]),
+                    "head": activity.head,
                     "rank": rank,
-                    "catalog_score": entry["score"],
-                    "live_score": entry["activation_score"],
-                    "needed": entry["needed"],
-                    "active": entry["is_active"],
-                    "reason": entry["reason"],
+                    "catalog_score": activity.catalog_score,
+                    "live_score": activity.live,
+                    "needed": activity.needed,
+                    "active": activity.is_active,
+                    "reason": activity.reason,
                 }
-                for rank, entry in enumerate(entries, start=1)
+                for rank, activity in enumerate(listed, start=1)
             ],
-            "also_acting": more[role].heads,
-            "also_acting_count": more[role].count,
+            "unlisted_active": unlisted.heads,
+            "unlisted_active_count": unlisted.count,
         }
     return roles
-
-
-def asked_by_window(analysis: LiveAnalysis, role: str) -> dict[int | None, RoleInput]:
-    """What a role asks of the prompt, by the windows that the model's layers have."""
-    return {
-        window: role_input(role, analysis.prompt.ids, analysis.loaded.special_ids, window)
-        for window in analysis.loaded.geometry.windows
-    }
 
 
 def file_name(model: str, what: str, suffix: str, made_at: datetime | None = None) -> str:

@@ -6,11 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from utils.export.analysis_json import asked_by_window
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
-from utils.live.unlisted_heads import shows_pattern
-from utils.roles.scores import MEASURED_ROLES, max_attention
 from utils.runtime.json_output import to_json
 
 COLUMNS = (
@@ -23,7 +20,7 @@ COLUMNS = (
     "active",
     "listed",
     "ablated",
-    "also_acting",
+    "unlisted_active",
     "model",
     "prompt",
 )
@@ -38,30 +35,26 @@ def heads_csv(analysis: LiveAnalysis, ablated: Iterable[Head] = ()) -> str:
     where there is no such number: no catalog, no chance level, a role that the text does not call for.
     """
     off = set(ablated)
-    peaks = max_attention(analysis.attention)
     rows = []
-    for role in MEASURED_ROLES:
-        asked = asked_by_window(analysis, role)
-        entries = {Head(e["layer"], e["head"]): e for e in analysis.summary.get(role, [])}
+    for role, asked in analysis.scores.inputs.items():
+        live, applicable = analysis.scores.live[role].tolist(), analysis.scores.target(role).applicable
+        shows = analysis.scores.clear_pattern(role).tolist()
         table = analysis.catalog.all_scores.get(role) if analysis.catalog else None
         for layer, number in _all_heads(analysis):
             head = Head(layer, number)
-            here = asked[analysis.loaded.geometry.windows[layer]]
-            live = float(analysis.scores[role][layer, number])
-            entry = entries.get(head)
-            shows = entry is None and shows_pattern(here, live, float(peaks[layer, number]))
+            listed = analysis.listed_for(head).get(role)
             rows.append(
                 {
                     "layer": layer,
                     "head": number,
                     "role": role,
                     "catalog_score": table[layer][number] if table else None,
-                    "live_score": live if here.target.applicable else None,
-                    "chance": here.chance,
-                    "active": bool(entry and entry["is_active"]),
-                    "listed": entry is not None,
+                    "live_score": live[layer][number] if applicable else None,
+                    "chance": asked[layer].chance,
+                    "active": listed is not None and listed.is_active,
+                    "listed": listed is not None,
                     "ablated": head in off,
-                    "also_acting": shows,
+                    "unlisted_active": listed is None and shows[layer][number],
                     "model": analysis.loaded.name,
                     "prompt": analysis.prompt.text,
                 }

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from utils.errors import UserFacingError
 from utils.formation.history import Checkpoint, History, Scaffold
 from utils.heads import Head, parse_head
-from utils.roles.scores import MEASURED_ROLES
+from utils.roles.registry import measured_roles
 
 LOG_NAME = "training_log.jsonl"
 
@@ -104,7 +104,7 @@ def _damaged(model: str, number: int, what: str) -> UserFacingError:
 
 def _checkpoint(line: _Line, before: Checkpoint | None) -> Checkpoint:
     """One line, which must fit the one before it."""
-    roles = [role for role in MEASURED_ROLES if role in line.role_scores and role in line.best_heads]
+    roles = [role for role in measured_roles() if role in line.role_scores and role in line.best_heads]
     if not roles:
         raise ValueError("it scores none of the known roles")
     tables = {role: tuple(tuple(row) for row in line.role_scores[role]) for role in roles}

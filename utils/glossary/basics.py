@@ -9,11 +9,10 @@ from utils.glossary.term import (
     KULLBACK,
     SENNRICH,
     VASWANI,
-    WANG,
-    XIAO,
     Term,
 )
 from utils.roles import registry
+from utils.roles.registry import WANG, XIAO
 
 BASICS = (
     Term(
@@ -136,9 +135,9 @@ BASICS = (
         "errors.",
     ),
     Term(
-        "also_acting",
+        "unlisted_active",
         "roles",
-        "Also acting like this now",
+        "Unlisted active heads",
         "Heads that the catalog does not list for a role, but that show its pattern on your text. It may be "
         "a trade of theirs, or this text alone.",
         "All heads are searched, so the rule is stricter: the full threshold, and chance by "

@@ -1,6 +1,7 @@
 """Glossary rows on switching heads off, on training, on retrieval heads and on figures."""
 
-from utils.glossary.term import ELHAGE, OLSSON, SPEARMAN, WANG, WU, ZHANG, Term
+from utils.glossary.term import ELHAGE, SPEARMAN, WU, ZHANG, Term
+from utils.roles.registry import OLSSON, WANG
 
 EXPERIMENTS = (
     Term(

@@ -4,45 +4,17 @@ The help dialog, the small explanations beside figures and the study take their 
 told in the words of their own registry.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
 
 from utils.glossary.basics import BASICS
 from utils.glossary.experiments import EXPERIMENTS
-from utils.glossary.term import GROUPS, OLSSON, WANG, XIAO, Term
+from utils.glossary.term import GROUPS, Term
 from utils.roles.registry import ROLES
 
-# How each role is scored, and which paper it is from.
-_ROLE_FACTS = {
-    "previous_token": (
-        "Score: attention on the token one back, mean over all tokens from the third on.",
-        WANG,
-    ),
-    "induction": (
-        "Score: attention on what followed earlier copies of the token, mean over the tokens that have one "
-        "far enough back.",
-        OLSSON,
-    ),
-    "duplicate_token": (
-        "Score: attention on earlier copies of the token, mean over the tokens that have one.",
-        WANG,
-    ),
-    "positional": (
-        "Score: attention on the first token (an attention sink), mean over all tokens from the third on.",
-        XIAO,
-    ),
-    "diffuse": (
-        "Score: how even the attention is, entropy by the largest that is possible there, mean over all "
-        "tokens from the third on.",
-        "",
-    ),
-    "other": ("No score of its own: every score lies below its role's threshold.", ""),
-}
 
-
-def _by_key() -> dict[str, Term]:
+def _rows() -> dict[str, Term]:
     roles = [
-        Term(key, "roles", role.display_name, role.description, *_ROLE_FACTS[key])
+        Term(key, "roles", role.display_name, role.description, role.scoring, role.source)
         for key, role in ROLES.items()
     ]
     terms: dict[str, Term] = {}
@@ -53,7 +25,20 @@ def _by_key() -> dict[str, Term]:
     return terms
 
 
-GLOSSARY: Mapping[str, Term] = MappingProxyType(_by_key())
+class _Glossary(Mapping[str, Term]):
+    """All terms by key; those of registries are read from their rows as they are now."""
+
+    def __getitem__(self, key: str) -> Term:
+        return _rows()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_rows())
+
+    def __len__(self) -> int:
+        return len(_rows())
+
+
+GLOSSARY: Mapping[str, Term] = _Glossary()
 
 
 def terms_of(group: str) -> tuple[Term, ...]:

@@ -3,10 +3,7 @@
 from dataclasses import dataclass
 
 ELHAGE = "Elhage et al. 2021, A Mathematical Framework for Transformer Circuits"
-OLSSON = "Olsson et al. 2022, In-context Learning and Induction Heads"
-WANG = "Wang et al. 2022, Interpretability in the Wild"
 VASWANI = "Vaswani et al. 2017, Attention Is All You Need"
-XIAO = "Xiao et al. 2023, Efficient Streaming Language Models with Attention Sinks"
 WU = "Wu et al. 2024, Retrieval Head Mechanistically Explains Long-Context Factuality"
 ZHANG = "Zhang et al. 2025, Query-Focused Retrieval Heads"
 JAIN = "Jain and Wallace 2019, Attention is not Explanation"

@@ -1,15 +1,19 @@
 """One prompt on one model, all heads on: all that is computed about it, once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
-from utils.catalog.catalog import Catalog
+from utils.catalog.catalog import Catalog, listed_heads
 from utils.forward.attention_capture import capture
+from utils.heads import Head
+from utils.live.unlisted_heads import UnlistedHeads, find_unlisted_heads
 from utils.models.loading import LoadedModel
 from utils.models.prompts import TokenizedPrompt
-from utils.roles.activity import summarize_heads
-from utils.roles.scores import MEASURED_ROLES, role_score
+from utils.roles.activity import HeadActivity, PromptScores, listed_activity, prompt_scores
+from utils.roles.registry import ROLES, measured_roles
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,20 +25,40 @@ class LiveAnalysis:
         prompt: its tokens.
         attention: [layer, head, query, key].
         logits: of the last position [vocab].
-        scores: every head's live score, {role: [layer, head]}.
+        scores: what every head scores for every measured role.
         catalog: the model's catalog, None where there is none that can be used.
         catalog_problem: why there is none, "" where there is one.
-        summary: `head_detection.summarize_heads`, empty without a catalog.
+        listed: what each head that the catalog lists for a role does, {role: heads in the catalog's order};
+            empty without a catalog.
     """
 
     loaded: LoadedModel
     prompt: TokenizedPrompt
     attention: Tensor
     logits: Tensor
-    scores: dict[str, Tensor]
+    scores: PromptScores
     catalog: Catalog | None
     catalog_problem: str
-    summary: dict[str, list[dict]]
+    listed: Mapping[str, tuple[HeadActivity, ...]]
+
+    def listed_for(self, head: Head) -> Mapping[str, HeadActivity]:
+        """What a head does for the measured roles that the catalog lists it for, by role."""
+        return self.by_head.get(head, {})
+
+    @cached_property
+    def by_head(self) -> Mapping[Head, Mapping[str, HeadActivity]]:
+        """What each head that the catalog lists for a measured role does, by head and role."""
+        by_head: dict[Head, dict[str, HeadActivity]] = {}
+        for role, heads in self.listed.items():
+            if ROLES[role].measured:
+                for activity in heads:
+                    by_head.setdefault(activity.head, {})[role] = activity
+        return by_head
+
+    @cached_property
+    def unlisted(self) -> Mapping[str, UnlistedHeads]:
+        """Heads that show a role's pattern here without being listed for it, by role."""
+        return find_unlisted_heads(self.scores, self.by_head, self.catalog)
 
 
 def _size(analysis: LiveAnalysis) -> int:
@@ -46,16 +70,10 @@ def _analyze(
 ) -> LiveAnalysis:
     """One forward, every head's scores, and what the catalogued heads do."""
     result = capture(loaded, prompt.ids)
-    scores = {
-        role: role_score(role, result.attention, prompt.ids, loaded.special_ids).clamp(0, 1)
-        for role in MEASURED_ROLES
-    }
-    summary = {}
-    if catalog is not None:
-        categories = {role: category.model_dump() for role, category in catalog.categories.items()}
-        summary = summarize_heads(
-            result.attention, prompt.ids, categories, loaded.special_ids, loaded.geometry.windows
-        )
+    scores = prompt_scores(
+        result.attention, prompt.ids, measured_roles(), loaded.special_ids, loaded.geometry.windows
+    )
+    listed = {} if catalog is None else listed_activity(scores, listed_heads(catalog))
     return LiveAnalysis(
-        loaded, prompt, result.attention, result.logits[-1].clone(), scores, catalog, problem, summary
+        loaded, prompt, result.attention, result.logits[-1].clone(), scores, catalog, problem, listed
     )

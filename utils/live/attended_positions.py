@@ -15,7 +15,8 @@ from torch import Tensor
 from utils.models.prompts import TokenizedPrompt
 from utils.roles import registry
 from utils.roles.registry import Z_SEARCH
-from utils.roles.scores import FIRST_ROW, role_target
+from utils.roles.role_score import FIRST_ROW
+from utils.roles.scores import role_target
 
 # So many tokens back are looked at one by one, and together as "nearby".
 MAX_BACK = 5

@@ -1,18 +1,11 @@
 """What the page says about single heads, read off a live analysis; no score is defined here."""
 
-import math
-from collections import defaultdict
 from dataclasses import dataclass
 
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
-from utils.roles.activity import CellRole, role_input
+from utils.roles.activity import CellRole
 from utils.roles.registry import ROLES
-from utils.roles.scores import MEASURED_ROLES
-
-# On a first visit the head of the first of these roles that is active is shown: the more telling role comes
-# first.
-TELLING_ORDER = ("induction", "duplicate_token", "previous_token", "diffuse", "positional")
 
 
 @dataclass(frozen=True)
@@ -42,37 +35,27 @@ class RoleFact:
 
 def cell_roles(analysis: LiveAnalysis) -> dict[Head, list[CellRole]]:
     """The catalogued roles of each head that has any ('other' is no role)."""
-    roles: dict[Head, list[CellRole]] = defaultdict(list)
-    for role, entries in analysis.summary.items():
-        if not ROLES[role].measured:
-            continue
-        for entry in entries:
-            roles[Head(entry["layer"], entry["head"])].append(
-                CellRole(role, entry["activation_score"], entry["is_active"])
-            )
-    return dict(roles)
+    return {
+        head: [CellRole(role, activity.live, activity.is_active) for role, activity in roles.items()]
+        for head, roles in analysis.by_head.items()
+    }
 
 
 def interesting_head(analysis: LiveAnalysis) -> Head:
     """A head worth looking at first: the most active one of the most telling active role."""
-    for role in TELLING_ORDER:
-        entries = [entry for entry in analysis.summary.get(role, ()) if entry["is_active"]]
-        if entries:
-            best = max(entries, key=lambda entry: entry["activation_score"])
-            return Head(best["layer"], best["head"])
+    for role in sorted(analysis.listed, key=lambda role: ROLES[role].telling_rank):
+        active = [activity for activity in analysis.listed[role] if activity.is_active]
+        if active:
+            return max(active, key=lambda activity: activity.live).head
     return Head(0, 0)
 
 
 def role_facts(analysis: LiveAnalysis, head: Head) -> list[RoleFact]:
     """A head's score for every measured role, live and in the catalog."""
     facts = []
-    for role in MEASURED_ROLES:
-        window = analysis.loaded.geometry.windows[head.layer]
-        asked = role_input(role, analysis.prompt.ids, analysis.loaded.special_ids, window)
-        entry = next(
-            (e for e in analysis.summary.get(role, ()) if (e["layer"], e["head"]) == (head.layer, head.head)),
-            None,
-        )
+    for role in analysis.scores.inputs:
+        listed = analysis.listed_for(head).get(role)
+        live = listed or analysis.scores.activity(role, head)
         catalog = rank = None
         if analysis.catalog is not None and role in analysis.catalog.all_scores:
             table = analysis.catalog.all_scores[role]
@@ -81,13 +64,13 @@ def role_facts(analysis: LiveAnalysis, head: Head) -> list[RoleFact]:
         facts.append(
             RoleFact(
                 role=role,
-                live=float(analysis.scores[role][head.layer, head.head]) if asked.target.applicable else None,
-                chance=None if math.isnan(asked.chance) else asked.chance,
+                live=live.live if analysis.scores.target(role).applicable else None,
+                chance=live.chance,
                 catalog=catalog,
                 rank=rank,
-                listed=entry is not None,
-                active=bool(entry and entry["is_active"]),
-                reason=entry["reason"] if entry else "",
+                listed=listed is not None,
+                active=listed is not None and listed.is_active,
+                reason=listed.reason if listed else "",
             )
         )
     return facts
@@ -95,15 +78,8 @@ def role_facts(analysis: LiveAnalysis, head: Head) -> list[RoleFact]:
 
 def marked_pairs(analysis: LiveAnalysis, head: Head) -> tuple[tuple[tuple[int, int], ...], str]:
     """The (query, key) pairs of the repetition roles that the head is active in, and those roles' names."""
-    pairs: list[tuple[int, int]] = []
-    names = []
-    for role, entries in analysis.summary.items():
-        for entry in entries:
-            if (
-                (entry["layer"], entry["head"]) == (head.layer, head.head)
-                and entry["is_active"]
-                and entry["pairs"]
-            ):
-                pairs += entry["pairs"]
-                names.append(ROLES[role].display_name.lower())
-    return tuple(pairs), " and ".join(names)
+    active = [
+        activity for activity in analysis.listed_for(head).values() if activity.is_active and activity.pairs
+    ]
+    pairs = tuple(pair for activity in active for pair in activity.pairs)
+    return pairs, " and ".join(ROLES[activity.role].display_name.lower() for activity in active)

@@ -10,8 +10,7 @@ from utils.live.analysis import LiveAnalysis
 from utils.live.attended_positions import PLACES, View, standing_out
 from utils.models.prompts import TokenizedPrompt
 from utils.roles import registry
-from utils.roles.registry import ROLES
-from utils.roles.scores import FIRST_ROW, MIN_TOKENS, max_attention
+from utils.roles.role_score import FIRST_ROW, MIN_TOKENS, max_attention
 
 # "mostly" from this share of all attention; "the rest is spread" up to it.
 MOSTLY = 0.5
@@ -94,7 +93,7 @@ def read_pattern(
             key, PLACES[key].name, got.share, got.chance, got.rows, got.of_all, stands_out=key in told
         )
     spread, peak = view.spread(), float(max_attention(view.pattern))
-    is_spread = spread >= ROLES["diffuse"].threshold and peak <= registry.DIFFUSE_MAX_ATTENTION
+    is_spread = spread >= registry.SPREAD_THRESHOLD and peak <= registry.SPREAD_MAX_ATTENTION
     if told:
         sentence = _what_stands_out(name, told, shares, is_spread, n - FIRST_ROW)
     else:
@@ -123,7 +122,7 @@ def _nothing_stands_out(
             "of place stands out."
         )
     position, share = view.favourite()
-    if peak > registry.DIFFUSE_MAX_ATTENTION and share > 0:
+    if peak > registry.SPREAD_MAX_ATTENTION and share > 0:
         return (
             f"On this text {name} picks out single tokens, but no kind of place stands out; besides the "
             f"first token, “{prompt.labels[position]}” (token {position}) is looked at most ({share:.0%})."

@@ -7,15 +7,13 @@ has a chance level, and 0.5% for the unluckiest role, text and spread; the live 
 catalog score lets 1.6% and 11% through. tests/utils/live/test_unlisted_heads.py holds it to the limits below.
 """
 
-import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from utils.catalog.catalog import Catalog
 from utils.heads import Head
-from utils.live.analysis import LiveAnalysis
-from utils.roles import registry
-from utils.roles.activity import RESTING_SHARE, RoleInput, is_active, role_input
+from utils.roles.activity import SINK_SHARE_MENTIONED, PromptScores
 from utils.roles.registry import ROLES
-from utils.roles.scores import MEASURED_ROLES, max_attention, sink_share
 
 MAX_SHOWN = 8
 
@@ -82,82 +80,59 @@ class UnlistedHeads:
         return f"{told}; {which} would be in the catalog's list if that had room for more than the best."
 
 
-def needed(asked: RoleInput) -> float:
-    """The live score from which a head that is not listed counts."""
-    threshold = ROLES[asked.role].threshold
-    return max(threshold, asked.chance_bound_at(registry.Z_SEARCH))
-
-
-def shows_pattern(asked: RoleInput, live: float, peak: float) -> bool:
-    """Whether a head that nothing is known of shows the role's pattern.
-
-    Args:
-        asked: what the role asks of the input.
-        live: the head's score on the input.
-        peak: its `role_scores.peak_share` (only diffuse looks at it).
-    """
-    # Stricter in both parts than is_active, which adds what is special about diffuse.
-    return live >= needed(asked) and is_active(asked, live, 0.0, peak)
-
-
-def find_unlisted_heads(analysis: LiveAnalysis, most: int = MAX_SHOWN) -> dict[str, UnlistedHeads]:
-    """For each measured role the heads that show its pattern on this text without being listed for it.
+def find_unlisted_heads(
+    scores: PromptScores,
+    listed: Mapping[Head, Collection[str]],
+    catalog: Catalog | None,
+    most: int = MAX_SHOWN,
+) -> dict[str, UnlistedHeads]:
+    """For each measured role the heads that show its pattern on a prompt without being listed for it.
 
     Args:
-        analysis: the prompt on the model; without a catalog no head is listed for anything.
-        most: how many heads of a role are told one by one.
+        scores: of the prompt.
+        listed: the roles that each head is listed for; empty without a catalog.
+        catalog: the model's catalog, None where there is none.
+        most: how many heads of a role are named one by one.
     """
-    listed: dict[Head, list[str]] = {}
-    for role, entries in analysis.summary.items():
-        if ROLES[role].measured:
-            for entry in entries:
-                listed.setdefault(Head(entry["layer"], entry["head"]), []).append(role)
-    peaks = max_attention(analysis.attention).tolist()
-    resting = sink_share(analysis.attention).tolist()
     found = {}
-    for role in MEASURED_ROLES:
-        asked = {
-            window: role_input(role, analysis.prompt.ids, analysis.loaded.special_ids, window)
-            for window in set(analysis.loaded.geometry.windows)
-        }
-        heads = []
-        for layer, row in enumerate(analysis.scores[role].tolist()):
-            here = asked[analysis.loaded.geometry.windows[layer]]
-            for number, live in enumerate(row):
-                head = Head(layer, number)
-                roles = listed.get(head, [])
-                if role not in roles and shows_pattern(here, live, peaks[layer][number]):
-                    heads.append(_acting(analysis, here, head, live, roles, resting[layer][number]))
-        heads.sort(key=lambda acting: (-acting.live, acting.head))
-        any_layer = next(iter(asked.values()))
+    for role in scores.inputs:
+        heads = [
+            _unlisted(scores, role, Head(layer, number), listed.get(Head(layer, number), ()), catalog)
+            for layer, number in scores.clear_pattern(role).nonzero().tolist()
+            if role not in listed.get(Head(layer, number), ())
+        ]
+        heads.sort(key=lambda entry: (-entry.live, entry.head))
         found[role] = UnlistedHeads(
             role=role,
             heads=tuple(heads[:most]),
             count=len(heads),
-            over_cap=sum(acting.over_cap for acting in heads),
-            reason=any_layer.target.reason,
+            over_cap=sum(entry.over_cap for entry in heads),
+            reason=scores.target(role).reason,
         )
     return found
 
 
-def _acting(
-    analysis: LiveAnalysis, asked: RoleInput, head: Head, live: float, listed_for: list[str], resting: float
+def _unlisted(
+    scores: PromptScores, role: str, head: Head, listed_for: Collection[str], catalog: Catalog | None
 ) -> UnlistedHead:
-    catalog, over_cap = None, False
-    if analysis.catalog is not None and asked.role in analysis.catalog.all_scores:
-        catalog = analysis.catalog.all_scores[asked.role][head.layer][head.head]
-        over_cap = catalog >= analysis.catalog.settings.thresholds[asked.role].threshold
+    activity = scores.activity(role, head)
+    score, over_cap = None, False
+    if catalog is not None and role in catalog.all_scores:
+        score = catalog.all_scores[role][head.layer][head.head]
+        over_cap = score >= catalog.settings.thresholds[role].threshold
     note = ""
-    if asked.role == "positional" and resting >= RESTING_SHARE:
-        names = [ROLES[role].display_name.lower() for role in listed_for if ROLES[role].requires_repetition]
+    if role == "positional" and activity.sink_share >= SINK_SHARE_MENTIONED:
+        names = [
+            ROLES[other].display_name.lower() for other in listed_for if ROLES[other].requires_repetition
+        ]
         if names:
             note = f"In the catalog it is listed as {' and '.join(names)}: here it may just be resting."
     return UnlistedHead(
         head=head,
-        live=live,
-        chance=None if math.isnan(asked.chance) else asked.chance,
-        needed=needed(asked),
-        catalog=catalog,
+        live=activity.live,
+        chance=activity.chance,
+        needed=scores.inputs[role][head.layer].needed_unlisted(),
+        catalog=score,
         over_cap=over_cap,
         listed_for=tuple(listed_for),
         note=note,

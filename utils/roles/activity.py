@@ -1,7 +1,8 @@
 """Which heads are active on an input: a head's live score held against its catalog score and chance.
 
-Scores come from `scores`, the same functions that make the catalog; this module adds the decision and
-the words that explain it.
+`PromptScores` is what every head scores on one prompt, computed once; `HeadActivity` is what one head does
+there for one role, with the decision (docs/METHODS.md, section 1, "Active") and the words that explain it.
+Scores come from `scores`, the same functions that make the catalog.
 """
 
 import math
@@ -9,23 +10,22 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from utils.heads import Head
 from utils.roles import registry
 from utils.roles.registry import ROLES
-from utils.roles.scores import (
-    RoleTarget,
-    chance_level,
-    max_attention,
-    role_score,
-    role_target,
-    sink_share,
-)
+from utils.roles.role_score import RoleTarget, max_attention, sink_share
+from utils.roles.scores import role_target, score_of, target_score
+
+# An inactive head is said to rest on the first token when that takes at least this share of its attention.
+SINK_SHARE_MENTIONED = 0.5
 
 
 @dataclass(frozen=True)
 class CellRole:
-    """One catalogued role of one head, as the grid shows it.
+    """One role of one head, as a grid shows it.
 
     Attributes:
         key: the role.
@@ -36,10 +36,6 @@ class CellRole:
     key: str
     live: float
     active: bool
-
-
-# A gray head is said to rest on the first token when that takes at least this share of its attention.
-RESTING_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -56,13 +52,11 @@ class RoleInput:
     target: RoleTarget
     chance: float
 
-    @property
-    def bar(self) -> float:
-        """The score that luck alone hardly reaches: chance + max(0.15, 1.64 standard errors)."""
-        return self.chance_bound_at(registry.Z_ONE_SIDED)
+    def chance_bound(self, errors: float = registry.Z_ONE_SIDED) -> float:
+        """The score that heads hardly reach by chance: chance + max(0.15, so many standard errors).
 
-    def chance_bound_at(self, errors: float) -> float:
-        """`bar` with so many standard errors; 0 where there is no chance level."""
+        0 where there is no chance level.
+        """
         if math.isnan(self.chance):
             return 0.0
         return self.chance + registry.margin(self.chance, self.target.rows, errors)
@@ -70,139 +64,258 @@ class RoleInput:
     def needed(self, catalog_score: float) -> float:
         """The live score from which a head with this catalog score is active."""
         threshold = ROLES[self.role].threshold
-        if self.role == "diffuse":
+        if score_of(self.role).chance is None:
             return threshold
-        return max(registry.MIN_LIVE_SHARE * max(catalog_score, threshold), self.bar)
+        return max(registry.MIN_LIVE_SHARE * max(catalog_score, threshold), self.chance_bound())
+
+    def needed_unlisted(self) -> float:
+        """The live score from which a head that the catalog does not list counts.
+
+        All heads are searched, so many have the chance to pass: the rule is stricter than `needed`.
+        """
+        return max(ROLES[self.role].threshold, self.chance_bound(registry.Z_SEARCH))
+
+    def is_active(self, live: float, catalog_score: float, checked: float) -> bool:
+        """Whether a head counts as active.
+
+        Args:
+            live: the head's score on the input.
+            catalog_score: its score in the catalog (0 for a head that is not listed).
+            checked: the value of the role's extra check, anything where it has none.
+        """
+        if not self.target.applicable or live < self.needed(catalog_score):
+            return False
+        check = score_of(self.role).check
+        return check is None or checked <= check.limit
+
+    def explain(self, live: float, catalog_score: float, checked: float, sink: float) -> str:
+        """One sentence on why a head is active or inactive.
+
+        Args:
+            live: as in `is_active`.
+            catalog_score: as in `is_active`.
+            checked: as in `is_active`.
+            sink: the head's `role_score.sink_share`.
+        """
+        rests = sink >= SINK_SHARE_MENTIONED and self.role != "positional"
+        rest = f"; it rests on the first token ({sink:.0%})" if rests else ""
+        if not self.target.applicable:
+            return self.target.reason + rest
+        rows = self.target.rows
+        evidence = ""
+        if rows < registry.MIN_POSITIONS:
+            evidence = f" (little evidence: only {rows} place{'s' if rows > 1 else ''} to look at)"
+        if self.is_active(live, catalog_score, checked):
+            return f"scores {live:.2f} on your text" + evidence
+        needed, check = self.needed(catalog_score), score_of(self.role).check
+        if check is not None and live >= needed:
+            return check.failure(checked) + rest
+        if needed > 1:
+            return "too few places to tell it from chance" + rest
+        return f"scores {live:.2f} on your text, {needed:.2f} would count" + rest + evidence
 
 
-def role_input(
-    role: str, tokens: Sequence[int], special_ids: Collection[int] = (), window: int | None = None
-) -> RoleInput:
-    """Work out what `role` asks of these tokens.
+@dataclass(frozen=True)
+class HeadActivity:
+    """What one head does for one role on one input.
+
+    Attributes:
+        role: the role's key.
+        head: which head.
+        catalog_score: its score in the catalog, None where that does not list it.
+        live: its score on the input, in [0, 1]; 0 where the role does not apply.
+        chance: the score of uniform attention, None where there is none.
+        needed: the live score from which it counts; None for a role without a score.
+        positions: query positions that the score is a mean over.
+        sink_share: its mean attention on the first token.
+        max_attention: mean share of a row that its largest weight takes.
+        is_active: whether it counts as active.
+        reason: why, in words.
+        pairs: the (query, key) positions that the role connects, for roles that need a repetition.
+    """
+
+    role: str
+    head: Head
+    catalog_score: float | None
+    live: float
+    chance: float | None
+    needed: float | None
+    positions: int
+    sink_share: float
+    max_attention: float
+    is_active: bool
+    reason: str
+    pairs: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def little_evidence(self) -> bool:
+        """Whether the score is a mean over so few positions that chance may do much."""
+        return 0 < self.positions < registry.MIN_POSITIONS
+
+
+@dataclass(frozen=True, eq=False)
+class PromptScores:
+    """What every head scores for some roles on one prompt, and what the roles ask of it.
+
+    Attributes:
+        inputs: {role: one a layer}; layers with the same window share theirs.
+        live: {role: [layer, head]} scores in [0, 1].
+        checked: {role: [layer, head]}, the values of the roles' extra checks.
+        sink_share: [layer, head], mean attention on the first token.
+        max_attention: [layer, head], mean share of a row that its largest weight takes.
+    """
+
+    inputs: Mapping[str, Sequence[RoleInput]]
+    live: Mapping[str, Tensor]
+    checked: Mapping[str, Tensor]
+    sink_share: Tensor
+    max_attention: Tensor
+
+    def target(self, role: str) -> RoleTarget:
+        """Where a head of the role would look on the prompt, whatever its layer sees."""
+        return self.inputs[role][0].target
+
+    def activity(self, role: str, head: Head, catalog_score: float | None = None) -> HeadActivity:
+        """What a head does for a measured role.
+
+        Args:
+            role: one of `inputs`.
+            head: which head.
+            catalog_score: its score in the catalog, None for a head that is not listed.
+        """
+        asked, at = self.inputs[role][head.layer], (head.layer, head.head)
+        live, sink = float(self.live[role][at]), float(self.sink_share[at])
+        checked = float(self.checked[role][at]) if role in self.checked else 0.0
+        known = catalog_score or 0.0
+        return HeadActivity(
+            role=role,
+            head=head,
+            catalog_score=catalog_score,
+            live=live,
+            chance=None if math.isnan(asked.chance) else asked.chance,
+            needed=asked.needed(known),
+            positions=asked.target.rows,
+            sink_share=sink,
+            max_attention=float(self.max_attention[at]),
+            is_active=asked.is_active(live, known, checked),
+            reason=asked.explain(live, known, checked, sink),
+            pairs=asked.target.pairs if ROLES[role].requires_repetition else (),
+        )
+
+    def clear_pattern(self, role: str) -> Tensor:
+        """Which heads clearly show the role's pattern, whatever the catalog says of them: bool [layer, head].
+
+        Stricter than the rule for a listed head, which has its catalog score to speak for it.
+        """
+        live, asked = self.live[role].double(), self.inputs[role]
+        needed = torch.tensor([max(one.needed_unlisted(), one.needed(0.0)) for one in asked]).to(live)
+        shows = (live >= needed[:, None]) & asked[0].target.applicable
+        check = score_of(role).check
+        return shows if check is None else shows & (self.checked[role].double() <= check.limit)
+
+
+def role_inputs(
+    role: str,
+    tokens: Sequence[int],
+    special_ids: Collection[int] = (),
+    windows: Sequence[int | None] = (None,),
+) -> tuple[RoleInput, ...]:
+    """What `role` asks of these tokens, layer by layer; the target is worked out once.
 
     Args:
-        role: one of `role_scores.MEASURED_ROLES`.
+        role: one of `registry.measured_roles()`.
         tokens: token ids as the model gets them.
         special_ids: ids that never count as a repetition.
-        window: how many keys the layer sees, None for all.
+        windows: how many keys each layer sees, None for all of them.
     """
-    return RoleInput(
-        role, role_target(role, tokens, special_ids), chance_level(role, tokens, special_ids, window)
-    )
+    target = role_target(role, tokens, special_ids)
+    by_window = {
+        window: RoleInput(role, target, score_of(role).chance_level(target, window))
+        for window in dict.fromkeys(windows)
+    }
+    return tuple(by_window[window] for window in windows)
 
 
-def is_active(asked: RoleInput, live: float, catalog_score: float, peak: float) -> bool:
-    """Whether a head with this live score counts as active.
-
-    Args:
-        asked: what the role asks of the input.
-        live: the head's score on the input.
-        catalog_score: its score in the catalog (0 for a head that is not listed).
-        peak: the head's `role_scores.peak_share` (only diffuse looks at it).
-    """
-    if not asked.target.applicable or live < asked.needed(catalog_score):
-        return False
-    return asked.role != "diffuse" or peak <= registry.DIFFUSE_MAX_ATTENTION
-
-
-def explain(asked: RoleInput, live: float, catalog_score: float, peak: float, resting: float) -> str:
-    """One sentence on why a head is active or gray.
-
-    Args:
-        asked: as in `is_active`.
-        live: as in `is_active`.
-        catalog_score: as in `is_active`.
-        peak: as in `is_active`.
-        resting: the head's `role_scores.resting_share`.
-    """
-    rests = resting >= RESTING_SHARE and asked.role != "positional"
-    rest = f"; it rests on the first token ({resting:.0%})" if rests else ""
-    if not asked.target.applicable:
-        return asked.target.reason + rest
-    rows = asked.target.rows
-    evidence = ""
-    if rows < registry.MIN_POSITIONS:
-        evidence = f" (little evidence: only {rows} place{'s' if rows > 1 else ''} to look at)"
-    if is_active(asked, live, catalog_score, peak):
-        return f"scores {live:.2f} on your text" + evidence
-    if asked.role == "diffuse" and live >= asked.needed(catalog_score):
-        return f"one token takes {peak:.0%} of its attention, so it is not spread out" + rest
-    needed = asked.needed(catalog_score)
-    if needed > 1:
-        return "too few places to tell it from chance" + rest
-    return f"scores {live:.2f} on your text, {needed:.2f} would count" + rest + evidence
-
-
-def summarize_heads(
+def prompt_scores(
     attention: Tensor,
     tokens: Sequence[int],
-    categories: Mapping[str, Mapping[str, Any]],
+    roles: Sequence[str],
     special_ids: Collection[int] = (),
     windows: Sequence[int | None] | None = None,
-) -> dict[str, list[dict[str, Any]]]:
-    """What every catalogued head does on this input.
+) -> PromptScores:
+    """Score every head for some roles on one prompt.
 
     Args:
         attention: probabilities [layer, head, query, key].
         tokens: the token ids.
-        categories: the catalog's `categories`.
+        roles: measured roles.
         special_ids: ids that never count as a repetition.
         windows: how many keys each layer sees, None for all of them.
 
-    Returns:
-        {role: [{layer, head, score, activation_score, chance, needed, positions, resting, peak, is_active,
-        reason, pairs}]} in the catalog's order; `chance` is None where the role has none, `pairs` are the
-        (query, key) positions that the role connects.
+    Raises:
+        ValueError: the attention does not fit the tokens.
     """
-    resting, peaks = sink_share(attention), max_attention(attention)
-    summary: dict[str, list[dict[str, Any]]] = {}
-    for role, category in categories.items():
-        listed = category["top_heads"]
-        if not ROLES[role].measured:
-            summary[role] = [_neutral_entry(entry) for entry in listed]
-            continue
-        live = role_score(role, attention, tokens, special_ids).clamp(0, 1)
-        asked = {
-            window: role_input(role, tokens, special_ids, window)
-            for window in {(windows[entry["layer"]] if windows else None) for entry in listed}
-        }
-        summary[role] = []
-        for entry in listed:
-            layer, head = entry["layer"], entry["head"]
-            here = asked[windows[layer] if windows else None]
-            facts = (
-                float(live[layer, head]),
-                float(entry["score"]),
-                float(peaks[layer, head]),
-            )
-            rest = float(resting[layer, head])
-            summary[role].append(
-                {
-                    "layer": layer,
-                    "head": head,
-                    "score": entry["score"],
-                    "activation_score": facts[0],
-                    "chance": None if math.isnan(here.chance) else here.chance,
-                    "needed": here.needed(facts[1]),
-                    "positions": here.target.rows,
-                    "resting": rest,
-                    "peak": facts[2],
-                    "is_active": is_active(here, *facts),
-                    "reason": explain(here, *facts, rest),
-                    "pairs": here.target.pairs if ROLES[role].requires_repetition else (),
-                }
-            )
-    return summary
+    layers = windows or (None,) * len(attention)
+    inputs = {role: role_inputs(role, tokens, special_ids, layers) for role in roles}
+    peaks = max_attention(attention)
+    checks = {role: check for role in roles if (check := score_of(role).check) is not None}
+    return PromptScores(
+        inputs=inputs,
+        live={
+            role: target_score(role, attention, asked[0].target).clamp(0, 1) for role, asked in inputs.items()
+        },
+        checked={
+            role: peaks if check.measure is max_attention else check.measure(attention)
+            for role, check in checks.items()
+        },
+        sink_share=sink_share(attention),
+        max_attention=peaks,
+    )
 
 
-def _neutral_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
+def listed_activity(
+    scores: PromptScores, listed: Mapping[str, Sequence[tuple[Head, float]]]
+) -> dict[str, tuple[HeadActivity, ...]]:
+    """What every listed head does on a prompt.
+
+    Args:
+        scores: of the prompt, for the measured ones of these roles.
+        listed: each role's heads with their catalog scores.
+
+    Returns:
+        {role: one a head}, in the order of `listed`. A role without a score has neutral ones.
+    """
     return {
-        "layer": entry["layer"],
-        "head": entry["head"],
-        "score": entry["score"],
-        "activation_score": 0.0,
-        "chance": None,
-        "is_active": False,
-        "reason": "no catalogued role, so there is nothing to check",
-        "pairs": (),
+        role: tuple(
+            scores.activity(role, head, score) if ROLES[role].measured else _neutral(role, head, score)
+            for head, score in heads
+        )
+        for role, heads in listed.items()
+    }
+
+
+def _neutral(role: str, head: Head, score: float) -> HeadActivity:
+    reason = "no catalogued role, so there is nothing to check"
+    return HeadActivity(role, head, score, 0.0, None, None, 0, 0.0, 0.0, is_active=False, reason=reason)
+
+
+def as_record(activity: HeadActivity) -> dict[str, Any]:
+    """A head's activity as plain data, as the public functions of `utils.head_detection` give it."""
+    record = {
+        "layer": activity.head.layer,
+        "head": activity.head.head,
+        "score": activity.catalog_score,
+        "activation_score": activity.live,
+        "chance": activity.chance,
+        "is_active": activity.is_active,
+        "reason": activity.reason,
+        "pairs": activity.pairs,
+    }
+    if not ROLES[activity.role].measured:
+        return record
+    return record | {
+        "needed": activity.needed,
+        "positions": activity.positions,
+        "sink_share": activity.sink_share,
+        "max_attention": activity.max_attention,
     }

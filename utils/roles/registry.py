@@ -1,12 +1,29 @@
 """The registry of roles: one row holds all that the project says and draws about a role.
 
-Cards, colours, menus, the catalog's texts and the analyzer's probes all come from here. Adding a role is
-one row here, one target in `role_scores.py` and one case in the contract test. Thresholds and margins are
-METHODS.md, section 1.
+Cards, colours, menus, the catalog's texts, the glossary, the analyzer's probes and the scores all come from
+here. Adding a role is one row here, with its target in `role_score.py` where it needs a new one, and one case
+in the contract test. Thresholds and margins are docs/METHODS.md, section 1.
 """
 
 import math
 from dataclasses import dataclass
+
+from utils.roles.role_score import (
+    ExtraCheck,
+    RoleScore,
+    duplicate_token,
+    every_key,
+    first_token,
+    induction,
+    max_attention,
+    previous_token,
+    spread,
+)
+
+# The papers that the roles are from; the glossary names them too.
+OLSSON = "Olsson et al. 2022, In-context Learning and Induction Heads"
+WANG = "Wang et al. 2022, Interpretability in the Wild"
+XIAO = "Xiao et al. 2023, Efficient Streaming Language Models with Attention Sinks"
 
 # A head is active on an input when its live score is at least this share of max(catalog score, threshold) ...
 MIN_LIVE_SHARE = 0.5
@@ -17,9 +34,10 @@ Z_ONE_SIDED = 1.64
 Z_SEARCH = 3.1
 # Below this many query positions the page adds "little evidence".
 MIN_POSITIONS = 3
-# A diffuse head is active when on top of its entropy no single key takes more than this share of a row on
+# Attention is spread out from this normalised entropy on, where no key takes more than this share of a row on
 # average.
-DIFFUSE_MAX_ATTENTION = 0.5
+SPREAD_THRESHOLD = 0.55
+SPREAD_MAX_ATTENTION = 0.5
 # At most so many heads a role, so many of one layer before the best of other layers are added.
 MAX_HEADS = 8
 MAX_PER_LAYER = 5
@@ -47,6 +65,11 @@ class HeadRole:
         display_name: what the page calls it, with the field's term in parentheses where they differ.
         description: one line for a card.
         explanation: two or three sentences at student level.
+        score: how heads are scored for it, with its chance level and its extra check; None for no score.
+        scoring: the same in words, for the glossary.
+        source: the paper that the role is from, "" for none.
+        telling_rank: its place among the roles by how much it tells about a head, from 0: the more telling
+            role of an active head is shown first.
         letter: stands for the role where there is no room, so that nothing is told by colour alone.
         icon: name of a Bootstrap icon.
         color: hue in light mode.
@@ -55,13 +78,18 @@ class HeadRole:
         probes: names of the probe input sets that its catalog score is measured on (the larger mean counts).
         threshold: score from which a head is listed.
         lower_threshold: score from which a head of another layer is added for diversity.
-        example_prompts: candidates for the suggested prompts; the analyzer keeps those that wake the role.
+        names: what people write for it in presets besides its key.
+        example_prompts: candidates for the suggested prompts; the analyzer keeps those that activate it.
     """
 
     key: str
     display_name: str
     description: str
     explanation: str
+    score: RoleScore | None
+    scoring: str
+    source: str
+    telling_rank: int
     letter: str
     icon: str
     color: str
@@ -71,11 +99,12 @@ class HeadRole:
     threshold: float
     lower_threshold: float
     example_prompts: tuple[str, ...]
+    names: tuple[str, ...] = ()
 
     @property
     def measured(self) -> bool:
         """Whether the role has a score of its own; 'other' has none."""
-        return bool(self.probes)
+        return self.score is not None
 
 
 _ROWS = (
@@ -87,6 +116,10 @@ _ROWS = (
             "From every token this head looks at the one just before it. It tells each token what came "
             "before, which is what an induction head further up needs to continue a pattern."
         ),
+        score=RoleScore(previous_token),
+        scoring="Score: attention on the token one back, mean over all tokens from the third on.",
+        source=WANG,
+        telling_rank=2,
         letter="P",
         icon="arrow-left-square",
         color="#1f6fb2",
@@ -111,6 +144,13 @@ _ROWS = (
             "and so helps the model to continue the pattern: after 'A B ... A' it expects 'B' (in-context "
             "copying)."
         ),
+        score=RoleScore(induction),
+        scoring=(
+            "Score: attention on what followed earlier copies of the token, mean over the tokens that have "
+            "one far enough back."
+        ),
+        source=OLSSON,
+        telling_rank=0,
         letter="I",
         icon="repeat",
         color="#b3440f",
@@ -136,6 +176,10 @@ _ROWS = (
             "something is repeated (which the model can use to know who has been named already) without "
             "saying what comes next."
         ),
+        score=RoleScore(duplicate_token),
+        scoring="Score: attention on earlier copies of the token, mean over the tokens that have one.",
+        source=WANG,
+        telling_rank=1,
         letter="D",
         icon="copy",
         color="#7a3e9d",
@@ -162,6 +206,13 @@ _ROWS = (
             "place: a head with nothing to do here parks its attention where it changes little. So a high "
             "score does not by itself make a head positional by trade."
         ),
+        score=RoleScore(first_token),
+        scoring=(
+            "Score: attention on the first token (an attention sink), mean over all tokens from the third on."
+        ),
+        source=XIAO,
+        telling_rank=4,
+        names=("first token",),
         letter="F",
         icon="skip-start",
         color="#3d6b1f",
@@ -185,14 +236,31 @@ _ROWS = (
             "This head gives no single token much weight: it averages over the text so far (high entropy), "
             "which gathers the general topic rather than one word."
         ),
+        score=RoleScore(
+            every_key,
+            measure=spread,
+            chance=None,
+            check=ExtraCheck(
+                max_attention,
+                SPREAD_MAX_ATTENTION,
+                f"no token takes more than {SPREAD_MAX_ATTENTION:.0%} of a row on average",
+                lambda value: f"one token takes {value:.0%} of its attention, so it is not spread out",
+            ),
+        ),
+        scoring=(
+            "Score: how even the attention is, entropy by the largest that is possible there, mean over all "
+            "tokens from the third on."
+        ),
+        source="",
+        telling_rank=3,
         letter="S",
         icon="broadcast",
         color="#0b7285",
         color_dark="#66d9e8",
         requires_repetition=False,
         probes=("natural",),
-        threshold=0.55,
-        lower_threshold=0.55,
+        threshold=SPREAD_THRESHOLD,
+        lower_threshold=SPREAD_THRESHOLD,
         example_prompts=(
             "The children went to the river, and there they saw a boat with a white sail.",
             "Once upon a time there was a poor woodcutter who lived in the forest.",
@@ -208,6 +276,11 @@ _ROWS = (
             "Every score of these heads lies below its role's threshold. That does not mean that they do "
             "nothing: they may do something that this catalog does not look for."
         ),
+        score=None,
+        scoring="No score of its own: every score lies below its role's threshold.",
+        source="",
+        telling_rank=5,
+        names=("unclassified",),
         letter="·",
         icon="question-circle",
         color="#5c636a",
@@ -221,3 +294,8 @@ _ROWS = (
 )
 
 ROLES: dict[str, HeadRole] = {row.key: row for row in _ROWS}
+
+
+def measured_roles() -> tuple[str, ...]:
+    """The keys of the roles that have a score, in the registry's order."""
+    return tuple(key for key, role in ROLES.items() if role.measured)

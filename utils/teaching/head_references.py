@@ -18,12 +18,6 @@ from utils.roles.registry import MAX_HEADS, ROLES
 
 LAST = -1
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
-# The page's names of roles, as people write them.
-_ROLE_NAMES = {key.replace("_", " "): key for key in ROLES} | {
-    "first token": "positional",
-    "diffuse": "diffuse",
-    "unclassified": "other",
-}
 _EXAMPLES = '"induction 1", "first induction head", "first 4 induction heads" or "all induction heads"'
 
 
@@ -62,8 +56,8 @@ class HeadReference:
 
 def role_words(role: str) -> str:
     """What a head of this role is called in a sentence: "induction", "first-token", "unclassified"."""
-    names = {"positional": "first-token", "other": "unclassified"}
-    return names.get(role, role.replace("_", "-"))
+    name = next(iter(ROLES[role].names), role)
+    return name.replace("_", "-").replace(" ", "-")
 
 
 def _ordinal(number: int) -> str:
@@ -106,16 +100,22 @@ def parse_reference(written: Any) -> HeadReference:
         return _reference(_role(rest), "all")
     if start == "last":
         return HeadReference(_role(rest), LAST, LAST)
-    if start in _ORDINALS and rest in _ROLE_NAMES:
+    if start in _ORDINALS and rest in _role_names():
         return _reference(_role(rest), str(_ORDINALS.index(start) + 1))
     raise ValueError(f"{written[:40]!r} names no heads; write {_EXAMPLES}")
 
 
+def _role_names() -> dict[str, str]:
+    """The roles' keys by what people write for them."""
+    return {name: key for key, role in ROLES.items() for name in (key.replace("_", " "), *role.names)}
+
+
 def _role(name: str) -> str:
     text = " ".join(name.replace("_", " ").replace("-", " ").split()).casefold()
-    if text not in _ROLE_NAMES:
+    names = _role_names()
+    if text not in names:
         raise ValueError(f"{name[:40]!r} is no role; choose one of {', '.join(ROLES)}")
-    return _ROLE_NAMES[text]
+    return names[text]
 
 
 def _reference(role: str, rank: str) -> HeadReference:

@@ -24,7 +24,7 @@ from utils.effects.effect_map import effect_map
 from utils.effects.prediction import compare
 from utils.export.lab_record import MAX_CHARACTERS
 from utils.live.service import LiveService
-from utils.roles.scores import MEASURED_ROLES
+from utils.roles.registry import measured_roles
 
 PROMPT = "the cat sat on a mat. the cat s"
 HOSTILE = '</script>=cmd <img src=x onerror="alert(1)"> the cat s'
@@ -92,7 +92,7 @@ def test_the_json_holds_what_is_on_show(panel: ExportPanel, built_service: LiveS
     assert data["prediction"]["kl"] == pytest.approx(expected.kl, rel=1e-2)
     assert expected.kl > 0.01  # the two heads do something here: clean is not taken for ablated
     assert data["roles"]["induction"]["live_scores"][INDUCTION.layer][INDUCTION.head] == pytest.approx(
-        float(analysis.scores["induction"][INDUCTION.layer, INDUCTION.head]), abs=1e-6
+        float(analysis.scores.live["induction"][INDUCTION.layer, INDUCTION.head]), abs=1e-6
     )
     assert data["effect_map"] is None and data["random_sets"] is None
 
@@ -133,7 +133,7 @@ def test_the_csv_has_every_head_with_every_role(panel: ExportPanel) -> None:
     text = saved(panel.download(asked("heads"), held(HOSTILE[10:], off=NAMES)))
     assert text.startswith(BYTE_ORDER_MARK + "layer,head,role")
     rows = list(csv.DictReader(io.StringIO(text.removeprefix(BYTE_ORDER_MARK), newline="")))
-    assert len(rows) == N_LAYERS * N_HEADS * len(MEASURED_ROLES)
+    assert len(rows) == N_LAYERS * N_HEADS * len(measured_roles())
     off = {f"L{row['layer']}H{row['head']}" for row in rows if row["ablated"] == "yes"}
     assert off == set(NAMES)
 

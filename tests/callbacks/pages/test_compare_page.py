@@ -75,10 +75,10 @@ def test_two_prompts_on_one_model(page: ComparePage):
 def test_the_heads_numbers_are_those_of_the_two_analyses(page: ComparePage):
     body = shown(page, STATE)
     left = page.service.analyze("demo-gpt2", REPEATS)
-    for entry in left.summary["induction"]:
-        name = f"L{entry['layer']}H{entry['head']}"
+    for entry in left.listed["induction"]:
+        name = str(entry.head)
         told = words_of(card(body, "induction"))
-        assert f"{name}" in told and f"{entry['activation_score']:.2f}" in told
+        assert f"{name}" in told and f"{entry.live:.2f}" in told
 
 
 def test_one_prompt_on_two_models(page: ComparePage):

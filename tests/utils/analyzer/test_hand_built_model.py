@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures import hand_built
+from tests.fixtures.activity import activities
 from tests.fixtures.hand_built import BUILT, INDUCTION, NAME, PREVIOUS, WITHOUT_ROLE
 from utils.catalog.catalog import Catalog, catalog_path, load_catalog
 from utils.forward.attention_capture import capture
@@ -12,9 +13,8 @@ from utils.head_detection import get_active_head_summary
 from utils.heads import Head
 from utils.models.loading import LoadedModel, load_model
 from utils.models.prompts import tokenize_prompt
-from utils.roles.activity import is_active, role_input
 from utils.roles.registry import ROLES
-from utils.roles.scores import max_attention, role_score
+from utils.roles.scores import role_score
 
 REPEATING = "The cat sat on the mat. The cat sat on the"
 # So often that a head which rests on the first token while it has nothing to find does not rest there much;
@@ -52,7 +52,7 @@ def test_the_heads_built_for_nothing_have_no_role(catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize("role", BUILT)
-def test_every_suggested_prompt_wakes_its_role(
+def test_every_suggested_prompt_activates_its_role(
     catalog: Catalog, catalog_folder: Path, loaded: LoadedModel, role: str
 ) -> None:
     assert catalog.categories[role].suggested_prompts
@@ -68,20 +68,18 @@ def test_the_live_check_finds_the_built_head_alone(loaded: LoadedModel, role: st
     """Every head of the model is judged, as a head of the role's threshold would be."""
     tokens = tokenize_prompt(loaded, REPEATING_OFTEN, limit=128).ids
     attention = capture(loaded, tokens).attention
-    scores = role_score(role, attention, tokens, loaded.special_ids).clamp(0, 1)
-    peaks = max_attention(attention)
-    asked = role_input(role, tokens, loaded.special_ids)
-    active = [
-        Head(layer, head)
+    heads = [
+        (Head(layer, head), ROLES[role].threshold)
         for layer in range(hand_built.N_LAYERS)
         for head in range(hand_built.N_HEADS)
-        if is_active(asked, float(scores[layer, head]), ROLES[role].threshold, float(peaks[layer, head]))
     ]
+    found = activities(attention, tokens, {role: heads}, loaded.special_ids)[role]
+    active = [activity.head for activity in found if activity.is_active]
     assert active == [BUILT[role]]
 
 
 @pytest.mark.parametrize("text", [REPEATING, NOT_REPEATING])
-def test_the_summary_grays_out_what_the_text_does_not_call_for(
+def test_the_summary_calls_inactive_what_the_text_does_not_call_for(
     loaded: LoadedModel, catalog_folder: Path, text: str
 ) -> None:
     tokens = tokenize_prompt(loaded, text).ids

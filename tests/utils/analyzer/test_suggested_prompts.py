@@ -5,10 +5,10 @@ from torch import Tensor
 from utils.analyzer.suggested_prompts import (
     SUGGESTED_PROMPTS,
     RunPrompt,
+    active_heads,
     beats_chance,
     choose_prompts,
     false_positive_rate,
-    waking_heads,
 )
 from utils.heads import Head
 from utils.roles.random_heads import MAX_ACTIVE
@@ -35,9 +35,9 @@ def _prompt(text: str, tokens: list[int], *perfect: bool) -> RunPrompt:
 
 
 def test_the_live_check_decides_who_wakes() -> None:
-    assert waking_heads("duplicate_token", LISTED, _prompt("a", LONG_REPEAT, True, False)) == [FIRST]
-    assert waking_heads("duplicate_token", LISTED, _prompt("a", LONG_REPEAT, True, True)) == [FIRST, SECOND]
-    assert waking_heads("duplicate_token", LISTED, _prompt("a", [0, *range(10, 30)], True, True)) == []
+    assert active_heads("duplicate_token", LISTED, _prompt("a", LONG_REPEAT, True, False)) == [FIRST]
+    assert active_heads("duplicate_token", LISTED, _prompt("a", LONG_REPEAT, True, True)) == [FIRST, SECOND]
+    assert active_heads("duplicate_token", LISTED, _prompt("a", [0, *range(10, 30)], True, True)) == []
 
 
 def test_prompts_that_wake_the_top_head_are_preferred() -> None:
@@ -101,7 +101,7 @@ def test_a_prompt_is_tried_with_the_windows_of_the_listed_heads() -> None:
     targets = role_target("induction", tokens).mask.float()
     targets[targets.sum(-1) == 0, 0] = 1
     prompts = [RunPrompt("a", tokens, (targets / targets.sum(-1, keepdim=True))[None, None])]
-    assert waking_heads("induction", [(FIRST, 0.5)], prompts[0], windows=[6]) == [FIRST]
+    assert active_heads("induction", [(FIRST, 0.5)], prompts[0], windows=[6]) == [FIRST]
     assert choose_prompts("induction", [(FIRST, 0.5)], prompts) == ["a"]
     assert choose_prompts("induction", [(FIRST, 0.5)], prompts, windows=[6]) == []
 

@@ -9,11 +9,9 @@ import torch
 from utils.compare.sentences import prediction_sentence, role_sentence, summary_sentence
 from utils.compare.side_by_side import TOP, RoleComparison, SideBySide, score_differences, side_by_side
 from utils.effects.prediction import compare
-from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
 from utils.live.service import LiveService
-from utils.roles.registry import ROLES
-from utils.roles.scores import MEASURED_ROLES
+from utils.roles.registry import ROLES, measured_roles
 
 REPEATING = "The cat sat on the mat. The cat sat on the"
 PLAIN = "Once there was a poor man who lived in the forest."
@@ -41,18 +39,18 @@ def said(comparison: SideBySide, key: str) -> str:
 def test_induction_wakes_on_the_side_that_repeats(plain: LiveAnalysis, repeating: LiveAnalysis) -> None:
     comparison = side_by_side(plain, repeating)
     induction = role(comparison, "induction")
-    assert (induction.left.state, induction.right.state, induction.changed) == ("quiet", "active", True)
-    best = max(repeating.summary["induction"], key=lambda entry: entry["activation_score"])
+    assert (induction.left.state, induction.right.state, induction.changed) == ("inactive", "active", True)
+    best = max(repeating.listed["induction"], key=lambda entry: entry.live)
     told = said(comparison, "induction")
-    assert told.startswith("Induction wakes on the right: ")
-    assert f"{Head(best['layer'], best['head'])} ({best['activation_score']:.2f})" in told
+    assert told.startswith("Induction becomes active on the right: ")
+    assert f"{best.head} ({best.live:.2f})" in told
     assert told.endswith("On the left: nothing repeats.")
     assert "induction on the right" in summary_sentence(comparison)
     # What cannot be judged has no score and no difference.
     assert all(pair.left and pair.left.live is None for pair in induction.pairs)
     assert all(pair.difference is None for pair in induction.pairs)
     mirrored = side_by_side(repeating, plain)
-    assert "wakes on the left" in said(mirrored, "induction")
+    assert "becomes active on the left" in said(mirrored, "induction")
     assert "induction on the left" in summary_sentence(mirrored)
 
 
@@ -60,16 +58,16 @@ def test_on_one_model_each_head_stands_beside_itself(service: LiveService, repea
     other = service.analyze("demo-gpt2", LIST)
     comparison = side_by_side(repeating, other)
     assert comparison.same_model and not comparison.same_prompt and comparison.shared_tokens == 1
-    assert [each.role for each in comparison.roles] == list(MEASURED_ROLES)
+    assert [each.role for each in comparison.roles] == list(measured_roles())
     for each in comparison.roles:
-        assert len(each.pairs) == len(repeating.summary[each.role])
+        assert len(each.pairs) == len(repeating.listed[each.role])
         for pair, here, there in zip(
-            each.pairs, repeating.summary[each.role], other.summary[each.role], strict=True
+            each.pairs, repeating.listed[each.role], other.listed[each.role], strict=True
         ):
             assert pair.left and pair.right and pair.left.head == pair.right.head
-            assert pair.left.live == here["activation_score"] and pair.left.active is here["is_active"]
-            assert pair.right.live == there["activation_score"] and pair.right.active is there["is_active"]
-            assert pair.difference == pytest.approx(there["activation_score"] - here["activation_score"])
+            assert pair.left.live == here.live and pair.left.active is here.is_active
+            assert pair.right.live == there.live and pair.right.active is there.is_active
+            assert pair.difference == pytest.approx(there.live - here.live)
     induction = role(comparison, "induction")
     moved = max(induction.pairs, key=lambda pair: abs(pair.difference or 0))
     assert moved.left and moved.right
@@ -80,9 +78,9 @@ def test_on_one_model_each_head_stands_beside_itself(service: LiveService, repea
 def test_every_heads_difference(service: LiveService, plain: LiveAnalysis, repeating: LiveAnalysis) -> None:
     other = service.analyze("demo-gpt2", LIST)
     differences = score_differences(repeating, other)
-    assert set(differences) == set(MEASURED_ROLES)
+    assert set(differences) == set(measured_roles())
     torch.testing.assert_close(
-        differences["induction"], other.scores["induction"] - repeating.scores["induction"]
+        differences["induction"], other.scores.live["induction"] - repeating.scores.live["induction"]
     )
     assert set(score_differences(plain, repeating)) == {"previous_token", "positional", "diffuse"}
     with pytest.raises(ValueError, match="demo-gpt2 and demo-llama"):
@@ -95,7 +93,7 @@ def test_two_models_are_compared_by_rank_and_depth(service: LiveService, repeati
     assert not comparison.same_model and comparison.same_prompt and comparison.shared_tokens is None
     duplicate = role(comparison, "duplicate_token")
     assert len(duplicate.pairs) == max(
-        len(analysis.summary["duplicate_token"]) for analysis in (repeating, other)
+        len(analysis.listed["duplicate_token"]) for analysis in (repeating, other)
     )
     assert duplicate.pairs[-1].right is None or duplicate.pairs[-1].left is None
     assert duplicate.pairs[-1].difference is None
@@ -140,11 +138,9 @@ def test_little_evidence_is_told(service: LiveService, repeating: LiveAnalysis) 
 
 def test_why_a_role_is_quiet_is_told_for_its_best_head(repeating: LiveAnalysis) -> None:
     quiet = role(side_by_side(repeating, repeating), "duplicate_token")
-    assert quiet.left.state == "quiet"
-    best = max(repeating.summary["duplicate_token"], key=lambda entry: entry["activation_score"])
-    assert f"its best head, {Head(best['layer'], best['head'])}: scores {best['activation_score']:.2f}" in (
-        quiet.left.reason
-    )
+    assert quiet.left.state == "inactive"
+    best = max(repeating.listed["duplicate_token"], key=lambda entry: entry.live)
+    assert f"its best head, {best.head}: scores {best.live:.2f}" in (quiet.left.reason)
     assert "your text" not in quiet.left.reason
 
 
@@ -167,7 +163,7 @@ def test_a_model_without_catalog_or_without_heads_of_a_role(
     told = said(comparison, "induction")
     assert told.startswith("Induction is active on the left: ") and "demo-llama has no catalog" in told
     assert "not known to be active" in said(side_by_side(unknown, unknown), "induction")
-    bare = replace(repeating, summary=repeating.summary | {"induction": []})
+    bare = replace(repeating, listed={**repeating.listed} | {"induction": ()})
     comparison = side_by_side(bare, repeating)
     assert role(comparison, "induction").left.state == "no heads"
     assert "no head of demo-gpt2 does this" in said(comparison, "induction")
@@ -175,14 +171,14 @@ def test_a_model_without_catalog_or_without_heads_of_a_role(
 
 def test_one_head_alone_is_named(repeating: LiveAnalysis, plain: LiveAnalysis) -> None:
     def only(analysis: LiveAnalysis) -> LiveAnalysis:
-        return replace(analysis, summary=analysis.summary | {"induction": analysis.summary["induction"][:1]})
+        return replace(analysis, listed={**analysis.listed} | {"induction": analysis.listed["induction"][:1]})
 
     told = said(side_by_side(only(plain), only(repeating)), "induction")
-    entry = repeating.summary["induction"][0]
-    assert f"its one head, {Head(entry['layer'], entry['head'])}" in told
+    entry = repeating.listed["induction"][0]
+    assert f"its one head, {entry.head}" in told
 
 
-@pytest.mark.parametrize("key", list(MEASURED_ROLES))
+@pytest.mark.parametrize("key", list(measured_roles()))
 def test_every_role_is_said_in_a_sentence(service: LiveService, key: str) -> None:
     analyses = [
         service.analyze(model, text)

@@ -22,7 +22,7 @@ from utils.live.unlisted_heads import find_unlisted_heads
 from utils.models.loading import LoadedModel
 from utils.models.prompts import token_label
 from utils.models.store import ModelStore
-from utils.roles.scores import MEASURED_ROLES
+from utils.roles.registry import measured_roles
 from utils.runtime.provenance import app_version, library_versions
 
 TEXT = "The cat sat on the mat. The cat sat on the"
@@ -77,22 +77,22 @@ def test_the_json_says_what_the_analysis_is(service: LiveService, analysis: Live
 
 def test_the_roles_are_the_analysis_own(analysis: LiveAnalysis) -> None:
     roles = analysis_export(analysis, Chosen())["roles"]
-    assert isinstance(roles, dict) and list(roles) == list(MEASURED_ROLES)
-    more = find_unlisted_heads(analysis)
+    assert isinstance(roles, dict) and list(roles) == list(measured_roles())
+    more = analysis.unlisted
     assert analysis.catalog is not None
     for role, told in roles.items():
         assert isinstance(told, dict)
-        entries = analysis.summary[role]
-        assert told["active"] is any(entry["is_active"] for entry in entries)
+        entries = analysis.listed[role]
+        assert told["active"] is any(entry.is_active for entry in entries)
         live = torch.tensor(told["live_scores"])
-        torch.testing.assert_close(live, analysis.scores[role], atol=1e-6, rtol=6e-3)
+        torch.testing.assert_close(live, analysis.scores.live[role], atol=1e-6, rtol=6e-3)
         assert torch.tensor(told["catalog_scores"]).shape == live.shape
         assert isinstance(told["listed"], list)
         assert [listed["head"] for listed in told["listed"]] == [  # pyright: ignore
-            str(Head(entry["layer"], entry["head"])) for entry in entries
+            str(entry.head) for entry in entries
         ]
-        assert told["also_acting_count"] == more[role].count
-        assert [acting["head"] for acting in told["also_acting"]] == [  # pyright: ignore
+        assert told["unlisted_active_count"] == more[role].count
+        assert [acting["head"] for acting in told["unlisted_active"]] == [  # pyright: ignore
             str(acting.head) for acting in more[role].heads
         ]
     assert roles["diffuse"]["chance_by_layer"] == [None] * 4  # pyright: ignore
@@ -132,7 +132,7 @@ def test_every_family_can_be_exported(loaded: LoadedModel, tiny_models_folder: P
     chances = roles["positional"]["chance_by_layer"]
     assert isinstance(chances, list) and len(chances) == geometry.n_layers
     rows = rows_of(heads_csv(analysis))
-    assert len(rows) == geometry.n_layers * geometry.n_heads * len(MEASURED_ROLES)
+    assert len(rows) == geometry.n_layers * geometry.n_heads * len(measured_roles())
     for layer in range(geometry.n_layers):
         told = {row["chance"] for row in rows if row["role"] == "positional" and row["layer"] == str(layer)}
         assert told == {str(chances[layer])}
@@ -149,24 +149,24 @@ def test_the_csv_has_a_row_a_head_and_role(analysis: LiveAnalysis) -> None:
     text = heads_csv(analysis, OFF)
     assert text.startswith(",".join(COLUMNS) + "\r\n")
     rows = rows_of(text)
-    assert len(rows) == 4 * 16 * len(MEASURED_ROLES)
+    assert len(rows) == 4 * 16 * len(measured_roles())
     assert len({(row["layer"], row["head"], row["role"]) for row in rows}) == len(rows)
     assert analysis.catalog is not None
-    more = find_unlisted_heads(analysis, most=64)
+    more = find_unlisted_heads(analysis.scores, analysis.by_head, analysis.catalog, most=64)
     for row in rows:
         head, role = Head(int(row["layer"]), int(row["head"])), row["role"]
-        live = float(analysis.scores[role][head.layer, head.head])
+        live = float(analysis.scores.live[role][head.layer, head.head])
         assert float(row["live_score"]) == pytest.approx(live, rel=6e-3, abs=1e-6)
         table = analysis.catalog.all_scores[role]
         assert float(row["catalog_score"]) == pytest.approx(table[head.layer][head.head], rel=6e-3)
         assert (row["chance"] == "") is (role == "diffuse")
-        entry = next((e for e in analysis.summary[role] if Head(e["layer"], e["head"]) == head), None)
+        entry = next((e for e in analysis.listed[role] if e.head == head), None)
         assert row["listed"] == ("yes" if entry else "no")
-        assert row["active"] == ("yes" if entry and entry["is_active"] else "no")
+        assert row["active"] == ("yes" if entry and entry.is_active else "no")
         assert row["ablated"] == ("yes" if head in OFF else "no")
-        assert row["also_acting"] == ("yes" if head in [a.head for a in more[role].heads] else "no")
+        assert row["unlisted_active"] == ("yes" if head in [a.head for a in more[role].heads] else "no")
         assert row["model"] == "demo-gpt2" and row["prompt"] == TEXT
-    assert any(row["also_acting"] == "yes" for row in rows)
+    assert any(row["unlisted_active"] == "yes" for row in rows)
 
 
 def test_a_prompt_that_is_a_formula_is_text(service: LiveService) -> None:

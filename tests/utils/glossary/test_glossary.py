@@ -15,8 +15,8 @@ from utils.roles.registry import ROLES
 NAMED = (
     "head layer query key residual_stream attention_pattern logit probability loss random_control interval "
     "effect_map chance resting bos token position temperature top_k grouped_query_attention window "
-    "catalog_score live_score threshold spread retrieval_head also_acting little_evidence scaffold heatmap "
-    "head_grid head_view position_view continuation training_curves repeated_accuracy role active"
+    "catalog_score live_score threshold spread retrieval_head unlisted_active little_evidence scaffold "
+    "heatmap head_grid head_view position_view continuation training_curves repeated_accuracy role active"
 ).split()
 
 
@@ -32,7 +32,7 @@ def test_all_that_the_page_names_has_a_row(key: str) -> None:
 
 @pytest.mark.parametrize("term", GLOSSARY.values(), ids=list(GLOSSARY))
 def test_contract_of_a_term(term: Term) -> None:
-    assert GLOSSARY[term.key] is term and re.fullmatch(r"[a-z0-9_]+", term.key)
+    assert GLOSSARY[term.key] == term and re.fullmatch(r"[a-z0-9_]+", term.key)
     assert term.group in GROUPS
     assert 1 <= sentences(term.plain) <= 2 and sentences(term.more) <= 2
     assert 20 <= len(term.plain) <= 240 and len(term.more) <= 240 and len(term.term) <= 50

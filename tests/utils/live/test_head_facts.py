@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
+from tests.fixtures.activity import role_input
 from tests.fixtures.catalogs import write_catalog
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
@@ -15,8 +15,8 @@ from utils.live.service import LiveService
 from utils.models.loading import LoadedModel
 from utils.models.prompts import TokenizedPrompt, lookalike_sentence, token_of_text, tokenize_prompt
 from utils.models.store import ModelStore
-from utils.roles.activity import CellRole, role_input
-from utils.roles.scores import MEASURED_ROLES
+from utils.roles.activity import CellRole
+from utils.roles.registry import measured_roles
 
 MODEL = "tiny-gpt2"
 TEXT = "The cat sat on the mat. The cat sat on the"
@@ -48,14 +48,14 @@ def no_catalog(service: LiveService) -> LiveAnalysis:
 def with_active(analysis: LiveAnalysis, *active: tuple[str, Head, float]) -> LiveAnalysis:
     """The analysis, but with just these heads active, each with its score."""
     wanted = {(role, head): score for role, head, score in active}
-    summary: dict[str, list[dict[str, Any]]] = {}
-    for role, entries in analysis.summary.items():
-        summary[role] = []
-        for entry in entries:
-            score = wanted.get((role, Head(entry["layer"], entry["head"])))
-            changes = {} if score is None else {"activation_score": score}
-            summary[role].append(entry | {"is_active": score is not None} | changes)
-    return replace(analysis, summary=summary)
+    listed = {}
+    for role, entries in analysis.listed.items():
+        scores = [wanted.get((role, entry.head)) for entry in entries]
+        listed[role] = tuple(
+            replace(entry, is_active=score is not None, live=entry.live if score is None else score)
+            for entry, score in zip(entries, scores, strict=True)
+        )
+    return replace(analysis, listed=listed)
 
 
 def test_the_grid_has_each_listed_heads_roles_but_no_other(analysis: LiveAnalysis) -> None:
@@ -67,7 +67,7 @@ def test_the_grid_has_each_listed_heads_roles_but_no_other(analysis: LiveAnalysi
     }
     assert cells[Head(1, 2)][1] == CellRole("duplicate_token", 0.9, True)
     assert not cells[Head(2, 0)][0].active
-    live = float(analysis.scores["previous_token"][0, 1])
+    live = float(analysis.scores.live["previous_token"][0, 1])
     assert cells[Head(0, 1)][0].live == pytest.approx(live, abs=1e-6)
 
 
@@ -88,19 +88,19 @@ def test_the_interesting_head_is_the_best_of_the_most_telling_active_role(analys
 
 def test_the_facts_of_a_head(analysis: LiveAnalysis) -> None:
     facts = {fact.role: fact for fact in role_facts(analysis, Head(1, 2))}
-    assert list(facts) == list(MEASURED_ROLES)
+    assert list(facts) == list(measured_roles())
     assert [role for role, fact in facts.items() if fact.listed] == ["induction", "duplicate_token"]
     induction = facts["induction"]
     assert induction.catalog == 0.6 and induction.rank == 1 and induction.reason
-    assert induction.live == pytest.approx(float(analysis.scores["induction"][1, 2]))
+    assert induction.live == pytest.approx(float(analysis.scores.live["induction"][1, 2]))
     asked = role_input("induction", analysis.prompt.ids, analysis.loaded.special_ids)
     assert induction.chance == pytest.approx(asked.chance)
     assert facts["diffuse"].chance is None
     assert facts["previous_token"].reason == "" and not facts["previous_token"].active
     # One head is above it; all the others have the same score.
     assert (facts["previous_token"].catalog, facts["previous_token"].rank) == (0.1, 2)
-    entry = analysis.summary["induction"][0]
-    assert induction.active is entry["is_active"] and induction.reason == entry["reason"]
+    entry = analysis.listed["induction"][0]
+    assert induction.active is entry.is_active and induction.reason == entry.reason
     ranks = {fact.role: fact.rank for fact in role_facts(analysis, Head(2, 0))}
     assert ranks["induction"] == 2
 

@@ -6,7 +6,6 @@ from torch import Tensor
 
 from tests.fixtures import hand_built
 from tests.fixtures.hand_built import save_hand_built
-from utils.heads import Head
 from utils.live.attended_positions import PLACES, View, is_punctuation, standing_out
 from utils.live.head_reading import Reading, read_head, read_pattern
 from utils.live.service import LiveService
@@ -294,11 +293,11 @@ def test_heads_built_by_hand_are_described_as_built(tmp_path_factory: pytest.Tem
 def test_the_bundled_heads_are_described_by_their_trade(service: LiveService) -> None:
     analysis = service.analyze("demo-gpt2", "The cat sat on the mat. The cat sat on the")
     for role, key in (("previous_token", "back_1"), ("induction", "after_same")):
-        best = max(analysis.summary[role], key=lambda entry: entry["activation_score"])
-        reading = read_head(analysis, Head(best["layer"], best["head"]))
+        best = max(analysis.listed[role], key=lambda entry: entry.live)
+        reading = read_head(analysis, best.head)
         assert key in reading.told
         # The same number as the role's own score, where the rows are the same.
-        assert shares(reading)[key] == pytest.approx(best["activation_score"], abs=0.01)
+        assert shares(reading)[key] == pytest.approx(best.live, abs=0.01)
 
 
 def test_random_heads_are_hardly_ever_said_to_do_anything() -> None:

@@ -19,7 +19,9 @@ from utils.live import service as live_service
 from utils.live.analysis import LiveAnalysis
 from utils.live.service import LiveService
 from utils.models.store import ModelStore
-from utils.roles.scores import MEASURED_ROLES, role_score
+from utils.roles.activity import as_record
+from utils.roles.registry import measured_roles
+from utils.roles.scores import role_score
 
 TEXT = "The cat sat on the mat. The cat sat on the"
 OTHER = "One day a little girl went to the park."
@@ -45,9 +47,9 @@ def service(store: ModelStore, catalogs: Path) -> LiveService:
 
 
 def assert_same(one: LiveAnalysis, two: LiveAnalysis) -> None:
-    assert one.prompt == two.prompt and one.summary == two.summary
+    assert one.prompt == two.prompt and one.listed == two.listed
     assert torch.equal(one.attention, two.attention) and torch.equal(one.logits, two.logits)
-    assert all(torch.equal(one.scores[role], two.scores[role]) for role in MEASURED_ROLES)
+    assert all(torch.equal(one.scores.live[role], two.scores.live[role]) for role in measured_roles())
 
 
 def test_an_analysis_is_what_its_parts_say(service: LiveService, catalogs: Path) -> None:
@@ -58,11 +60,12 @@ def test_an_analysis_is_what_its_parts_say(service: LiveService, catalogs: Path)
     assert torch.equal(analysis.attention, plain.attention)
     assert analysis.attention.shape == (3, 4, len(ids), len(ids))
     assert torch.equal(analysis.logits, plain.logits[-1])
-    for role in MEASURED_ROLES:
+    for role in measured_roles():
         expected = role_score(role, plain.attention, ids, loaded.special_ids)
-        torch.testing.assert_close(analysis.scores[role], expected)
+        torch.testing.assert_close(analysis.scores.live[role], expected)
     data = {"attention": plain.attention, "tokens": list(ids)}
-    assert analysis.summary == get_active_head_summary(data, GPT2, catalogs)
+    records = {role: [as_record(one) for one in heads] for role, heads in analysis.listed.items()}
+    assert records == get_active_head_summary(data, GPT2, catalogs)
     assert analysis.catalog is not None and analysis.catalog_problem == ""
 
 
@@ -230,10 +233,10 @@ def test_what_cannot_be_analyzed_is_said_and_the_next_prompt_works(service: Live
 def test_a_one_word_prompt_has_numbers_everywhere(service: LiveService) -> None:
     analysis = service.analyze(GPT2, "a")
     assert len(analysis.prompt.ids) == 2
-    for scores in analysis.scores.values():
+    for scores in analysis.scores.live.values():
         assert not bool(scores.any())
-    for entries in analysis.summary.values():
-        assert all(entry["resting"] == 0 and not entry["is_active"] for entry in entries)
+    for entries in analysis.listed.values():
+        assert all(entry.sink_share == 0 and not entry.is_active for entry in entries)
 
 
 def test_a_missing_damaged_or_foreign_catalog_is_a_sentence_and_the_rest_works(
@@ -241,7 +244,7 @@ def test_a_missing_damaged_or_foreign_catalog_is_a_sentence_and_the_rest_works(
 ) -> None:
     service = LiveService(store, tmp_path)
     missing = service.analyze(GPT2, TEXT)
-    assert missing.catalog is None and missing.summary == {} and service.catalog(GPT2) is None
+    assert missing.catalog is None and missing.listed == {} and service.catalog(GPT2) is None
     assert "scripts/analyze_heads.py --model tiny-gpt2" in missing.catalog_problem
     path = tmp_path / "tiny-gpt2.json"
     path.write_text("{", encoding="utf-8")
@@ -251,7 +254,7 @@ def test_a_missing_damaged_or_foreign_catalog_is_a_sentence_and_the_rest_works(
     # A catalog that is put right is seen without a restart, and one that goes away is gone.
     write_catalog(tmp_path, GPT2, 3, 4, LISTED)
     mended = service.analyze(GPT2, TEXT)
-    assert mended.catalog_problem == "" and mended.summary["induction"][0]["layer"] == 1
+    assert mended.catalog_problem == "" and mended.listed["induction"][0].head.layer == 1
     assert service.catalog(GPT2) == mended.catalog
     path.unlink()
     assert service.analyze(GPT2, TEXT).catalog is None
@@ -259,7 +262,7 @@ def test_a_missing_damaged_or_foreign_catalog_is_a_sentence_and_the_rest_works(
 
 
 def test_catalogs_are_each_models_own(service: LiveService) -> None:
-    assert service.analyze(GPT2, TEXT).summary and not service.analyze(LLAMA, TEXT).summary
+    assert service.analyze(GPT2, TEXT).listed and not service.analyze(LLAMA, TEXT).listed
 
 
 def test_a_model_that_the_store_drops_is_really_freed(tiny_models_folder: Path, catalogs: Path) -> None:

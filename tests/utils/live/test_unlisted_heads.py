@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.fixtures.activity import role_input
 from tests.fixtures.catalogs import make_catalog
 from tests.fixtures.hand_built import BUILT, INDUCTION, WITHOUT_ROLE, save_hand_built
+from utils.catalog.catalog import listed_heads
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
 from utils.live.service import LiveService
@@ -14,19 +16,17 @@ from utils.live.unlisted_heads import (
     MAX_SHOWN,
     UnlistedHeads,
     find_unlisted_heads,
-    needed,
-    shows_pattern,
 )
 from utils.models.prompts import tokenize_prompt
 from utils.models.store import ModelStore
-from utils.roles.activity import is_active, role_input, summarize_heads
+from utils.roles.activity import listed_activity, prompt_scores
 from utils.roles.random_heads import LOGIT_STDS, random_head_patterns
-from utils.roles.registry import ROLES
-from utils.roles.scores import MEASURED_ROLES, max_attention, role_score
+from utils.roles.registry import ROLES, measured_roles
+from utils.roles.role_score import max_attention
 
 REPEATING = "jumbled foxy king. " * 6
 PLAIN = "the quick."
-JUDGED = [role for role in MEASURED_ROLES if role != "diffuse"]
+JUDGED = [role for role in measured_roles() if role != "diffuse"]
 TEXTS = (
     "One two three",
     "One fish two fish",
@@ -44,15 +44,8 @@ def listing(analysis: LiveAnalysis, listed: dict[str, list[tuple[Head, float]]])
     """The analysis with a catalog that lists just these heads."""
     geometry = analysis.loaded.geometry
     catalog = make_catalog(analysis.loaded.name, geometry.n_layers, geometry.n_heads, listed)
-    categories = {role: category.model_dump() for role, category in catalog.categories.items()}
-    summary = summarize_heads(
-        analysis.attention,
-        analysis.prompt.ids,
-        categories,
-        analysis.loaded.special_ids,
-        geometry.windows,
-    )
-    return replace(analysis, catalog=catalog, catalog_problem="", summary=summary)
+    listed_now = listed_activity(analysis.scores, listed_heads(catalog))
+    return replace(analysis, catalog=catalog, catalog_problem="", listed=listed_now)
 
 
 @pytest.fixture(scope="module")
@@ -67,23 +60,23 @@ def test_a_head_that_no_list_has_is_found(hand_built: LiveService, role: str) ->
     """Without a catalog, each built head does its job and is told; the heads built for nothing never are."""
     analysis = hand_built.analyze("hand-built", REPEATING)
     assert analysis.catalog is None
-    found = find_unlisted_heads(analysis)[role]
+    found = analysis.unlisted[role]
     heads = [acting.head for acting in found.heads]
     # On this text the resting heads rest little, so the built head is the best and nearly alone.
     assert heads[0] == BUILT[role]
     if role != "diffuse":
         assert not set(heads) & set(WITHOUT_ROLE)
     best = found.heads[0]
-    assert best.live == pytest.approx(float(analysis.scores[role][best.head.layer, best.head.head]))
+    assert best.live == pytest.approx(float(analysis.scores.live[role][best.head.layer, best.head.head]))
     assert best.catalog is None and not best.over_cap and best.listed_for == ()
 
 
 def test_a_listed_head_is_not_told_again(hand_built: LiveService) -> None:
     analysis = hand_built.analyze("hand-built", REPEATING)
     known = listing(analysis, {"induction": [(INDUCTION, 0.9)]})
-    assert INDUCTION not in [acting.head for acting in find_unlisted_heads(known)["induction"].heads]
+    assert INDUCTION not in [acting.head for acting in known.unlisted["induction"].heads]
     elsewhere = listing(analysis, {"previous_token": [(INDUCTION, 0.5)]})
-    (acting,) = [a for a in find_unlisted_heads(elsewhere)["induction"].heads if a.head == INDUCTION]
+    (acting,) = [a for a in elsewhere.unlisted["induction"].heads if a.head == INDUCTION]
     assert acting.listed_for == ("previous_token",) and acting.catalog == 0.1 and not acting.over_cap
 
 
@@ -94,14 +87,14 @@ def test_a_head_that_the_list_had_no_room_for_says_so(hand_built: LiveService) -
     scores = {role: [list(row) for row in table] for role, table in known.catalog.all_scores.items()}
     scores["induction"][INDUCTION.layer][INDUCTION.head] = 0.45
     full = replace(known, catalog=known.catalog.model_copy(update={"all_scores": scores}))
-    found = find_unlisted_heads(full)["induction"]
+    found = full.unlisted["induction"]
     assert found.heads[0].head == INDUCTION and found.heads[0].over_cap and found.over_cap == 1
     assert "would be in the catalog's list" in found.sentence
-    assert "would be" not in find_unlisted_heads(known)["induction"].sentence
+    assert "would be" not in known.unlisted["induction"].sentence
 
 
 def test_nothing_repeats_nothing_is_found(hand_built: LiveService) -> None:
-    found = find_unlisted_heads(hand_built.analyze("hand-built", PLAIN))
+    found = hand_built.analyze("hand-built", PLAIN).unlisted
     for role in ("induction", "duplicate_token"):
         assert found[role] == UnlistedHeads(role, (), 0, 0, "nothing repeats in your text")
         assert found[role].sentence == "Nothing to look for: nothing repeats in your text."
@@ -112,15 +105,15 @@ def test_nothing_repeats_nothing_is_found(hand_built: LiveService) -> None:
 
 def test_a_resting_head_is_told_to_be_one(hand_built: LiveService) -> None:
     analysis = listing(hand_built.analyze("hand-built", PLAIN), {"induction": [(INDUCTION, 0.9)]})
-    notes = {acting.head: acting.note for acting in find_unlisted_heads(analysis)["positional"].heads}
+    notes = {acting.head: acting.note for acting in analysis.unlisted["positional"].heads}
     assert "listed as induction" in notes[INDUCTION] and "resting" in notes[INDUCTION]
     assert notes[BUILT["positional"]] == ""
 
 
 def test_at_most_eight_are_told_and_all_are_counted(service: LiveService) -> None:
     analysis = service.analyze("demo-gpt2", TEXTS[-2])
-    everything = find_unlisted_heads(analysis, most=64)
-    few = find_unlisted_heads(analysis)
+    everything = find_unlisted_heads(analysis.scores, analysis.by_head, analysis.catalog, most=64)
+    few = analysis.unlisted
     counts = {role: found.count for role, found in few.items()}
     assert max(counts.values()) > MAX_SHOWN
     for role, found in few.items():
@@ -135,30 +128,29 @@ def test_on_a_bundled_model_all_that_is_told_is_true(service: LiveService) -> No
     """Each head told passes the rule, each head not told is listed or fails it."""
     analysis = service.analyze("demo-llama", TEXTS[5])
     peaks = max_attention(analysis.attention)
-    for role, found in find_unlisted_heads(analysis, most=64).items():
-        asked = role_input(role, analysis.prompt.ids, analysis.loaded.special_ids)
+    everything = find_unlisted_heads(analysis.scores, analysis.by_head, analysis.catalog, most=64)
+    for role, found in everything.items():
+        asked, shows = analysis.scores.inputs[role][0], analysis.scores.clear_pattern(role)
         told = {acting.head for acting in found.heads}
-        listed = {Head(entry["layer"], entry["head"]) for entry in analysis.summary[role]}
+        listed = {entry.head for entry in analysis.listed[role]}
         assert not told & listed
         for layer in range(4):
             for number in range(16):
                 head = Head(layer, number)
-                live = float(analysis.scores[role][layer, number])
-                passes = shows_pattern(asked, live, float(peaks[layer, number]))
+                live = float(analysis.scores.live[role][layer, number])
+                passes = bool(shows[layer, number])
                 assert passes == (head in told) or head in listed
                 if passes:
-                    assert live >= ROLES[role].threshold and is_active(
-                        asked, live, 0.0, float(peaks[layer, number])
-                    )
-    assert find_unlisted_heads(analysis)["induction"].count > 0
+                    assert live >= ROLES[role].threshold
+                    assert asked.is_active(live, 0.0, float(peaks[layer, number]))
+    assert analysis.unlisted["induction"].count > 0
 
 
 def test_it_changes_nothing_and_works_on_a_short_text(service: LiveService) -> None:
     analysis = service.analyze("demo-gpt2", TEXTS[4])
     before = analysis.attention.clone()
-    find_unlisted_heads(analysis)
-    assert torch.equal(before, analysis.attention)
-    for found in find_unlisted_heads(service.analyze("demo-gpt2", "a")).values():
+    assert analysis.unlisted and torch.equal(before, analysis.attention)
+    for found in service.analyze("demo-gpt2", "a").unlisted.values():
         assert found.count == 0 and "too short" in found.sentence
 
 
@@ -167,8 +159,8 @@ def test_a_window_changes_what_is_needed() -> None:
     tokens = list(range(12))
     for role, more in (("previous_token", True), ("positional", False)):
         wide, narrow = role_input(role, tokens), role_input(role, tokens, window=4)
-        assert (narrow.chance_bound_at(3.1) > wide.chance_bound_at(3.1)) is more
-        assert needed(narrow) >= ROLES[role].threshold
+        assert (narrow.chance_bound(3.1) > wide.chance_bound(3.1)) is more
+        assert narrow.needed_unlisted() >= ROLES[role].threshold
 
 
 def test_random_heads_are_hardly_ever_told(service: LiveService) -> None:
@@ -180,14 +172,12 @@ def test_random_heads_are_hardly_ever_told(service: LiveService) -> None:
         tokens = tokenize_prompt(loaded, text).ids
         for std in LOGIT_STDS:
             patterns = random_head_patterns(len(tokens), std, 300, seed=100 + seed)
-            peaks = max_attention(patterns).tolist()
+            scores = prompt_scores(patterns[None], tokens, JUDGED, loaded.special_ids)
             for role in JUDGED:
-                asked = role_input(role, tokens, loaded.special_ids)
-                if not asked.target.applicable:
+                if not scores.target(role).applicable:
                     continue
-                scores = role_score(role, patterns, tokens, loaded.special_ids).tolist()
-                pairs = list(zip(scores, peaks, strict=True))
-                shares.append(sum(shows_pattern(asked, live, peak) for live, peak in pairs) / 300)
-                usual.append(sum(is_active(asked, live, 0.0, peak) for live, peak in pairs) / 300)
+                shares.append(float(scores.clear_pattern(role).double().mean()))
+                heads = [scores.activity(role, Head(0, number)) for number in range(300)]
+                usual.append(sum(head.is_active for head in heads) / 300)
     assert sum(shares) / len(shares) <= 0.001 < sum(usual) / len(usual)
     assert max(shares) <= 0.01 < max(usual)

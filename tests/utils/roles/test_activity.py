@@ -6,17 +6,19 @@ from typing import Any
 import pytest
 from torch import Tensor
 
+from tests.fixtures.activity import activities, heads_of_one_layer, role_input
 from tests.fixtures.made_patterns import BOS, PLAIN, TOKENS, induction, looks_at, previous, uniform
 from utils.head_detection import verify_head_activation
-from utils.roles.activity import explain, is_active, role_input, summarize_heads
+from utils.heads import Head
 from utils.roles.random_heads import random_head_patterns
-from utils.roles.registry import ROLES
-from utils.roles.scores import MEASURED_ROLES, TOO_CLOSE, TOO_SHORT, chance_level, role_score
+from utils.roles.registry import ROLES, measured_roles
+from utils.roles.role_score import TOO_CLOSE, TOO_SHORT
+from utils.roles.scores import chance_level, role_score
 
 # verify_head_activation -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("role", MEASURED_ROLES)
+@pytest.mark.parametrize("role", measured_roles())
 def test_live_and_catalog_scores_are_one_definition(role: str) -> None:
     attention = random_head_patterns(9, 2.0, count=1, seed=4)[0]
     info = {"layer": 1, "head": 2, "score": 0.7, "special_ids": [BOS]}
@@ -95,11 +97,11 @@ def test_half_of_the_catalog_score_or_of_the_threshold_is_needed() -> None:
     """A long text, so that luck is far away: then the share of the larger of the two decides."""
     tokens = [BOS, *range(10, 110)]
     asked = role_input("previous_token", tokens, {BOS})
-    assert asked.bar < 0.2
+    assert asked.chance_bound() < 0.2
     assert ROLES["previous_token"].threshold == 0.4
     assert asked.needed(0.9) == pytest.approx(0.45)
-    assert asked.needed(0.3) == asked.needed(0.0) == pytest.approx(max(0.2, asked.bar))
-    assert is_active(asked, 0.45, 0.9, peak=1.0) and not is_active(asked, 0.449, 0.9, peak=1.0)
+    assert asked.needed(0.3) == asked.needed(0.0) == pytest.approx(max(0.2, asked.chance_bound()))
+    assert asked.is_active(0.45, 0.9, checked=1.0) and not asked.is_active(0.449, 0.9, checked=1.0)
 
 
 @pytest.mark.parametrize("role", ["previous_token", "induction", "duplicate_token", "positional"])
@@ -107,51 +109,51 @@ def test_luck_needs_more_where_few_positions_count(role: str) -> None:
     asked = role_input(role, TOKENS, {BOS})
     chance, rows = chance_level(role, TOKENS, {BOS}), asked.target.rows
     by_chance = chance + max(0.15, 1.64 * math.sqrt(chance * (1 - chance) / rows))
-    assert asked.bar == pytest.approx(by_chance)
+    assert asked.chance_bound() == pytest.approx(by_chance)
     assert asked.needed(0.0) == pytest.approx(max(0.5 * ROLES[role].threshold, by_chance))
-    assert not is_active(asked, by_chance - 0.001, 0.0, peak=1.0)
+    assert not asked.is_active(by_chance - 0.001, 0.0, checked=1.0)
 
 
 def test_the_term_for_few_positions_is_the_larger_one_where_it_matters() -> None:
     few = role_input("induction", [BOS, 5, 6, 7, 5], {BOS})
     assert few.target.rows == 1 and few.chance == pytest.approx(1 / 5)
-    assert few.bar == pytest.approx(0.2 + 1.64 * 0.4)
+    assert few.chance_bound() == pytest.approx(0.2 + 1.64 * 0.4)
     many = role_input("previous_token", [BOS, *range(1, 200)], {BOS})
-    assert many.bar == pytest.approx(many.chance + 0.15)
+    assert many.chance_bound() == pytest.approx(many.chance + 0.15)
 
 
 def test_a_role_that_does_not_apply_is_never_active() -> None:
     asked = role_input("induction", PLAIN, {BOS})
-    assert not is_active(asked, 1.0, 0.0, peak=1.0)
-    assert asked.bar == 0 and math.isnan(asked.chance)
+    assert not asked.is_active(1.0, 0.0, checked=1.0)
+    assert asked.chance_bound() == 0 and math.isnan(asked.chance)
 
 
 def test_diffuse_is_judged_by_entropy_and_peak() -> None:
     asked = role_input("diffuse", PLAIN)
     threshold = ROLES["diffuse"].threshold
     assert math.isnan(asked.chance) and asked.needed(0.99) == threshold
-    assert is_active(asked, threshold, 0.99, peak=0.5)
-    assert not is_active(asked, threshold - 0.01, 0.1, peak=0.2)
-    assert not is_active(asked, 0.9, 0.9, peak=0.51)
+    assert asked.is_active(threshold, 0.99, checked=0.5)
+    assert not asked.is_active(threshold - 0.01, 0.1, checked=0.2)
+    assert not asked.is_active(0.9, 0.9, checked=0.51)
     # The peak of any other role's head does not matter.
-    assert is_active(role_input("positional", PLAIN), 1.0, 0.9, peak=1.0)
+    assert role_input("positional", PLAIN).is_active(1.0, 0.9, checked=1.0)
 
 
 def test_a_windowed_layer_has_a_chance_of_its_own() -> None:
     everything, near = role_input("previous_token", PLAIN), role_input("previous_token", PLAIN, window=2)
     assert near.chance == pytest.approx(0.5) and everything.chance < 0.3
-    assert near.bar > everything.bar
+    assert near.chance_bound() > everything.chance_bound()
 
 
 # The words --------------------------------------------------------------------------------------------
 
 
 def reason(role: str, tokens: list[int], attention: Tensor, catalog_score: float = 0.9) -> str:
-    listed = {role: {"top_heads": [{"layer": 0, "head": 0, "score": catalog_score}]}}
-    return summarize_heads(attention[None, None], tokens, listed, {BOS})[role][0]["reason"]
+    listed = {role: [(Head(0, 0), catalog_score)]}
+    return activities(attention[None, None], tokens, listed, {BOS})[role][0].reason
 
 
-def test_a_gray_head_says_that_it_rests() -> None:
+def test_an_inactive_head_says_that_it_rests() -> None:
     tokens = [BOS, *range(10, 30)]
     rests = looks_at(tokens, lambda i: i, share=0.01)
     assert (
@@ -209,8 +211,8 @@ def test_a_diffuse_head_with_a_peak_says_what_is_wrong() -> None:
     peaked = 0.4 * uniform(tokens)
     peaked[:, 0] += 0.6
     asked = role_input("diffuse", tokens)
-    assert "so it is not spread out" in explain(asked, 0.8, 0.9, peak=0.61, resting=0.1)
-    assert explain(asked, 0.8, 0.9, 0.61, 0.61) == (
+    assert "so it is not spread out" in asked.explain(0.8, 0.9, checked=0.61, sink=0.1)
+    assert asked.explain(0.8, 0.9, 0.61, 0.61) == (
         "one token takes 61% of its attention, so it is not spread out; it rests on the first token (61%)"
     )
     assert reason("diffuse", tokens, uniform(tokens)) == "scores 1.00 on your text"
@@ -220,18 +222,13 @@ def test_a_diffuse_head_with_a_peak_says_what_is_wrong() -> None:
 
 
 def test_the_reason_agrees_with_the_verdict() -> None:
-    """Over many random heads and texts, only a gray head is told what would count."""
+    """Over many random heads and texts, only an inactive head is told what would count."""
     for seed in range(6):
         tokens = TOKENS if seed % 2 else [*TOKENS, *range(20, 26), *TOKENS[1:]]
         patterns = random_head_patterns(len(tokens), 3.0, count=40, seed=seed)[None]
-        listed = {
-            role: {"top_heads": [{"layer": 0, "head": h, "score": 0.2} for h in range(40)]}
-            for role in MEASURED_ROLES
-        }
-        for entries in summarize_heads(patterns, tokens, listed, {BOS}).values():
+        listed = {role: heads_of_one_layer(40, 0.2) for role in measured_roles()}
+        for entries in activities(patterns, tokens, listed, {BOS}).values():
             for entry in entries:
-                gray = any(word in entry["reason"] for word in ("would count", "too few", "not spread out"))
-                assert entry["is_active"] is not gray
-                assert entry["is_active"] is (
-                    entry["activation_score"] >= entry["needed"] and "one token" not in entry["reason"]
-                )
+                inactive = any(word in entry.reason for word in ("would count", "too few", "not spread out"))
+                assert entry.is_active is not inactive
+                assert entry.is_active is (entry.live >= entry.needed and "one token" not in entry.reason)

@@ -6,12 +6,12 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from utils.catalog.catalog import CATALOG_FOLDER, Catalog, load_catalog
+from tests.fixtures.activity import activities, heads_of_one_layer
+from utils.catalog.catalog import CATALOG_FOLDER, Catalog, listed_heads, load_catalog
 from utils.forward.attention_capture import capture
 from utils.live.service import LiveService
 from utils.models.prompts import tokenize_prompt
 from utils.models.sources import BUNDLED
-from utils.roles.activity import summarize_heads
 from utils.roles.random_heads import LOGIT_STDS, MAX_ACTIVE, RANDOM_HEADS, random_head_patterns
 from utils.roles.registry import ROLES
 
@@ -32,9 +32,9 @@ def _share_active(
 ) -> float:
     """Share of 200 random heads that are active, each judged as a head listed with the role's threshold."""
     patterns = random_head_patterns(len(tokens), logit_std, RANDOM_HEADS, seed)
-    listed = [{"layer": 0, "head": head, "score": ROLES[role].threshold} for head in range(RANDOM_HEADS)]
-    summary = summarize_heads(patterns[None], tokens, {role: {"top_heads": listed}}, special_ids)
-    return sum(entry["is_active"] for entry in summary[role]) / RANDOM_HEADS
+    listed = {role: heads_of_one_layer(RANDOM_HEADS, ROLES[role].threshold)}
+    entries = activities(patterns[None], tokens, listed, special_ids)[role]
+    return sum(entry.is_active for entry in entries) / RANDOM_HEADS
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +72,10 @@ def test_the_margin_of_015_alone_would_not_do(role: str) -> None:
     """Where three positions count, random heads pass it too often; the term for few positions holds."""
     tokens = [0, *range(10, 16), 12, 13, 14]
     patterns = random_head_patterns(len(tokens), 4.0, RANDOM_HEADS, seed=0)
-    listed = [{"layer": 0, "head": head, "score": 0.0} for head in range(RANDOM_HEADS)]
-    entries = summarize_heads(patterns[None], tokens, {role: {"top_heads": listed}})[role]
-    lucky = [entry for entry in entries if entry["activation_score"] >= entry["chance"] + 0.15]
-    assert len(lucky) / RANDOM_HEADS > MAX_ACTIVE
-    assert sum(entry["is_active"] for entry in entries) / RANDOM_HEADS <= MAX_ACTIVE
+    entries = activities(patterns[None], tokens, {role: heads_of_one_layer(RANDOM_HEADS, 0.0)})[role]
+    by_chance = [entry for entry in entries if entry.live >= (entry.chance or 0) + 0.15]
+    assert len(by_chance) / RANDOM_HEADS > MAX_ACTIVE
+    assert sum(entry.is_active for entry in entries) / RANDOM_HEADS <= MAX_ACTIVE
 
 
 def test_random_patterns_are_causal_probabilities_of_their_seed() -> None:
@@ -98,7 +97,7 @@ def _committed() -> list[Catalog]:
     return [load_catalog(path) for path in sorted(CATALOG_FOLDER.glob("*.json"))]
 
 
-def test_random_heads_stay_asleep_on_the_suggested_prompts(service: LiveService) -> None:
+def test_random_heads_stay_inactive_on_the_suggested_prompts(service: LiveService) -> None:
     """Each catalog in head_categories/, each role, each prompt: under 5% of 600 random heads."""
     store, woken = service.store, []
     for catalog in _committed():
@@ -115,24 +114,23 @@ def test_random_heads_stay_asleep_on_the_suggested_prompts(service: LiveService)
     assert woken == []
 
 
-def test_each_suggested_prompt_wakes_its_roles_top_head(service: LiveService) -> None:
+def test_each_suggested_prompt_activates_its_roles_top_head(service: LiveService) -> None:
     """Each catalog in head_categories/, by the live forward; every role with heads suggests something."""
-    store, asleep = service.store, []
+    store, inactive = service.store, []
     for catalog in _committed():
         loaded = store.get(catalog.model_name)
-        categories = catalog.model_dump()["categories"]
         for role, category in catalog.categories.items():
             if not ROLES[role].measured:
                 continue
             if category.top_heads and not category.suggested_prompts:
-                asleep.append((catalog.model_name, role, "no prompt"))
+                inactive.append((catalog.model_name, role, "no prompt"))
             for text in category.suggested_prompts:
                 tokens = tokenize_prompt(loaded, text).ids
                 attention = capture(loaded, tokens).attention
-                top = {role: {"top_heads": categories[role]["top_heads"][:1]}}
-                (entry,) = summarize_heads(
-                    attention, tokens, top, loaded.special_ids, loaded.geometry.windows
-                )[role]
-                if not entry["is_active"]:
-                    asleep.append((catalog.model_name, role, text))
-    assert asleep == []
+                top = {role: listed_heads(catalog)[role][:1]}
+                (entry,) = activities(attention, tokens, top, loaded.special_ids, loaded.geometry.windows)[
+                    role
+                ]
+                if not entry.is_active:
+                    inactive.append((catalog.model_name, role, text))
+    assert inactive == []

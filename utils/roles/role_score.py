@@ -1,0 +1,195 @@
+"""How a role is scored: where its heads would look on given tokens, and what is made of a pattern there.
+
+`A[i, j]` is the attention probability from query position i to key position j, n the number of tokens with
+the start token counted where the model is given one (docs/METHODS.md, section 1). Most roles are a mean over
+some query positions of the attention mass on each one's targets, which makes a role a boolean matrix
+(`RoleTarget.mask`); any other measure of a pattern is a function of the row's own (`RoleScore.measure`).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# With fewer tokens every row that counts is missing or forced by the causal mask.
+MIN_TOKENS = 3
+# Rows 0 and 1 are left out: row 0 can only look at itself, row 1 has two keys, one of them the first token.
+FIRST_ROW = 2
+
+TOO_SHORT = "the text is too short: at least 3 tokens are needed"
+NOTHING_REPEATS = "nothing repeats in your text"
+TOO_CLOSE = "it repeats too close to tell this from looking one token back"
+
+
+@dataclass(frozen=True)
+class RoleTarget:
+    """Where a head of a role would look on one token sequence.
+
+    Attributes:
+        mask: bool [query, key], True where attention counts towards the score.
+        rows: how many query positions the score is averaged over.
+        reason: why the role does not apply, "" where it does.
+    """
+
+    mask: Tensor
+    rows: int
+    reason: str = ""
+
+    @property
+    def applicable(self) -> bool:
+        """Whether the role can be judged on these tokens."""
+        return not self.reason
+
+    @property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """The (query, key) positions that a head of this role would connect."""
+        return tuple((int(i), int(j)) for i, j in self.mask.nonzero().tolist())
+
+
+@dataclass(frozen=True)
+class ExtraCheck:
+    """What a head must show besides its score to count as active.
+
+    Attributes:
+        measure: probabilities [..., query, key] -> [...], one number a head.
+        limit: the largest value of it that is fine.
+        rule: the condition in words, to follow "and".
+        failure: why a head with a larger value is not active, in words.
+    """
+
+    measure: Callable[[Tensor], Tensor]
+    limit: float
+    rule: str
+    failure: Callable[[float], str]
+
+
+def uniform_mass(target: RoleTarget, window: int | None) -> float:
+    """The mean mass of uniform attention on a role's targets; a key of row i gets 1/min(i+1, window)."""
+    n = len(target.mask)
+    query = torch.arange(n)
+    seen = query + 1 if window is None else (query + 1).clamp(max=window)
+    visible = (query[:, None] - query[None, :]) < seen[:, None]
+    return float(((target.mask & visible).sum(-1) / seen).sum() / target.rows)
+
+
+@dataclass(frozen=True)
+class RoleScore:
+    """How heads are scored for one role.
+
+    Attributes:
+        target: token ids [n] and which of them are special [n] -> where a head of the role would look.
+        measure: probabilities [sequence, ..., query, key] and each sequence's target -> [sequence, ...] in
+            [0, 1]; None for the mean over the target's rows of the attention mass on its mask.
+        chance: an applicable target and the layer's window -> the score of a head that attends uniformly to
+            all it can see; None where uniform attention says nothing (it is the maximum of diffuse). A head
+            is then active from the role's threshold on, whatever its catalog score.
+        check: what a head must show besides, None for nothing.
+    """
+
+    target: Callable[[Tensor, Tensor], RoleTarget]
+    measure: Callable[[Tensor, Sequence[RoleTarget]], Tensor] | None = None
+    chance: Callable[[RoleTarget, int | None], float] | None = uniform_mass
+    check: ExtraCheck | None = None
+
+    def chance_level(self, target: RoleTarget, window: int | None = None) -> float:
+        """The score of uniform attention, a probability; NaN where there is none.
+
+        Args:
+            target: where a head of the role would look.
+            window: how many keys a local (sliding window) layer sees, None for all.
+        """
+        if self.chance is None or not target.applicable:
+            return math.nan
+        return self.chance(target, window)
+
+
+def not_applicable(length: int, reason: str) -> RoleTarget:
+    """The target of a role that cannot be judged on `length` tokens, and why."""
+    return RoleTarget(torch.zeros(length, length, dtype=torch.bool), 0, reason)
+
+
+def previous_token(tokens: Tensor, special: Tensor) -> RoleTarget:
+    """The token one back."""
+    n = len(tokens)
+    mask = torch.zeros(n, n, dtype=torch.bool)
+    rows = torch.arange(FIRST_ROW, n)
+    mask[rows, rows - 1] = True
+    return RoleTarget(mask, len(rows))
+
+
+def first_token(tokens: Tensor, special: Tensor) -> RoleTarget:
+    """The first token."""
+    n = len(tokens)
+    mask = torch.zeros(n, n, dtype=torch.bool)
+    mask[FIRST_ROW:, 0] = True
+    return RoleTarget(mask, n - FIRST_ROW)
+
+
+def every_key(tokens: Tensor, special: Tensor) -> RoleTarget:
+    """Diffuse has no target of its own: every key that row i sees, from row 2 on."""
+    n = len(tokens)
+    mask = torch.ones(n, n, dtype=torch.bool).tril()
+    mask[:FIRST_ROW] = False
+    return RoleTarget(mask, n - FIRST_ROW)
+
+
+def _earlier_same(tokens: Tensor, special: Tensor) -> Tensor:
+    """Bool [query, key]: key j < i holds the same token as query i, which is not special."""
+    same = (tokens[:, None] == tokens[None, :]).tril(-1)
+    return same & ~special[:, None]
+
+
+def duplicate_token(tokens: Tensor, special: Tensor) -> RoleTarget:
+    """Earlier copies of the query's token."""
+    mask = _earlier_same(tokens, special)
+    mask[:, 0] = False  # a first-token sink is no duplicate
+    rows = int(mask.any(-1).sum())
+    return RoleTarget(mask, rows) if rows else not_applicable(len(tokens), NOTHING_REPEATS)
+
+
+def induction(tokens: Tensor, special: Tensor) -> RoleTarget:
+    """What followed earlier copies of the query's token, well clear of the token one back."""
+    n = len(tokens)
+    same = _earlier_same(tokens, special)
+    if not bool(same.any()):
+        return not_applicable(n, NOTHING_REPEATS)
+    mask = torch.zeros(n, n, dtype=torch.bool)
+    # j + 2 < i keeps the target j + 1 clear of i - 1, where a previous-token head would look.
+    mask[:, 1:] = same.tril(-3)[:, :-1]
+    # In a run of one token (AAAA) the target holds the very token that is asked about: nothing tells what a
+    # head is doing.
+    if not bool((mask & (tokens[:, None] != tokens[None, :])).any()):
+        return not_applicable(n, TOO_CLOSE)
+    return RoleTarget(mask, int(mask.any(-1).sum()))
+
+
+def spread(attention: Tensor, targets: Sequence[RoleTarget] = ()) -> Tensor:
+    """Mean over rows i >= 2 of H(A[i, 0..i]) / log(i + 1): each row by what it can see, not by log n.
+
+    Args:
+        attention: probabilities [..., query, key] of at least `MIN_TOKENS` tokens.
+        targets: not looked at; every row counts.
+
+    Returns:
+        [...] in [0, 1], 1 for uniform attention.
+    """
+    n = attention.shape[-1]
+    rows = attention[..., FIRST_ROW:, :]
+    entropy = torch.special.entr(rows).sum(-1)
+    largest = torch.log(torch.arange(FIRST_ROW + 1, n + 1, dtype=attention.dtype, device=attention.device))
+    return (entropy / largest).mean(-1)
+
+
+def sink_share(attention: Tensor) -> Tensor:
+    """Mean over i >= 2 of A[i, 0], [...]: how much a head rests on the first token; 0 without such a row."""
+    if attention.shape[-2] <= FIRST_ROW:
+        return attention.new_zeros(attention.shape[:-2])
+    return attention[..., FIRST_ROW:, 0].mean(-1)
+
+
+def max_attention(attention: Tensor) -> Tensor:
+    """Mean over i >= 3 of max_j A[i, j], [...]: how much of a row its largest weight takes."""
+    first = min(FIRST_ROW + 1, attention.shape[-2] - 1)
+    return attention[..., first:, :].amax(-1).mean(-1)
