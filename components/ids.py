@@ -49,6 +49,9 @@ COPY_LINK = "copy-link"
 COPY_STATUS = "copy-told"
 LINK_STATUS = "link-told"
 ROLES = "role-cards"
+ROLES_NOTE = "roles-note"
+# The request and the ablated heads that the role cards are drawn for.
+ROLES_DRAWN = "roles-drawn"
 GRID = "head-grid"
 DETAIL_TITLE = "head-title"
 DETAIL_FACTS = "head-facts"
@@ -199,6 +202,11 @@ PATTERN = "store-pattern"  # the chosen head's pattern, for hovering over tokens
 def suggestion(role: str, number: int) -> dict:
     """A button that fills in a suggested prompt of a role."""
     return {"type": "suggestion", "role": role, "number": number}
+
+
+def role_card(role: str) -> dict:
+    """The place of one role's card."""
+    return {"type": "role-card", "role": role}
 
 
 def ablate_role(role: str) -> dict:

@@ -16,7 +16,6 @@ from utils.forward.ablation import ABLATION_MODES, AblationMode
 from utils.heads import Head, parse_head
 from utils.live.analysis import LiveAnalysis
 from utils.live.service import LiveService
-from utils.models.prompts import token_of_text
 
 
 class Request(TypedDict):
@@ -42,14 +41,19 @@ def parse_heads(names: Any, analysis: LiveAnalysis | None = None) -> list[Head]:
     return sorted(heads)
 
 
-def find_analysis(service: LiveService, request: Request | None) -> LiveAnalysis | None:
-    """The analysis behind a request; None for no request, or one that a tampered store holds."""
+def find_analysis(
+    service: LiveService, request: Request | None
+) -> tuple[LiveAnalysis | None, UserFacingError | None]:
+    """The analysis behind a request, or why there is none; neither for no request.
+
+    A request that was good may fail later: its model's files may have broken since it was made.
+    """
     if not request:
-        return None
+        return None, None
     try:
-        return service.analyze(str(request.get("model")), str(request.get("prompt")))
-    except UserFacingError:
-        return None
+        return service.analyze(str(request.get("model")), str(request.get("prompt"))), None
+    except UserFacingError as error:
+        return None, error
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +122,7 @@ def find_shown(
         target: text of the watched token.
         against: text of the second token.
     """
-    analysis = find_analysis(service, request)
+    analysis, _ = find_analysis(service, request)
     if analysis is None:
         return None
     last = len(analysis.prompt.ids) - 1
@@ -128,8 +132,8 @@ def find_shown(
         parse_heads(off, analysis),
         mode if mode in ABLATION_MODES else "zero",
         min(chosen, last),
-        token_of_text(analysis.loaded, target),
-        token_of_text(analysis.loaded, against),
+        service.token(analysis.loaded, target),
+        service.token(analysis.loaded, against),
     )
 
 

@@ -95,7 +95,7 @@ class ExportPanel:
 
     def show(self, request: Request | None) -> tuple[bool, str]:
         """Whether the buttons are disabled, and why."""
-        if find_analysis(self.service, request) is not None:
+        if find_analysis(self.service, request)[0] is not None:
             return False, ""
         return True, CANNOT_BE_SHOWN if request else NOTHING_YET
 

@@ -151,7 +151,7 @@ class Guide:
         """
         if not opened or not opened.get("lesson") or opened.get("done"):
             return None
-        analysis = find_analysis(self.service, request)
+        analysis, _ = find_analysis(self.service, request)
         if analysis is None:
             return None
         event: dict[str, Any] = {"act": act, "head": head, "off": off, "view": view}

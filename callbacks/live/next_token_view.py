@@ -36,7 +36,7 @@ class NextTokenView:
         self, request: Request | None, offered: list[Any] | None, chosen: str | None
     ) -> tuple[Any, Any]:
         """The positions that can be chosen; the first request keeps a link's choice, a new one drops it."""
-        analysis = find_analysis(self.service, request)
+        analysis, _ = find_analysis(self.service, request)
         if analysis is None:
             return no_update, no_update
         last = len(analysis.prompt.ids) - 1

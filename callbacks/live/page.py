@@ -24,6 +24,7 @@ from components.live.prediction_panel import no_prediction
 from components.live.role_cards import no_catalog, role_cards
 from components.live.token_strip import token_strip
 from components.messages import alert, link_notice
+from components.plain_html import to_html
 from components.progress import progress_view
 from utils.catalog.rankings import retrieval_facts, retrieval_heads
 from utils.errors import UserFacingError
@@ -36,6 +37,7 @@ from utils.live.head_reading import read_head
 from utils.live.service import LiveService
 from utils.models.prompts import check_characters, count_tokens, lookalike_sentence, max_characters
 from utils.models.store import ModelStore
+from utils.roles.registry import ROLES
 from utils.runtime.jobs import Jobs, Progress
 from utils.teaching.presets import FIRST_PROMPT
 
@@ -112,15 +114,7 @@ class LivePage:
         return no_update if told or not problems else link_notice(problems)
 
     def _analysis(self, request: Request | None) -> LiveAnalysis | None:
-        return find_analysis(self.service, request)
-
-    def _problem(self, request: Request) -> Any:
-        """Why a request cannot be shown: its model may have broken since it was made."""
-        try:
-            self.service.analyze(str(request.get("model")), str(request.get("prompt")))
-        except UserFacingError as error:
-            return alert(error)
-        return None
+        return find_analysis(self.service, request)[0]
 
     def request_prompt(
         self, trigger: Any, model: str, prompt: str | None, shown: Request | None
@@ -220,13 +214,41 @@ class LivePage:
         analysis = self._analysis(request)
         return token_strip(analysis.prompt) if analysis else []
 
+    def update_roles(
+        self, request: Request | None, off_names: list[str], drawn: Any, toggled: bool
+    ) -> tuple[Any, ...]:
+        """What of the role cards has to go to the browser, as HTML text.
+
+        Args:
+            request: what is shown.
+            off_names: names of the ablated heads.
+            drawn: what the cards in the browser are drawn for, as this method gave it.
+            toggled: whether nothing but the ablated heads has changed since.
+
+        Returns:
+            A card for each role (`no_update` where it stays as it is), what stands in their place where
+            there are none, a notice, the model that needs an analysis, and what is drawn now.
+        """
+        parts, notice, unanalyzed = self.show_roles(request, off_names)
+        now = {"request": request, "ablated": off_names}
+        cards = {getattr(part, "data-role", None): part for part in parts}
+        texts = [to_html(cards[role]) if role in cards else "" for role in ROLES]
+        note = "" if len(cards) > 1 else to_html(parts)
+        if toggled and isinstance(drawn, dict) and drawn.get("request") == request and len(cards) > 1:
+            before = self.show_roles(request, drawn.get("ablated") or [])[0]
+            earlier = {getattr(part, "data-role", None): to_html(part) for part in before}
+            texts = [
+                no_update if text == earlier.get(role) else text
+                for role, text in zip(ROLES, texts, strict=True)
+            ]
+            return texts, no_update, no_update, no_update, now
+        return texts, note, notice, unanalyzed, now
+
     def show_roles(self, request: Request | None, off_names: list[str]) -> tuple[Any, Any, str | None]:
         """The role cards, a notice where the request cannot be shown, the model that needs an analysis."""
-        analysis, problem = self._analysis(request), None
+        analysis, error = find_analysis(self.service, request)
         if analysis is None:
-            if request:
-                problem = self._problem(request)
-            return [no_prediction(NOTHING_YET)], problem, None
+            return [no_prediction(NOTHING_YET)], alert(error) if error else None, None
         if analysis.catalog is None:
             off = parse_heads(off_names, analysis)
             told = no_catalog(analysis.catalog_problem, analysis.unlisted, off)
@@ -277,16 +299,22 @@ class LivePage:
             off = off - listed if listed <= off else off | listed
         return [str(head) for head in sorted(off)]
 
-    def show_detail(
-        self, request: Request | None, chosen: str | None, off_names: list[str], theme: str | None
-    ) -> tuple[Any, ...]:
-        """Title, switch, facts, BertViz page and style, heatmap and style, table, pattern, views' class."""
+    def show_switch(self, request: Request | None, chosen: str | None, off_names: list[str]) -> str:
+        """What the button says that ablates the chosen head: the one thing of the detail that follows it."""
+        analysis = self._analysis(request)
+        heads = parse_heads([chosen], analysis) if analysis else []
+        if not heads:
+            return "Ablate"
+        ablated = heads[0] in parse_heads(off_names, analysis)
+        return f"Restore {heads[0]}" if ablated else f"Ablate {heads[0]}"
+
+    def show_detail(self, request: Request | None, chosen: str | None, theme: str | None) -> tuple[Any, ...]:
+        """Title, facts, BertViz page and style, heatmap and style, table, pattern, the views' class."""
         analysis = self._analysis(request)
         heads = parse_heads([chosen], analysis) if analysis else []
         if analysis is None or not heads:
             return (
                 "Choose a head",
-                "Switch off",
                 None,
                 "",
                 {"height": "0"},
@@ -303,10 +331,8 @@ class LivePage:
         pairs, pair_roles = head_facts.marked_pairs(analysis, head)
         colours = "dark" if theme == "dark" else "light"
         title = f"Marked: {pair_roles}" if pairs else ""
-        is_off = head in parse_heads(off_names, analysis)
         return (
             detail_title(head),
-            f"Switch {head} {'on again' if is_off else 'off'}",
             facts_view(
                 facts,
                 read_head(analysis, head),

@@ -77,13 +77,20 @@ def register(app: Dash, page: LivePage) -> None:
         page.token_count
     )
     app.callback(Output(ids.TOKENS, PLAIN), Input(ids.REQUEST, "data"))(as_html(page.show_tokens))
-    app.callback(
-        Output(ids.ROLES, PLAIN),
+
+    @app.callback(
+        Output({"type": "role-card", "role": ALL}, PLAIN),
+        Output(ids.ROLES_NOTE, PLAIN),
         Output(ids.NOTICE, "children"),
         Output(ids.analysis_for(LIVE), "data"),
+        Output(ids.ROLES_DRAWN, "data"),
         Input(ids.REQUEST, "data"),
         Input(ids.ABLATED, "data"),
-    )(as_html(page.show_roles, 0))
+        State(ids.ROLES_DRAWN, "data"),
+    )
+    def _(request, ablated, drawn):
+        toggled = [part["prop_id"] for part in ctx.triggered] == [f"{ids.ABLATED}.data"]
+        return page.update_roles(request, ablated, drawn, toggled)
 
     # A click on any head is handled in the browser (headscope.js, "data-choose").
     app.callback(Output(ids.SELECTED, "data"), Input(ids.REQUEST, "data"), State(ids.SELECTED, "data"))(
@@ -115,8 +122,13 @@ def register(app: Dash, page: LivePage) -> None:
         return page.change_ablation(trigger, request, chosen, off)
 
     app.callback(
-        Output(ids.DETAIL_TITLE, "children"),
         Output(ids.TOGGLE_HEAD, "children"),
+        Input(ids.REQUEST, "data"),
+        Input(ids.SELECTED, "data"),
+        Input(ids.ABLATED, "data"),
+    )(page.show_switch)
+    app.callback(
+        Output(ids.DETAIL_TITLE, "children"),
         Output(ids.DETAIL_FACTS, PLAIN),
         Output(ids.BERTVIZ, "srcDoc"),
         Output(ids.BERTVIZ, "style"),
@@ -127,6 +139,5 @@ def register(app: Dash, page: LivePage) -> None:
         Output(ids.HEAD_VIEWS, "className"),
         Input(ids.REQUEST, "data"),
         Input(ids.SELECTED, "data"),
-        Input(ids.ABLATED, "data"),
         Input(ids.theme(LIVE), "data"),
-    )(as_html(page.show_detail, 2, 7))
+    )(as_html(page.show_detail, 1, 6))

@@ -16,6 +16,7 @@ from components.plots import graph_config
 from components.section import section
 from utils.links.page_state import PageState
 from utils.models.prompts import max_characters
+from utils.roles.registry import ROLES
 from utils.teaching.presets import Preset
 
 PAGE = "live"
@@ -105,9 +106,17 @@ def _roles() -> html.Section:
     return section(
         "Roles",
         "What the heads of this model are known to do. Filled circle: active on your text. Open circle: "
-        "not triggered. A role on test inputs is not all that a head does.",
+        "inactive. A role on test inputs is not all that a head does.",
         *analysis_places(PAGE),
-        html.Div(id=ids.ROLES, className="hs-roles"),
+        html.Div(
+            [
+                html.Div(id=ids.ROLES_NOTE, className="hs-role-place"),
+                *(html.Div(id=ids.role_card(role), className="hs-role-place") for role in ROLES),
+            ],
+            id=ids.ROLES,
+            className="hs-roles",
+        ),
+        dcc.Store(id=ids.ROLES_DRAWN),
         name="roles",
         term=("role", "active", "chance"),
     )

@@ -131,7 +131,7 @@ def test_the_page_shows_the_prompt_the_roles_and_every_head(
     assert grid.count('"hs-cell') == geometry.n_layers * geometry.n_heads
     assert grid.count("hs-cell-off") == len(OFF)
     last = Head(geometry.n_layers - 1, geometry.n_heads - 1)
-    parts = page.show_detail(shown, str(last), [], "light")
+    parts = page.show_detail(shown, str(last), "light")
     assert str(last) in text_of(parts[0])
     pattern = next(part for part in parts if isinstance(part, dict) and "rows" in part)
     expected = analysis.attention[last].tolist()

@@ -41,6 +41,11 @@ class LiveAnalysis:
     catalog_problem: str
     listed: Mapping[str, tuple[HeadActivity, ...]]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its large tensors."""
+        return self.attention.nbytes + self.logits.nbytes
+
     def listed_for(self, head: Head) -> Mapping[str, HeadActivity]:
         """What a head does for the measured roles that the catalog lists it for, by role."""
         return self.by_head.get(head, {})
@@ -61,14 +66,17 @@ class LiveAnalysis:
         return find_unlisted_heads(self.scores, self.by_head, self.catalog)
 
 
-def _size(analysis: LiveAnalysis) -> int:
-    return analysis.attention.nbytes + analysis.logits.nbytes
-
-
-def _analyze(
+def analyze_prompt(
     loaded: LoadedModel, prompt: TokenizedPrompt, catalog: Catalog | None, problem: str
 ) -> LiveAnalysis:
-    """One forward, every head's scores, and what the catalogued heads do."""
+    """Run one forward, score every head, and say what the listed heads do.
+
+    Args:
+        loaded: the model.
+        prompt: its tokens.
+        catalog: the model's catalog, None where there is none that can be used.
+        problem: why there is none.
+    """
     result = capture(loaded, prompt.ids)
     scores = prompt_scores(
         result.attention, prompt.ids, measured_roles(), loaded.special_ids, loaded.geometry.windows

@@ -8,6 +8,7 @@ measured against what it sees.
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from torch import Tensor
 from utils.models.prompts import TokenizedPrompt
 from utils.roles import registry
 from utils.roles.registry import Z_SEARCH
-from utils.roles.role_score import FIRST_ROW
+from utils.roles.role_score import FIRST_ROW, RoleTarget
 from utils.roles.scores import role_target
 
 # So many tokens back are looked at one by one, and together as "nearby".
@@ -34,14 +35,15 @@ class Place:
         key: its name in code.
         name: its name in a table.
         phrase: how a sentence goes on after "looks".
-        mask: the tokens -> bool [query, key], before the causal mask and the window are applied.
+        mask: the tokens -> bool [query, key], before the causal mask and the window are applied; or the key
+            of the role whose target it is.
         of_text: whether it depends on the text which rows have such a place.
     """
 
     key: str
     name: str
     phrase: str
-    mask: Callable[[TokenizedPrompt], Tensor]
+    mask: Callable[[TokenizedPrompt], Tensor] | str
     of_text: bool = False
 
 
@@ -61,14 +63,6 @@ def _back(*places: int) -> Callable[[TokenizedPrompt], Tensor]:
         near = torch.isin(position[:, None] - position[None, :], torch.tensor(places))
         near[:, 0] = False  # the first token is a place of its own
         return near
-
-    return mask
-
-
-def _of_role(role: str) -> Callable[[TokenizedPrompt], Tensor]:
-    def mask(prompt: TokenizedPrompt) -> Tensor:
-        special = [token for token, is_special in zip(prompt.ids, prompt.special, strict=True) if is_special]
-        return role_target(role, prompt.ids, special).mask
 
     return mask
 
@@ -106,14 +100,14 @@ PLACES: dict[str, Place] = {
             "same",
             "the same token, earlier",
             "at earlier copies of its own token",
-            _of_role("duplicate_token"),
+            "duplicate_token",
             of_text=True,
         ),
         Place(
             "after_same",
             "what followed the same token earlier",
             "at what followed an earlier copy of its token",
-            _of_role("induction"),
+            "induction",
             of_text=True,
         ),
         Place("punctuation", "punctuation before it", "at punctuation", _punctuation, of_text=True),
@@ -167,9 +161,22 @@ class View:
         self.visible = (back >= 0) & (back < self.seen[:, None])
         self.visible[:FIRST_ROW] = False
 
-    def masks(self, prompt: TokenizedPrompt) -> dict[str, Tensor]:
-        """The places of each kind that are in sight, [query, key]; kinds that the text lacks are left out."""
-        masks = {key: place.mask(prompt) & self.visible for key, place in PLACES.items()}
+    def masks(
+        self, prompt: TokenizedPrompt, target: Callable[[str], RoleTarget] | None = None
+    ) -> dict[str, Tensor]:
+        """The places of each kind that are in sight, [query, key]; kinds that the text lacks are left out.
+
+        Args:
+            prompt: the tokens.
+            target: gives a role's target on them where it is known already.
+        """
+        special = [token for token, is_special in zip(prompt.ids, prompt.special, strict=True) if is_special]
+        target = target or partial(role_target, tokens=prompt.ids, special_ids=special)
+        masks = {
+            key: (target(place.mask).mask if isinstance(place.mask, str) else place.mask(prompt))
+            & self.visible
+            for key, place in PLACES.items()
+        }
         return {key: mask for key, mask in masks.items() if bool(mask.any())}
 
     def measure(self, mask: Tensor) -> Measure:

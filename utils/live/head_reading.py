@@ -1,6 +1,6 @@
 """What a head does on one text, described from its pattern alone: any head, catalogued or not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -10,7 +10,7 @@ from utils.live.analysis import LiveAnalysis
 from utils.live.attended_positions import PLACES, View, standing_out
 from utils.models.prompts import TokenizedPrompt
 from utils.roles import registry
-from utils.roles.role_score import FIRST_ROW, MIN_TOKENS, max_attention
+from utils.roles.role_score import FIRST_ROW, MIN_TOKENS, RoleTarget, max_attention
 
 # "mostly" from this share of all attention; "the rest is spread" up to it.
 MOSTLY = 0.5
@@ -64,7 +64,11 @@ class Reading:
 
 
 def read_pattern(
-    pattern: Tensor, prompt: TokenizedPrompt, name: str = "this head", window: int | None = None
+    pattern: Tensor,
+    prompt: TokenizedPrompt,
+    name: str = "this head",
+    window: int | None = None,
+    target: Callable[[str], RoleTarget] | None = None,
 ) -> Reading:
     """Describe one head's pattern.
 
@@ -73,6 +77,7 @@ def read_pattern(
         prompt: the tokens.
         name: what the sentence calls the head.
         window: how many keys the layer sees, None for all.
+        target: gives a role's target on the prompt where it is known already.
 
     Raises:
         ValueError: the pattern does not fit the tokens.
@@ -84,7 +89,7 @@ def read_pattern(
         sentence = f"The text is too short to say what {name} does: at least {MIN_TOKENS} tokens are needed."
         return Reading((), (), 0.0, 0.0, window, sentence)
     view = View(pattern, window)
-    masks = view.masks(prompt)
+    masks = view.masks(prompt, target)
     told = standing_out(view, masks)
     shares = {}
     for key, mask in masks.items():
@@ -110,6 +115,7 @@ def read_head(analysis: LiveAnalysis, head: Head) -> Reading:
         analysis.prompt,
         str(head),
         analysis.loaded.geometry.windows[head.layer],
+        analysis.scores.target,
     )
 
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Collection
 from pathlib import Path
 
+from cachetools import LRUCache
 from torch import Tensor
 
 from utils.catalog.catalog import CATALOG_FOLDER, Catalog, catalog_path, check_fit, load_catalog
@@ -15,7 +16,7 @@ from utils.errors import UserFacingError
 from utils.forward.ablation import AblationMode, check_mode
 from utils.forward.attention_capture import capture
 from utils.heads import Head
-from utils.live.analysis import LiveAnalysis, _analyze, _size
+from utils.live.analysis import LiveAnalysis, analyze_prompt
 from utils.live.pinnable_cache import PinnableCache
 from utils.models.files import weights_digest
 from utils.models.loading import LoadedModel
@@ -24,6 +25,7 @@ from utils.models.prompts import (
     TokenizedPrompt,
     check_characters,
     max_characters,
+    token_of_text,
     tokenize_prompt,
 )
 from utils.models.store import ModelStore
@@ -31,6 +33,8 @@ from utils.models.store import ModelStore
 CACHE_BYTES = 256 * 2**20
 # For each of the three caches: what the presets may keep besides.
 PINNED_BYTES = 64 * 2**20
+# Prompts, and watched tokens, whose tokens are cached.
+CACHED_PROMPTS = 1024
 
 # Model, token ids, heads off, what is put in their place.
 _PredictionKey = tuple[str, tuple[int, ...], frozenset[Head], AblationMode]
@@ -52,7 +56,7 @@ class LiveService:
         self.catalog_folder = catalog_folder
         self.max_tokens = max_tokens
         self._analyses: PinnableCache[tuple[str, str, int | None], LiveAnalysis] = PinnableCache(
-            CACHE_BYTES, _size, PINNED_BYTES
+            CACHE_BYTES, lambda analysis: analysis.nbytes, PINNED_BYTES
         )
         # Logits of the last position, and of all: 256 positions of a large vocabulary take 50 to 150 MB.
         self._predictions: PinnableCache[_PredictionKey, Tensor] = PinnableCache(
@@ -61,6 +65,8 @@ class LiveService:
         self._positions: PinnableCache[_PredictionKey, Tensor] = PinnableCache(
             CACHE_BYTES, lambda t: t.nbytes, PINNED_BYTES
         )
+        self._prompts: LRUCache[tuple[str, str], TokenizedPrompt] = LRUCache(CACHED_PROMPTS)
+        self._watched: LRUCache[tuple[str, str], int | None] = LRUCache(CACHED_PROMPTS)
         self._catalogs: dict[str, tuple[int | None, Catalog | None, str]] = {}
         self._guard = threading.Lock()
         store.when_dropped(self._let_go)
@@ -79,7 +85,28 @@ class LiveService:
         Raises:
             UserFacingError: unknown or broken model, or a prompt that cannot be analyzed.
         """
-        return tokenize_prompt(self.store.get(model), text, self.max_tokens)
+        return self._tokenize(self.store.get(model), text)
+
+    def _tokenize(self, loaded: LoadedModel, text: str) -> TokenizedPrompt:
+        key = (loaded.name, text)
+        with self._guard:
+            prompt = self._prompts.get(key)
+        if prompt is None:
+            prompt = tokenize_prompt(loaded, text, self.max_tokens)
+            with self._guard:
+                self._prompts[key] = prompt
+        return prompt
+
+    def token(self, loaded: LoadedModel, text: str | None) -> int | None:
+        """The token that a watched text stands for (`prompts.token_of_text`); None for none."""
+        key = (loaded.name, text or "")
+        with self._guard:
+            if key in self._watched:
+                return self._watched[key]
+        token = token_of_text(loaded, text)
+        with self._guard:
+            self._watched[key] = token
+        return token
 
     def analyze(self, model: str, text: str) -> LiveAnalysis:
         """Everything about a prompt with all heads on.
@@ -88,31 +115,36 @@ class LiveService:
             UserFacingError: as `tokenize`.
         """
         loaded = self.store.get(model)
-        prompt = tokenize_prompt(loaded, text, self.max_tokens)
         changed, catalog, problem = self._catalog(loaded)
         key = (loaded.name, text, changed)
-        kept = self._kept(key)
-        if kept is not None:
-            return kept
-        # The parts of one page ask at once: the first computes, the others wait and find what it kept.
+        cached = self._cached(key)
+        if cached is not None:
+            return cached
+        # The parts of one page ask at once: the first computes, the others wait and find its result.
         with loaded.lock:
-            kept = self._kept(key)
-            if kept is not None:
-                return kept
-            analysis = _analyze(loaded, prompt, catalog, problem)
+            cached = self._cached(key)
+            if cached is not None:
+                return cached
+            analysis = analyze_prompt(loaded, self._tokenize(loaded, text), catalog, problem)
             # The cache refuses what is larger than all of it; nor is a model kept that the store has dropped.
-            if _size(analysis) <= CACHE_BYTES and self.store.is_loaded(model):
+            if analysis.nbytes <= CACHE_BYTES and self.store.is_loaded(model):
                 with self._guard:
                     self._analyses[key] = analysis
         return analysis
 
     def _let_go(self, model: str) -> None:
-        """Forget the analyses of a model that the store has dropped: each holds the model itself."""
+        """Forget what is known by a model that the store has dropped: each analysis holds the model itself.
+
+        What comes under its name next may have another tokenizer.
+        """
         with self._guard:
             for key in [key for key in self._analyses if key[0] == model]:
                 del self._analyses[key]
+            for cache in (self._prompts, self._watched):
+                for key in [key for key in cache if key[0] == model]:
+                    del cache[key]
 
-    def _kept(self, key: tuple[str, str, int | None]) -> LiveAnalysis | None:
+    def _cached(self, key: tuple[str, str, int | None]) -> LiveAnalysis | None:
         with self._guard:
             return self._analyses.get(key)
 
@@ -126,7 +158,7 @@ class LiveService:
         """
         check_mode(mode)
         loaded = self.store.get(model)
-        prompt = tokenize_prompt(loaded, text, self.max_tokens)
+        prompt = self._tokenize(loaded, text)
         off = frozenset(ablated)
         if not off:
             return self.analyze(model, text).logits
@@ -135,7 +167,7 @@ class LiveService:
             if key in self._predictions:
                 return self._predictions[key]
         logits = capture(loaded, prompt.ids, off, mode).logits[-1].clone()
-        self._keep(self._predictions, key, logits)
+        self._cache(self._predictions, key, logits)
         return logits
 
     def position_logits(
@@ -150,7 +182,7 @@ class LiveService:
         """
         check_mode(mode)
         loaded = self.store.get(model)
-        prompt = tokenize_prompt(loaded, text, self.max_tokens)
+        prompt = self._tokenize(loaded, text)
         off = frozenset(ablated)
         key = (model, prompt.ids, off, mode if off else "zero")
         with self._guard:
@@ -162,7 +194,7 @@ class LiveService:
                 if key in self._positions:
                     return self._positions[key]
             logits = capture(loaded, prompt.ids, off, mode).logits
-            self._keep(self._positions, key, logits)
+            self._cache(self._positions, key, logits)
         return logits
 
     def pin(
@@ -204,7 +236,7 @@ class LiveService:
                     fits &= self._positions.pin((model, ids, heads, mode if heads else "zero"), logits)
         return fits
 
-    def _keep(
+    def _cache(
         self, cache: PinnableCache[_PredictionKey, Tensor], key: _PredictionKey, logits: Tensor
     ) -> None:
         # A cache refuses what is larger than all of it.
@@ -240,9 +272,9 @@ class LiveService:
         except OSError:
             changed = None
         with self._guard:
-            kept = self._catalogs.get(loaded.name)
-        if kept is not None and kept[0] == changed:
-            return kept
+            cached = self._catalogs.get(loaded.name)
+        if cached is not None and cached[0] == changed:
+            return cached
         catalog, problem = None, ""
         try:
             catalog = load_catalog(path)

@@ -97,11 +97,12 @@ def test_a_tampered_store_of_heads_is_cleaned(page: LivePage):
 
 
 def test_the_detail_tells_the_head_and_marks_its_pairs(page: LivePage):
-    title, toggle, facts, frame, _, figure, _, table, pattern, views = page.show_detail(
-        REQUEST, str(INDUCTION), [str(INDUCTION)], "dark"
+    title, facts, frame, _, figure, _, table, pattern, views = page.show_detail(
+        REQUEST, str(INDUCTION), "dark"
     )
     assert str(INDUCTION) in title
-    assert toggle == f"Switch {INDUCTION} on again"
+    assert page.show_switch(REQUEST, str(INDUCTION), [str(INDUCTION)]) == f"Restore {INDUCTION}"
+    assert page.show_switch(REQUEST, str(INDUCTION), []) == f"Ablate {INDUCTION}"
     assert "In the catalog: induction" in text_of(facts)
     assert "<svg" in frame or "svg" in frame
     assert "Marked" in figure.layout.title.text
@@ -117,7 +118,7 @@ def test_every_view_says_so_when_there_is_nothing_yet(page: LivePage):
     assert page.show_tokens(None) == []
     assert "Nothing is analyzed yet" in text_of(page.show_roles(None, [])[0])
     assert "Nothing is analyzed yet" in text_of(page.show_grid(None, [], None))
-    assert page.show_detail(None, None, [], None)[0] == "Choose a head"
+    assert page.show_detail(None, None, None)[0] == "Choose a head"
 
 
 def test_the_grid_crosses_out_what_is_off(page: LivePage):

@@ -231,4 +231,6 @@ def test_the_reason_agrees_with_the_verdict() -> None:
             for entry in entries:
                 inactive = any(word in entry.reason for word in ("would count", "too few", "not spread out"))
                 assert entry.is_active is not inactive
-                assert entry.is_active is (entry.live >= entry.needed and "one token" not in entry.reason)
+                assert entry.is_active is (
+                    entry.live >= (entry.needed or 0) and "one token" not in entry.reason
+                )
