@@ -1,19 +1,14 @@
 """Addresses and pages."""
 
-import json
-
 from dash import html
 
 from callbacks.routing import Page, show_page
+from tests.fixtures.reading_trees import text_of
 
 PAGES = (
     Page("live", "/", "Live", lambda query: html.P(f"live {query}")),
     Page("catalog", "/catalog", "Catalog", lambda query: html.P(f"catalog {query}")),
 )
-
-
-def text_of(tree) -> str:
-    return json.dumps(tree, default=lambda part: part.to_plotly_json(), ensure_ascii=False)
 
 
 def test_each_page_stands_at_its_address_and_gets_the_query():

@@ -4,7 +4,6 @@ The parts have tests of their own on every family (tests/utils); here the way of
 walks it, and its ends are compared with plain transformers.
 """
 
-import json
 from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +17,7 @@ from transformers import AutoModelForCausalLM
 from callbacks.live.page import LivePage, Request
 from components import ids
 from scripts.analyze_heads import main as analyze_heads
+from tests.fixtures.reading_trees import find, text_of
 from tests.fixtures.tiny_models import BUILDERS, WINDOW, save_tiny_model
 from utils.catalog.catalog import Catalog, catalog_path, load_catalog
 from utils.forward.attention_capture import capture
@@ -65,10 +65,6 @@ def analysis(page: LivePage, shown: Request) -> LiveAnalysis:
 def plain(folder: Path) -> Any:
     """The model as transformers alone loads it."""
     return AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
-
-
-def text_of(tree: Any) -> str:
-    return json.dumps(tree, default=lambda part: part.to_plotly_json(), ensure_ascii=False)
 
 
 def plain_logits(model: Any, tokens: Collection[int], off: Collection[Head], width: int) -> Tensor:
@@ -120,16 +116,17 @@ def test_the_page_shows_the_prompt_the_roles_and_every_head(
     labels = [text_of(token) for token in strip]
     # The start token is shown as such where there is one, and no other token is a special one.
     assert ["<BOS>" in label for label in labels] == [family.prepend_bos, *[False] * (len(labels) - 1)]
-    assert ["hs-token-special" in label for label in labels] == ["<BOS>" in label for label in labels]
+    specials = [bool(find(token, "hs-token-special")) for token in strip]
+    assert specials == ["<BOS>" in label for label in labels]
     assert "".join(analysis.prompt.labels).removeprefix("<BOS>").lstrip("·") == PROMPT.replace(" ", "·")
     told = page.token_count(PROMPT, shown["model"])
     assert told.startswith(f"{len(labels)} of at most 64 tokens")
     assert ("start token included" in told) == family.prepend_bos
     cards, problem, unanalyzed = page.show_roles(shown, [])
     assert problem is None and unanalyzed is None and "induction" in text_of(cards).lower()
-    grid = text_of(page.show_grid(shown, [str(head) for head in OFF], "L1H0"))
-    assert grid.count('"hs-cell') == geometry.n_layers * geometry.n_heads
-    assert grid.count("hs-cell-off") == len(OFF)
+    grid = page.show_grid(shown, [str(head) for head in OFF], "L1H0")
+    assert len(find(grid, "hs-cell")) == geometry.n_layers * geometry.n_heads
+    assert len(find(grid, "hs-cell-off")) == len(OFF)
     last = Head(geometry.n_layers - 1, geometry.n_heads - 1)
     parts = page.show_detail(shown, str(last), "light")
     assert str(last) in text_of(parts[0])

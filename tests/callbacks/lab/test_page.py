@@ -1,6 +1,5 @@
 """The retrieval lab's callbacks as plain functions, on the bundled models."""
 
-import json
 import re
 import threading
 from dataclasses import asdict, replace
@@ -23,6 +22,7 @@ from retrieval.rankings.methods import METHODS
 from study.figures.registry import FIGURES
 from study.tables.columns import save_tables
 from tests.fixtures.hand_made_tables import tables
+from tests.fixtures.reading_trees import find, text_of
 from utils.errors import UserFacingError
 from utils.heads import Head
 from utils.live.service import LiveService
@@ -33,10 +33,6 @@ from utils.runtime.jobs import CancelledError, Progress
 PROMPT = LabPrompt("demo-llama", seed=3)
 SHOWN = asdict(PROMPT)
 PATIENT = 120.0
-
-
-def text_of(tree: Any) -> str:
-    return json.dumps(tree, default=lambda part: part.to_plotly_json(), ensure_ascii=False)
 
 
 def words(told: str) -> str:
@@ -164,8 +160,8 @@ def test_the_link_restores_the_page(page: LabPage):
     state, problems = from_query(query, ["demo-gpt2", "demo-llama"])
     assert problems == []
     assert state == LabState(replace(PROMPT, length=192), LabView("wu24", "catalog", Head(1, 3), 12, "mean"))
-    opened = text_of(page.layout(query))
-    assert '"value": "wu24"' in opened and '"value": "L1H3"' in opened and '"value": 12' in opened
+    opened = page.layout(query)
+    assert find(opened, value="wu24") and find(opened, value="L1H3") and find(opened, value=12)
     assert "not read as a whole" in text_of(page.layout("?model=%2e%2e%2fetc"))
 
 
@@ -302,7 +298,7 @@ def test_the_studys_figures_are_drawn(page: LabPage, tmp_path: Path):
     study = LabStudy(tmp_path)
     figures, problem = study.menu()
     assert (list(figures), problem) == (list(FIGURES), "")
-    assert '"lab-choice"' in text_of(LabPage(page.readings, study).layout(""))
+    assert find(LabPage(page.readings, study).layout(""), id="lab-choice")
     for key in figures:
         options, first = study.choices(key)
         assert options[0]["value"] == first and options[0]["label"]

@@ -1,8 +1,6 @@
 """The view of every head's effect, on the model whose heads are known by construction."""
 
-import json
 import threading
-from typing import Any
 
 import pytest
 
@@ -11,13 +9,10 @@ from callbacks.live.effects_view import EffectsView
 from components import ids
 from tests.fixtures.guides import NAME
 from tests.fixtures.hand_built import INDUCTION, PREVIOUS
+from tests.fixtures.reading_trees import text_of
 from utils.live.service import LiveService
 
 REQUEST: Request = {"model": NAME, "prompt": "the cat sat on a mat. the cat s"}
-
-
-def text_of(tree: Any) -> str:
-    return json.dumps(tree, default=lambda part: part.to_plotly_json(), ensure_ascii=False)
 
 
 @pytest.fixture
@@ -43,8 +38,8 @@ def test_the_heads_of_the_circuit_matter_most(view: EffectsView):
     assert (state, rests) == (None, True)
     assert f"For “a” {INDUCTION} matters most" in told or f"For “a” {PREVIOUS} matters most" in told
     rows = told[told.index("The heads with the largest effects") :]
-    first, second = sorted((rows.index(f'"{INDUCTION}"'), rows.index(f'"{PREVIOUS}"')))
-    assert all(rows.index(f'"{other}"') > second for other in ("L0H1",) if f'"{other}"' in rows)
+    first, second = sorted((rows.index(str(INDUCTION)), rows.index(str(PREVIOUS))))
+    assert all(rows.index(other) > second for other in ("L0H1",) if other in rows)
     assert first < second
 
 

@@ -20,6 +20,7 @@ from components import ids
 from components.live.export_panel import FIGURES, export_card
 from tests.fixtures.guides import NAME, guide_of
 from tests.fixtures.hand_built import INDUCTION, N_HEADS, N_LAYERS, PREVIOUS
+from tests.fixtures.reading_trees import find, text_of
 from utils.effects.effect_map import effect_map
 from utils.effects.prediction import compare
 from utils.export.lab_record import MAX_CHARACTERS
@@ -53,10 +54,6 @@ def saved(answer: tuple[Any, Any]) -> str:
     assert file is not no_update, told
     assert file["base64"] is False and told == f"Saved as {file['filename']}."
     return file["content"]
-
-
-def text_of(tree: Any) -> str:
-    return json.dumps(tree, default=lambda part: part.to_plotly_json(), ensure_ascii=False)
 
 
 class Page(HTMLParser):
@@ -258,6 +255,6 @@ def test_every_figure_of_the_live_page_can_be_saved() -> None:
 
 
 def test_the_card_is_off_until_something_is_analyzed() -> None:
-    card = text_of(export_card())
-    assert '"disabled": true' in card and all(title in card for title in FIGURES.values())
-    assert card.count('"data-save": "png"') == card.count('"data-save": "svg"') == len(FIGURES)
+    card = export_card()
+    assert find(card, disabled=True) and all(title in text_of(card) for title in FIGURES.values())
+    assert len(find(card, data_save="png")) == len(find(card, data_save="svg")) == len(FIGURES)

@@ -1,6 +1,5 @@
 """Presets and lessons on the live page, on the model whose heads are known by construction."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,13 @@ from callbacks.live.guide import Guide
 from components.guide.part_ids import PART_IDS
 from tests.fixtures.guides import NAME, guide_of
 from tests.fixtures.hand_built import INDUCTION
+from tests.fixtures.reading_trees import find, text_of
 from utils.links.page_links import from_query
 from utils.links.page_parts import PAGE_PARTS
 from utils.links.page_state import PageState
 from utils.live.service import LiveService
 
 REQUEST: Request = {"model": NAME, "prompt": "abc abc abc"}
-
-
-def text_of(tree: Any) -> str:
-    return json.dumps(tree, default=lambda part: part.to_plotly_json(), ensure_ascii=False)
 
 
 @pytest.fixture(scope="module")
@@ -37,19 +33,21 @@ def test_a_preset_opens_with_its_question_and_without_its_answer(guide: Guide):
     assert problems == []
     assert (state.model, state.prompt, state.head) == (NAME, "abc abc abc", INDUCTION)
     assert state.ablated == frozenset()
-    told = text_of(guide.show({"preset": "one"}, REQUEST, None))
+    shown = guide.show({"preset": "one"}, REQUEST, None)
+    told = text_of(shown)
     assert "What comes next?" in told and "Reveal" in told
     assert "followed it before" not in told and "random" not in told
-    assert '"data-cover": "prediction"' in told
+    assert find(shown, data_cover="prediction")
 
 
 def test_the_reveal_switches_off_and_tells_with_the_control(guide: Guide):
     step = guide.press("reveal", {"preset": "one"}, REQUEST)
     assert step.opened == {"preset": "one", "revealed": True}
     assert step.state is not None and step.state.ablated == {INDUCTION}
-    told = text_of(guide.show(step.opened, REQUEST, "dark"))
+    shown = guide.show(step.opened, REQUEST, "dark")
+    told = text_of(shown)
     assert "followed it before" in told and "random sets of as many heads" in told
-    assert '"data-cover": ""' in told
+    assert find(shown, data_cover="")
 
 
 def test_what_a_link_says_stands_over_the_preset(guide: Guide):
@@ -111,8 +109,9 @@ def test_the_buttons_go_through_the_lesson(guide: Guide):
 
 
 def test_a_step_waits_until_it_is_done(guide: Guide):
-    waiting = text_of(guide.show({"lesson": "first", "step": 2}, REQUEST, None))
-    assert "To do: " in waiting and "Skip this step" in waiting and '"data-point": "head-grid"' in waiting
+    shown = guide.show({"lesson": "first", "step": 2}, REQUEST, None)
+    waiting = text_of(shown)
+    assert "To do: " in waiting and "Skip this step" in waiting and find(shown, data_point="head-grid")
     done = text_of(guide.show({"lesson": "first", "step": 2, "done": True}, REQUEST, None))
     assert "Done: " in done and "Skip" not in done
 

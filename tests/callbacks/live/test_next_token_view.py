@@ -1,8 +1,5 @@
 """The view of the next token, on the model whose heads are known by construction."""
 
-import json
-from typing import Any
-
 import pytest
 from dash import no_update
 
@@ -10,15 +7,12 @@ from callbacks.live.context import Request
 from callbacks.live.next_token_view import NextTokenView
 from tests.fixtures.guides import NAME
 from tests.fixtures.hand_built import INDUCTION, PREVIOUS
+from tests.fixtures.reading_trees import text_of
 from utils.heads import Head
 from utils.live.service import LiveService
 
 REPEATING = "the cat sat on a mat. the cat s"
 REQUEST: Request = {"model": NAME, "prompt": REPEATING}
-
-
-def text_of(tree: Any) -> str:
-    return json.dumps(tree, default=lambda part: part.to_plotly_json(), ensure_ascii=False)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The live page's callbacks as plain functions, on the model whose heads are known by construction."""
 
-import json
 import shutil
 import threading
 from pathlib import Path
@@ -13,6 +12,7 @@ from callbacks.live.page import LivePage, Request
 from components import ids
 from tests.fixtures.guides import NAME, guide_of
 from tests.fixtures.hand_built import BUILT, INDUCTION
+from tests.fixtures.reading_trees import find, text_of
 from utils.live.service import LiveService
 from utils.models.store import ModelStore
 from utils.teaching.lessons import LessonSet
@@ -36,10 +36,6 @@ def page(built_service: LiveService, tmp_path_factory: pytest.TempPathFactory) -
 def page_of(service: LiveService) -> LivePage:
     """A page without presets and lessons."""
     return LivePage(service, Guide(service, PreparedPresets(PresetSet(), service, ()), LessonSet()))
-
-
-def text_of(tree) -> str:
-    return json.dumps(tree, default=lambda part: part.to_plotly_json(), ensure_ascii=False)
 
 
 def test_run_takes_the_typed_prompt(page: LivePage):
@@ -122,10 +118,10 @@ def test_every_view_says_so_when_there_is_nothing_yet(page: LivePage):
 
 
 def test_the_grid_crosses_out_what_is_off(page: LivePage):
-    grid = text_of(page.show_grid(REQUEST, ["L0H0"], str(INDUCTION)))
-    assert grid.count("hs-cell-off") == 1
-    assert grid.count("hs-cell-chosen") == 1
-    assert grid.count("switched off") >= 1
+    grid = page.show_grid(REQUEST, ["L0H0"], str(INDUCTION))
+    (off,), (chosen,) = find(grid, "hs-cell-off"), find(grid, "hs-cell-chosen")
+    assert getattr(off, "data-head") == "L0H0" and getattr(chosen, "data-head") == str(INDUCTION)
+    assert "switched off" in text_of(off)
 
 
 def test_the_count_tells_how_many_tokens_are_too_many(page: LivePage):
@@ -224,33 +220,34 @@ def test_a_model_without_a_catalog_asks_for_an_analysis(folder: Path, tmp_path: 
 def test_a_link_opens_what_it_says(page: LivePage):
     query = f"?v=1&model={NAME}&prompt=abc+abc+abc&head=L0H1&off=L1H0,L0H0"
     query += "&mode=mean&position=3&target=b&view=effects"
-    told = text_of(page.layout(query))
+    opened = page.layout(query)
     for part in (
-        '"data": {"model": "hand-built", "prompt": "abc abc abc"}',
-        '"data": "L0H1"',
-        '"data": ["L0H0", "L1H0"]',
-        '"value": "mean"',
-        '"value": "3"',
-        '"value": "b"',
-        '"value": "effects"',
+        {"data": {"model": "hand-built", "prompt": "abc abc abc"}},
+        {"data": "L0H1"},
+        {"data": ["L0H0", "L1H0"]},
+        {"value": "mean"},
+        {"value": "3"},
+        {"value": "b"},
+        {"value": "effects"},
     ):
-        assert part in told
-    assert "not read as a whole" not in told
+        assert find(opened, **part), part
+    assert "not read as a whole" not in text_of(opened)
 
 
 def test_a_link_with_nonsense_says_what_and_shows_the_rest(page: LivePage):
-    told = text_of(page.layout(f"?v=1&model={NAME}&prompt=abc+abc&head=L99H0&position=500&mode=x&what=1"))
+    opened = page.layout(f"?v=1&model={NAME}&prompt=abc+abc&head=L99H0&position=500&mode=x&what=1")
+    told = text_of(opened)
     assert "not read as a whole" in told
     for part in ("L99H0", "500", "mode", "what"):
         assert part in told
-    assert '"data": {"model": "hand-built", "prompt": "abc abc"}' in told
+    assert find(opened, data={"model": "hand-built", "prompt": "abc abc"})
 
 
 def test_a_link_whose_prompt_is_too_long_opens_the_example(page: LivePage):
-    told = text_of(page.layout(f"?v=1&model={NAME}&prompt=" + "a+" * 200))
-    assert "the limit is 64" in told
-    assert '"prompt": "abc abc abc"' in told
+    opened = page.layout(f"?v=1&model={NAME}&prompt=" + "a+" * 200)
+    assert "the limit is 64" in text_of(opened)
+    assert find(opened, data={"model": "hand-built", "prompt": "abc abc abc"})
 
 
 def test_without_a_link_it_opens_on_the_first_model_and_example(page: LivePage):
-    assert '"data": {"model": "hand-built", "prompt": "abc abc abc"}' in text_of(page.layout(""))
+    assert find(page.layout(""), data={"model": "hand-built", "prompt": "abc abc abc"})

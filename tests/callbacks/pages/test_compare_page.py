@@ -1,6 +1,5 @@
 """The page that compares as plain functions, on the bundled models."""
 
-import json
 import threading
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from dash import no_update
 from callbacks.pages.compare_page import ComparePage, parse_state
 from components import ids
 from components.compare.page import PAGE, PAIRS, pair_state
+from tests.fixtures.reading_trees import find, text_of
 from utils.compare.links import CompareState, from_query
 from utils.errors import UserFacingError
 from utils.live.service import LiveService
@@ -23,10 +23,6 @@ REPEATS = "The king gave the boy a golden ring, and the boy took the golden"
 GOES_ON = "The king gave the boy a golden ring, and his sister took some silver"
 STATE = CompareState("demo-gpt2", REPEATS, "demo-gpt2", GOES_ON)
 MODELS = ["demo-gpt2", "demo-llama"]
-
-
-def text_of(tree: Any) -> str:
-    return json.dumps(tree, default=lambda part: part.to_plotly_json(), ensure_ascii=False)
 
 
 def words_of(tree: Any) -> str:
@@ -151,11 +147,11 @@ def test_a_tampered_store_shows_nothing(page: ComparePage, kept: Any):
 
 
 def test_a_link_opens_the_page_and_nonsense_in_it_is_told(page: ComparePage):
-    opened = text_of(page.layout("?v=1&left_model=demo-llama&left=hello+there&right=bye"))
-    assert '"value": "hello there"' in opened and '"value": "bye"' in opened
-    assert "not read as a whole" not in opened
-    broken = text_of(page.layout("?left_model=%2e%2e%2fetc&right=bye"))
-    assert "not read as a whole" in broken and '"value": "bye"' in broken
+    opened = page.layout("?v=1&left_model=demo-llama&left=hello+there&right=bye")
+    assert find(opened, value="hello there") and find(opened, value="bye")
+    assert "not read as a whole" not in text_of(opened)
+    broken = page.layout("?left_model=%2e%2e%2fetc&right=bye")
+    assert "not read as a whole" in text_of(broken) and find(broken, value="bye")
 
 
 def test_without_a_model_the_page_says_so(tmp_path: Path):

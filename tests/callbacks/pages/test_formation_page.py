@@ -11,6 +11,7 @@ from plotly.utils import PlotlyJSONEncoder
 from callbacks.pages.formation_page import FormationPage
 from components.formation.curves import EDGE
 from components.formation.film import film
+from tests.fixtures.reading_trees import text_of
 from training.recipes import RECIPES
 from utils.formation.log import LOG_NAME
 from utils.models.sources import BUNDLED
@@ -18,10 +19,6 @@ from utils.models.store import ModelStore
 from utils.roles.registry import ROLES
 
 SCAFFOLDS = {name: recipe.scaffolds for name, recipe in RECIPES.items()}
-
-
-def text_of(tree: Any) -> str:
-    return json.dumps(tree, default=lambda part: part.to_plotly_json(), ensure_ascii=False)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +40,7 @@ def test_a_training_is_shown_with_its_scaffold_said_openly(page: FormationPage, 
     history = page.history(model)
     assert slider(body).value == slider(body).max == len(history.tokens) - 1
     for point in history.checkpoints:
-        assert f'"{point.tokens:,}"' in told  # the table has every line of the log
+        assert f" {point.tokens:,} " in told  # the table has every line of the log
 
 
 def test_without_a_scaffold_none_is_told():
