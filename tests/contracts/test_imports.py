@@ -1,4 +1,4 @@
-"""Imports go one way: the contracts of import-linter in pyproject.toml hold, and a wrong import breaks them."""
+"""Imports go one way: the contracts of import-linter in pyproject.toml hold, and a wrong import breaks one."""
 
 import shutil
 import subprocess
