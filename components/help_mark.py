@@ -10,7 +10,7 @@ from dash import html
 
 from components.attributes import aria, data
 from components.plain_html import static
-from utils.glossary.glossary import GLOSSARY
+from components.terms import GLOSSARY
 from utils.roles.registry import ROLES
 
 WORDS_PATH = "/words"

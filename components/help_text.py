@@ -5,7 +5,7 @@ from dash import html
 
 from components import ids
 from components.help_mark import WORDS_PATH
-from utils.glossary.glossary import GLOSSARY
+from components.terms import GLOSSARY
 from utils.roles import registry
 from utils.roles.registry import ROLES
 

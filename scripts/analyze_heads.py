@@ -217,6 +217,7 @@ def _compare_all(arguments: argparse.Namespace) -> int:
 
 def _check_all(paths: Sequence[Path]) -> int:
     """Check catalogs without a model; 1 where something is wrong."""
+    from retrieval.rankings.methods import METHODS
     from utils.catalog.check import catalog_problems, find_catalogs
 
     found, errors = find_catalogs(paths or [OUTPUT])
@@ -224,7 +225,7 @@ def _check_all(paths: Sequence[Path]) -> int:
         _fail(error)
     problems = 0
     for path in found:
-        told = catalog_problems(path)
+        told = catalog_problems(path, METHODS)
         for problem in told:
             sys.stderr.write(f"{path}: {' '.join(problem.split())}\n")
         if not told:

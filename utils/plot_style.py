@@ -1,5 +1,6 @@
 """Colours and layout of all Plotly figures, on the pages and in the study's files, light and dark."""
 
+from colorsys import hls_to_rgb
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +60,20 @@ COLOURS = {
         grid="#495057",
     ),
 }
+
+
+# Turned by this much of the circle of hues, each next colour is far from the ones before it.
+_GOLDEN = 0.618034
+
+
+def series_colour(theme: str, place: int) -> str:
+    """The colour of the line at a place of a series, from 0; there is one for any number of lines."""
+    series = COLOURS.get(theme, COLOURS["light"]).series
+    if place < len(series):
+        return series[place]
+    lightness, saturation = (0.70, 0.60) if theme == "dark" else (0.36, 0.65)
+    hue = ((place - len(series)) * _GOLDEN + 0.12) % 1
+    return "#" + "".join(f"{round(255 * part):02x}" for part in hls_to_rgb(hue, lightness, saturation))
 
 
 def base_layout(theme: str) -> dict[str, Any]:

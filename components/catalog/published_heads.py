@@ -9,9 +9,9 @@ from dash import html
 from components.section import section
 from components.tables import number, scrolled_table
 from retrieval.rankings.comparison import top
+from retrieval.rankings.methods import short_method_name
 from retrieval.rankings.overlap import relative_depths
 from retrieval.rankings.published import PublishedRanking
-from utils.glossary.glossary import GLOSSARY
 
 _DATA = {"LME": "LongMemEval", "NQ": "Natural Questions"}
 _SHOWN = 5
@@ -49,7 +49,7 @@ def published_section(own: Sequence[PublishedRanking], others: Sequence[Publishe
 
 def found_by(ranking: PublishedRanking) -> str:
     """The method of a ranking and the data it was found on."""
-    method = GLOSSARY[ranking.method].term.split(" (")[0] if ranking.method in GLOSSARY else ranking.method
+    method = short_method_name(ranking.method)
     return (
         f"{method}, {_DATA.get(ranking.detected_on, ranking.detected_on)}" if ranking.detected_on else method
     )

@@ -11,7 +11,7 @@ from components.attributes import aria, data
 from components.help_mark import term_link
 from components.roles import role_style
 from components.section import section
-from utils.glossary.glossary import GLOSSARY, terms_of
+from components.terms import GLOSSARY, terms_of
 from utils.glossary.term import GROUPS, Term
 from utils.roles.registry import ROLES
 

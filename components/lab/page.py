@@ -17,9 +17,9 @@ from components.lab.form import REST_MS, ask_section, field
 from components.lab.study_card import lab_graph, study_section
 from components.messages import link_notice
 from components.section import section
+from components.terms import GLOSSARY
 from retrieval.lab.state import LabState
 from utils.forward.ablation import ABLATION_MODES
-from utils.glossary.glossary import GLOSSARY
 
 PAGE = "lab"
 TICK_MS = 400

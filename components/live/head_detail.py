@@ -12,8 +12,8 @@ from components.help_mark import help_mark, marked
 from components.plots import COLOURS, base_layout, plain
 from components.roles import role_style
 from components.tables import number, scrolled_table
+from retrieval.rankings.methods import METHODS, method_name, short_method_name
 from utils.catalog.rankings import RetrievalFact
-from utils.glossary.glossary import GLOSSARY
 from utils.heads import Head
 from utils.live.head_facts import RoleFact
 from utils.live.head_reading import Reading
@@ -66,7 +66,7 @@ def _retrieval(facts: Sequence[RetrievalFact], lab: str) -> list[Any]:
     """What the catalog's retrieval rankings say about the head, in a line and as a table."""
     if not facts:
         return []
-    names = [GLOSSARY[fact.method].term.split(" (")[0] for fact in facts]
+    names = [short_method_name(fact.method) for fact in facts]
     ranks = [
         f"{'rank ' if not at else ''}{fact.rank}{f' of {fact.total}' if not at else ''} by {name}"
         for at, (fact, name) in enumerate(zip(facts, names, strict=True))
@@ -74,7 +74,7 @@ def _retrieval(facts: Sequence[RetrievalFact], lab: str) -> list[Any]:
     rows = [
         html.Tr(
             [
-                html.Th(GLOSSARY[fact.method].term, scope="row"),
+                html.Th(method_name(fact.method), scope="row"),
                 number(f"{fact.rank} of {fact.total}"),
                 number(f"{fact.score:.3f}"),
                 number(f"{fact.median:.3f}"),
@@ -88,7 +88,7 @@ def _retrieval(facts: Sequence[RetrievalFact], lab: str) -> list[Any]:
         html.Div(
             [
                 html.Span(f"Retrieval, on the catalog's filings: {', '.join(ranks)}."),
-                help_mark("retrieval_head", *(fact.method for fact in facts)),
+                help_mark("retrieval_head", *(fact.method for fact in facts if fact.method in METHODS)),
             ],
             className="hs-title-row hs-fact",
         ),

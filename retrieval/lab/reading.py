@@ -10,7 +10,6 @@ Rankings are those of the study: the same methods, the same readings (`ranking_m
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
 
 from torch import Tensor
 
@@ -144,24 +143,4 @@ def _ranking(
     problem = sample.problem
     if problem and not encoded.sample.answer:
         problem = "Without a true answer nobody can tell whether the study would count this prompt here."
-    return PromptRanking(sample.scores, problem, _control(readings, sample.details))
-
-
-def _control(readings: Readings, details: Mapping[str, Any]) -> str:
-    """What the method's details come to in a sentence; "" for nothing."""
-    told = []
-    if (share := details.get("span_share")) is not None:
-        told.append(f"Even attention over the prompt would score {share:.3f}, the needle's share of it.")
-    if (control := details.get("recency_control")) is not None:
-        told.append(
-            f"A head that looks at the last five tokens alike would score {control:.3f} (recency control)."
-        )
-    if (copied := details.get("copied")) is not None:
-        steps, tokens = sum(bool(heads) for heads in copied), len(readings.answer.ids)
-        heads = len({head for step in copied for head in step})
-        told.append(
-            f"Of the answer's {tokens} {'token' if tokens == 1 else 'tokens'} {steps or 'none'} "
-            f"{'was' if steps < 2 else 'were'} copied from the needle"
-            + (f", by {heads} {'head' if heads == 1 else 'heads'}." if steps else ".")
-        )
-    return " ".join(told)
+    return PromptRanking(sample.scores, problem, method.comment(readings, sample.details))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from retrieval.filings.tasks import TASKS
-from utils.catalog.catalog import RANKING_METHODS
+from retrieval.rankings.methods import METHODS
 from utils.errors import UserFacingError
 from utils.forward.ablation import ABLATION_MODES, AblationMode
 from utils.heads import Head, parse_head
@@ -73,7 +73,7 @@ class LabView:
     """How it is looked at.
 
     Attributes:
-        method: a key of `RANKING_METHODS`.
+        method: a key of `METHODS`.
         ranking: whose top heads are switched off.
         head: the chosen head; None for the first of the ranking.
         k: how many heads are switched off; None for what suits the model.
@@ -158,7 +158,7 @@ _PROMPT_PARTS = (
     _Part("needle", "The needle", _number(0, MAX_K)),
 )
 _VIEW_PARTS = (
-    _Part("method", "The method", _one_of(RANKING_METHODS)),
+    _Part("method", "The method", _one_of(METHODS)),
     _Part("ranking", "The ranking", _one_of(RANKINGS)),
     _Part("head", "The head", _head),
     _Part("k", "The number of heads (k)", _number(0, MAX_K)),

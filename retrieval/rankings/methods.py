@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from torch import Tensor
@@ -17,6 +16,7 @@ from retrieval.rankings.scores import (
 )
 from retrieval.reading.decoding import Decoded
 from utils.errors import UserFacingError
+from utils.glossary.term import WU, ZHANG, Term
 from utils.heads import Head
 
 SpanName = Literal["needle", "section", "answer"]
@@ -141,6 +141,10 @@ class RankingMethod:
             that it needs.
         spans: which spans it needs, by the options; attention counts in the first.
         options: names of the options that it goes by.
+        word: its row of the glossary, by whose term figures and tables call it.
+        control: the one of its details that its scores are to be held against, averaged in its records;
+            None for none.
+        comment: what the details come to, in a sentence for the lab; "" for nothing.
         details: what else is worth telling of a sample: numbers, texts and heads, by name.
         gated: whether only samples count in whose output the answer is (ROUGE).
         only_positive: whether a head's mean is over the samples in which it scored.
@@ -154,6 +158,9 @@ class RankingMethod:
     score: Score
     spans: Callable[[RankingOptions], tuple[str, ...]]
     options: tuple[str, ...]
+    word: Term
+    control: str | None = None
+    comment: Callable[[Readings, Mapping[str, Any]], str] = field(default=lambda readings, details: "")
     details: Details = field(default=lambda readings, options: {})
     gated: bool = False
     only_positive: Callable[[RankingOptions], bool] = field(default=lambda options: False)
@@ -163,7 +170,7 @@ def methods_named(keys: Iterable[str]) -> list[RankingMethod]:
     """The rows of these methods, each once.
 
     Raises:
-        UserFacingError: there is no such method; the four are named.
+        UserFacingError: there is no such method; those that there are are named.
     """
     rows = []
     for key in dict.fromkeys(keys):
@@ -191,6 +198,27 @@ def _span_share(readings: Readings, options: RankingOptions) -> dict[str, Any]:
     return {"span_share": (end - start) / len(readings.ids)}
 
 
+def _even_attention(readings: Readings, details: Mapping[str, Any]) -> str:
+    share = details["span_share"]
+    return f"Even attention over the prompt would score {share:.3f}, the needle's share of it."
+
+
+def _recency_comment(readings: Readings, details: Mapping[str, Any]) -> str:
+    control = details["recency_control"]
+    return f"A head that looks at the last five tokens alike would score {control:.3f} (recency control)."
+
+
+def _copies_comment(readings: Readings, details: Mapping[str, Any]) -> str:
+    copied = details["copied"]
+    steps, tokens = sum(bool(heads) for heads in copied), len(readings.answer.ids)
+    heads = len({head for step in copied for head in step})
+    by = f", by {heads} {'head' if heads == 1 else 'heads'}" if steps else ""
+    return (
+        f"Of the answer's {tokens} {'token' if tokens == 1 else 'tokens'} {steps or 'none'} "
+        f"{'was' if steps < 2 else 'were'} copied from the needle{by}."
+    )
+
+
 def _copied(readings: Readings) -> Tensor:
     assert readings.answer_rows is not None
     return copied_tokens(readings.answer_rows, readings.answer.ids, readings.ids, readings.spans["needle"])
@@ -203,7 +231,7 @@ def _wu24(readings: Readings, options: RankingOptions) -> Tensor | None:
     return wu24_score(_copied(readings), written, needle, options.wu24_rule == "count")
 
 
-def _who_copied(readings: Readings, options: RankingOptions) -> dict[str, Any]:
+def _copied_by(readings: Readings, options: RankingOptions) -> dict[str, Any]:
     steps = [[Head(layer, head) for layer, head in step.nonzero().tolist()] for step in _copied(readings)]
     return {"rouge": readings.rouge, "output": readings.answer.text, "copied": steps}
 
@@ -249,6 +277,16 @@ _METHOD_ROWS = (
         lambda options: (options.span,),
         ("span",),
         details=_span_share,
+        comment=_even_attention,
+        word=Term(
+            "summed_attention",
+            "retrieval",
+            "Summed attention",
+            "Ranks heads by how much the last token looks at the needle. Simple, but the answer may be "
+            "fetched at another moment.",
+            "The sum of attention from the final prompt token over the span, mean over samples.",
+        ),
+        control="span_share",
     ),
     RankingMethod(
         "wu24",
@@ -261,8 +299,18 @@ _METHOD_ROWS = (
         _wu24,
         lambda options: ("needle",),
         ("wu24_rule", "rouge_threshold", "new_tokens"),
-        details=_who_copied,
+        details=_copied_by,
+        comment=_copies_comment,
         gated=True,
+        word=Term(
+            "wu24",
+            "retrieval",
+            "Wu24 (retrieval score)",
+            "Ranks heads by how often they look at the very token that the model is writing, in the needle: "
+            "they copy.",
+            "Share of the needle's tokens copied while decoding greedily, over samples that were answered.",
+            WU,
+        ),
     ),
     RankingMethod(
         "qrhead",
@@ -275,6 +323,15 @@ _METHOD_ROWS = (
         _qrhead,
         lambda options: (options.span, options.query_name),
         ("span", "query_span", "calibrate", "remove_outliers"),
+        word=Term(
+            "qrhead",
+            "retrieval",
+            "QRHead (query-focused retrieval)",
+            "Ranks heads by how much the question makes the model look at the needle, beyond what an empty "
+            "question does.",
+            "Attention from the question's tokens minus that from the null query “N/A”.",
+            ZHANG,
+        ),
     ),
     RankingMethod(
         "reasoning",
@@ -288,8 +345,28 @@ _METHOD_ROWS = (
         lambda options: ("question",),
         ("reasoning_rule", "rouge_threshold", "new_tokens"),
         details=_recency,
+        comment=_recency_comment,
         gated=True,
         only_positive=lambda options: options.reasoning_rule == "published",
+        word=Term(
+            "reasoning",
+            "retrieval",
+            "Reasoning head",
+            "Ranks heads by how much they look back at the words of the answer so far and at the question, "
+            "while the model writes.",
+            "Over the 5 keys with most attention: generated tokens count in full, question tokens by half.",
+        ),
+        control="recency_control",
     ),
 )
-METHODS: Mapping[str, RankingMethod] = MappingProxyType({row.key: row for row in _METHOD_ROWS})
+METHODS: dict[str, RankingMethod] = {row.key: row for row in _METHOD_ROWS}
+
+
+def method_name(key: str) -> str:
+    """A ranking method's name as figures and tables write it; a method without a row goes by its key."""
+    return METHODS[key].word.term if key in METHODS else key
+
+
+def short_method_name(key: str) -> str:
+    """The name where there is little room: without what stands in brackets."""
+    return method_name(key).split(" (")[0]

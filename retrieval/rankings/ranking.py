@@ -151,7 +151,7 @@ def rank_heads(
     """
     rows = methods_named(methods)
     question = _question(samples)
-    collected: dict[str, _Collected] = {row.key: _Collected() for row in rows}
+    collected: dict[str, _Collected] = {row.key: _Collected(row.control) for row in rows}
     tokens = []
     for done, sample in enumerate(samples, start=1):
         encoded = encode_sample(loaded, sample)
@@ -212,26 +212,32 @@ def _question(samples: Sequence[Sample]) -> str:
 
 
 class _Collected:
-    """One method's scores so far."""
+    """One method's scores so far.
 
-    def __init__(self) -> None:
+    Args:
+        control: the detail that is averaged (`RankingMethod.control`).
+    """
+
+    def __init__(self, control: str | None) -> None:
+        self.control = control
         self.scores: list[Tensor] = []
         self.skipped = 0
         self.processed = 0
-        self._details: dict[str, list[float]] = {}
+        self._controls: list[float] = []
 
     def add(self, found: SampleScores) -> None:
         self.processed += 1
         if not found.counted or found.scores is None:
             return
         self.scores.append(found.scores)
-        for name in ("span_share", "recency_control"):
-            if name in found.details:
-                self._details.setdefault(name, []).append(found.details[name])
+        if self.control is not None:
+            self._controls.append(found.details[self.control])
 
-    def mean(self, name: str) -> float | None:
-        values = self._details.get(name)
-        return round(sum(values) / len(values), 6) if values else None
+    def mean_control(self) -> dict[str, float]:
+        """The mean of the control under its name; nothing where there is none."""
+        if self.control is None or not self._controls:
+            return {}
+        return {self.control: round(sum(self._controls) / len(self._controls), 6)}
 
 
 def _fields(row: RankingMethod, options: RankingOptions, found: _Collected) -> dict[str, Any]:
@@ -243,8 +249,7 @@ def _fields(row: RankingMethod, options: RankingOptions, found: _Collected) -> d
         "successful_samples": len(found.scores),
         "samples_processed": found.processed,
         "samples_skipped": found.skipped,
-        "span_share": found.mean("span_share"),
-        "recency_control": found.mean("recency_control"),
+        **found.mean_control(),
     }
 
 

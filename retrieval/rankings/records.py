@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from retrieval.rankings.methods import METHODS
 from utils.catalog.catalog import DECIMALS
 from utils.catalog.ranking_record import TOP_HEADS, RankedHead, RankingRecord, what_is_wrong
 from utils.errors import UserFacingError
@@ -111,7 +112,7 @@ def load_ranking(path: Path) -> RankingRecord:
     """
     remedy = "Rank the heads again: python scripts/run_study.py rank"
     try:
-        return RankingRecord.model_validate_json(path.read_bytes())
+        record = RankingRecord.model_validate_json(path.read_bytes())
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise UserFacingError(f"The ranking {path.name} cannot be read ({reason}).", remedy) from error
@@ -119,3 +120,8 @@ def load_ranking(path: Path) -> RankingRecord:
         raise UserFacingError(
             f"The ranking {path.name} is damaged ({what_is_wrong(error)}).", remedy
         ) from error
+    if record.method not in METHODS:
+        known = ", ".join(METHODS)
+        problem = f"method: method must be one of {known}. Got {record.method!r}"
+        raise UserFacingError(f"The ranking {path.name} is damaged ({problem}).", remedy)
+    return record

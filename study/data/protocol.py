@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from retrieval.filings.generated import TASKS
-from utils.catalog.catalog import RANKING_METHODS
+from retrieval.rankings.methods import METHODS
 from utils.effects.random_sets import MAX_DRAWS
 from utils.errors import UserFacingError
 
@@ -165,7 +165,7 @@ class Protocol(_Part):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        _each_known("methods", "method", self.methods, RANKING_METHODS)
+        _each_known("methods", "method", self.methods, tuple(METHODS))
         _each_known("ranking_questions", "task", self.ranking_questions, tuple(TASKS))
         _each_known("questions", "task of ranking_questions", self.questions, self.ranking_questions)
         names = [model.name for model in self.models]

@@ -5,6 +5,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from retrieval.rankings.methods import short_method_name
 from study.figures.style import (
     Look,
     Tables,
@@ -16,7 +17,6 @@ from study.figures.style import (
     panels,
     picked,
     see_through,
-    short_method,
     task_name,
     tasks_in,
 )
@@ -46,7 +46,8 @@ def accuracy_curve(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     figure, places = panels(
         [f"{length} tokens" for length in lengths],
         theme,
-        f"{task_name(choice['question']).capitalize()}: {choice['model']}, {short_method(choice['method'])}",
+        f"{task_name(choice['question']).capitalize()}: {choice['model']}, "
+        f"{short_method_name(choice['method'])}",
     )
     for length, place in zip(lengths, places, strict=True):
         _within_and_controls(figure, place, picked(rows, length=length), theme, first=place == (1, 1))
@@ -59,7 +60,7 @@ def accuracy_grid(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     rows = picked(tables["accuracy"], model=choice["model"], length=choice["length"])
     methods, questions = methods_in(rows), tasks_in(rows)
     figure, places = panels(
-        [f"{short_method(method)}: {task_name(q)}" for method in methods for q in questions],
+        [f"{short_method_name(method)}: {task_name(q)}" for method in methods for q in questions],
         theme,
         f"Answers of {choice['model']} with heads off, prompts of {choice['length']} tokens",
         columns=len(questions),
@@ -87,7 +88,7 @@ def general_heads(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     figure, places = panels(
         [task_name(question) for question in questions],
         theme,
-        f"Own, shared and global heads: {choice['model']}, {short_method(choice['method'])}, "
+        f"Own, shared and global heads: {choice['model']}, {short_method_name(choice['method'])}, "
         f"{choice['length']} tokens",
         columns=2,
     )

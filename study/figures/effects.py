@@ -5,6 +5,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from retrieval.rankings.methods import short_method_name
 from study.figures.style import (
     Tables,
     colours_of,
@@ -16,7 +17,6 @@ from study.figures.style import (
     methods_in,
     panels,
     picked,
-    short_method,
     task_name,
     tasks_in,
 )
@@ -82,7 +82,7 @@ def differences(tables: Tables, choice: Choice, theme: str) -> go.Figure:
                     ],
                     mode="markers",
                     marker={"symbol": look.marker, "color": look.colour, "size": 9},
-                    name=short_method(method),
+                    name=short_method_name(method),
                     legendgroup=method,
                     showlegend=place == (1, 1),
                     hovertemplate="%{customdata[4]}: %{x:+.0%} (95% interval %{customdata[0]:+.0%} to "
@@ -125,7 +125,7 @@ def transfer(tables: Tables, choice: Choice, theme: str) -> go.Figure:
         [""],
         theme,
         f"Heads of one question, asked another: top {k} of {choice['model']}, "
-        f"{short_method(choice['method'])}, {choice['length']} tokens",
+        f"{short_method_name(choice['method'])}, {choice['length']} tokens",
     )
     cells = {(row["source"], row["question"]): row for row in rows}
     table = [[cells.get((source, question)) for question in asked] for source in sources]

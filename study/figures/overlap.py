@@ -7,6 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from retrieval.rankings.methods import short_method_name
 from retrieval.rankings.overlap import chance_jaccard, jaccard, layer_counts, relative_depths
 from study.figures.style import (
     MARKERS,
@@ -20,12 +21,12 @@ from study.figures.style import (
     methods_in,
     panels,
     picked,
-    short_method,
     task_name,
     tasks_in,
 )
 from study.tables.columns import Row
 from utils.heads import Head, parse_head
+from utils.plot_style import series_colour
 
 Choice = Mapping[str, Any]
 
@@ -102,7 +103,7 @@ def question_overlap(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     rows = picked(tables["tops"], model=choice["model"], length=choice["length"])
     methods = methods_in(rows)
     figure, places = panels(
-        [short_method(method) for method in methods],
+        [short_method_name(method) for method in methods],
         theme,
         f"Heads that questions share: top {rows[0]['k']} of {choice['model']}, {choice['length']} tokens; "
         f"random heads would share {chance_of(rows[0]):.2f}",
@@ -133,7 +134,7 @@ def method_overlap(tables: Tables, choice: Choice, theme: str) -> go.Figure:
         f"{choice['length']} tokens; random heads would share {chance_of(rows[0]):.2f}",
     )
     values = [[mean_overlap(method_pairs(rows, one, other)) for other in methods] for one in methods]
-    _overlap_heatmap(figure, places[0], [short_method(method) for method in methods], values, theme)
+    _overlap_heatmap(figure, places[0], [short_method_name(method) for method in methods], values, theme)
     heatmap_axes(figure)
     figure.update_layout(height=440, margin_l=150)
     return figure
@@ -161,7 +162,7 @@ def layer_distribution(tables: Tables, choice: Choice, theme: str) -> go.Figure:
             go.Bar(
                 x=list(range(layers)),
                 y=shares,
-                name=short_method(method),
+                name=short_method_name(method),
                 marker={
                     "color": look.colour,
                     "pattern": {"shape": patterns[number % len(patterns)], "solidity": 0.35},
@@ -213,7 +214,7 @@ def model_comparison(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     figure, places = panels(
         ["heads in common, mean over questions", "depth of the top heads"],
         theme,
-        f"Models compared: {short_method(choice['method'])}{told}",
+        f"Models compared: {short_method_name(choice['method'])}{told}",
         horizontal_spacing=0.26,
     )
     values = [[mean_overlap(model_pairs(rows, one, other)) for other in models] for one in models]
@@ -230,7 +231,7 @@ def model_comparison(tables: Tables, choice: Choice, theme: str) -> go.Figure:
                 y=[sum(depth <= step + 1e-9 for depth in depths) / len(depths) for step in steps],
                 mode="lines+markers",
                 line={
-                    "color": colours_of(theme).series[number % 4],
+                    "color": series_colour(theme, number),
                     "dash": ("solid", "dash", "dot", "dashdot")[number % 4],
                     "shape": "hv",
                 },

@@ -8,14 +8,14 @@ from typing import Any
 import plotly.graph_objects as go
 
 from retrieval.filings.tasks import TASKS
+from retrieval.rankings.methods import METHODS, short_method_name
 from study.figures import curves, effects, overlap
-from study.figures.style import Tables, in_order, short_method, task_name
-from utils.catalog.catalog import RANKING_METHODS
+from study.figures.style import Tables, in_order, task_name
 from utils.errors import UserFacingError
 
 Choice = dict[str, Any]
 
-_KNOWN: Mapping[str, tuple[str, ...]] = {"method": RANKING_METHODS, "question": tuple(TASKS)}
+_KNOWN: Mapping[str, Mapping[str, Any]] = {"method": METHODS, "question": TASKS}
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class StudyFigure:
 def told(name: str, value: Any) -> str:
     """A value of a menu in words."""
     if name == "method":
-        return short_method(value)
+        return short_method_name(value)
     if name == "question":
         return task_name(value)
     return f"{value} tokens" if name == "length" else str(value)

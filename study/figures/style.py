@@ -8,14 +8,13 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from retrieval.filings.tasks import TASKS
+from retrieval.rankings.methods import METHODS
 from study.tables.columns import Row
-from utils.catalog.catalog import RANKING_METHODS
-from utils.glossary.glossary import GLOSSARY
-from utils.plot_style import COLOURS, Colours, base_layout
+from utils.plot_style import COLOURS, Colours, base_layout, series_colour
 
 Tables = Mapping[str, Sequence[Row]]
 
-MARKERS = ("circle", "square", "diamond", "triangle-up")
+MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "star", "pentagon", "cross", "hexagram")
 PANEL_HEIGHT = 300
 _TOP, _BOTTOM = 78, 62
 # The names of the tasks in figures; another task is called by its key.
@@ -54,16 +53,6 @@ def colours_of(theme: str) -> Colours:
     return COLOURS.get(theme, COLOURS["light"])
 
 
-def method_name(method: str) -> str:
-    """A ranking method's name."""
-    return GLOSSARY[method].term if method in GLOSSARY else method
-
-
-def short_method(method: str) -> str:
-    """A ranking method's name where there is little room: without what stands in brackets."""
-    return method_name(method).split(" (")[0]
-
-
 def task_name(task: str) -> str:
     """A task's name in a few words."""
     return _TASK_NAMES.get(task, task.replace("_", " "))
@@ -83,7 +72,7 @@ def in_order(found: Iterable[Any], known: Iterable[Any]) -> list[Any]:
 
 def methods_in(rows: Iterable[Row]) -> list[str]:
     """The methods of some rows, in the order of their registry."""
-    return in_order((row["method"] for row in rows if row["method"] is not None), RANKING_METHODS)
+    return in_order((row["method"] for row in rows if row["method"] is not None), METHODS)
 
 
 def tasks_in(rows: Iterable[Row], column: str = "question") -> list[str]:
@@ -93,8 +82,8 @@ def tasks_in(rows: Iterable[Row], column: str = "question") -> list[str]:
 
 def method_look(method: str, theme: str) -> Look:
     """A method's colour and marker, the same in every figure."""
-    place = RANKING_METHODS.index(method) if method in RANKING_METHODS else 0
-    return Look(colours_of(theme).series[place], MARKERS[place], "solid")
+    place = list(METHODS).index(method) if method in METHODS else len(METHODS)
+    return Look(series_colour(theme, place), MARKERS[place % len(MARKERS)], "solid")
 
 
 def picked(rows: Iterable[Row], **wanted: Any) -> list[Row]:

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from study.figures.style import Tables, picked, short_method, task_name
+from retrieval.rankings.methods import short_method_name
+from study.figures.style import Tables, picked, task_name
 from study.findings.markdown import Section, table
 from study.findings.rules import (
     Effect,
@@ -134,7 +135,7 @@ def limits(tables: Tables) -> Section:
     for (setting, method), found in all_effects(tables).items():
         silent = [effect for effect in found if not below(effect.against)]
         shown, total = shown + len(found) - len(silent), total + len(found)
-        name = f"{setting}, {short_method(method)}"
+        name = f"{setting}, {short_method_name(method)}"
         if not silent:
             full.append(name)
             continue

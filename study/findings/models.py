@@ -3,9 +3,10 @@
 from itertools import combinations
 from statistics import fmean
 
+from retrieval.rankings.methods import short_method_name
 from retrieval.rankings.overlap import chance_depth_distance, depth_distance, relative_depths
 from study.figures.overlap import heads_of, method_pairs, model_pairs
-from study.figures.style import Tables, condition_name, methods_in, picked, short_method, task_name
+from study.figures.style import Tables, condition_name, methods_in, picked, task_name
 from study.findings.markdown import Section, table
 from study.findings.rules import (
     SHARED_HELP,
@@ -36,7 +37,7 @@ def claim(tables: Tables) -> Section:
     moved = [_from_other_layers(tables, row) for row in rows]
     control = condition_name(first["control"])
     what = (
-        f"{first['model']}, {short_method(first['method'])}, {first['length']} tokens: with the top "
+        f"{first['model']}, {short_method_name(first['method'])}, {first['length']} tokens: with the top "
         f"{first['k']} heads ({first['share']:.0%} of all) off, fewer answers are right than with as many "
         f"{control} off, for at least {first['questions_needed']} of {len(rows)} questions (95% interval "
         "below 0)"
@@ -135,7 +136,11 @@ def methods_alike(tables: Tables) -> Section:
             if found:
                 overlaps.setdefault((one, other), []).extend(found)
                 rows.append(
-                    [str(setting), f"{short_method(one)} and {short_method(other)}", *shared_cells(found)]
+                    [
+                        str(setting),
+                        f"{short_method_name(one)} and {short_method_name(other)}",
+                        *shared_cells(found),
+                    ]
                 )
     title = "How alike are the methods?"
     if not rows:
@@ -161,7 +166,7 @@ def methods_alike(tables: Tables) -> Section:
 
 
 def _two(pair: tuple[str, str]) -> str:
-    return f"{short_method(pair[0])} and {short_method(pair[1])}"
+    return f"{short_method_name(pair[0])} and {short_method_name(pair[1])}"
 
 
 def _unscored(tables: Tables) -> list[str]:
@@ -172,7 +177,7 @@ def _unscored(tables: Tables) -> list[str]:
     most = max(filled, key=lambda row: row["unscored"] / row["k"])
     return [
         f"Caution: {len(filled)} of {len(tables['tops'])} tops hold heads whose score is not above 0, at "
-        f"most {most['unscored']} of {most['k']} ({most['model']}, {short_method(most['method'])}, "
+        f"most {most['unscored']} of {most['k']} ({most['model']}, {short_method_name(most['method'])}, "
         f"{task_name(most['task'])}). They stand there by their place in the model, which makes such tops "
         "look more alike than they are."
     ]
@@ -194,10 +199,10 @@ def models_alike(tables: Tables) -> Section:
             # By heads at the lengths that both have; by depth at each one's first.
             found = [shared(a, b) for a, b in model_pairs(tops, one, other)]
             distance = f"{depth[0]:.2f} ({depth[1]:.2f})"
-            rows.append([f"{one}, {other}", short_method(method), *shared_cells(found), distance])
+            rows.append([f"{one}, {other}", short_method_name(method), *shared_cells(found), distance])
             if found and tuned:
                 shorts.append(
-                    f"{fmean(pair.overlap for pair in found):.2f} by {short_method(method)} "
+                    f"{fmean(pair.overlap for pair in found):.2f} by {short_method_name(method)} "
                     f"({sum(pair.above for pair in found)} of {len(found)} pairs above chance, "
                     f"{sum(pair.above_layers for pair in found)} above that of the same layers)"
                 )

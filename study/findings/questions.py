@@ -5,10 +5,11 @@ from itertools import combinations
 from statistics import fmean
 
 from retrieval.filings.tasks import TASKS
+from retrieval.rankings.methods import short_method_name
 from retrieval.rankings.overlap import relative_depths
 from study.figures.effects import compared_k
 from study.figures.overlap import heads_of
-from study.figures.style import Tables, in_order, picked, short_method, task_name
+from study.figures.style import Tables, in_order, picked, task_name
 from study.findings.markdown import FALSE_POSITIVE_RATE, Section, table
 from study.findings.rules import (
     NUMBER,
@@ -48,8 +49,8 @@ def equal_harm(tables: Tables) -> Section:
             pairs_in_all += len(pairs)
             worst, least = min(found, key=_change), max(found, key=_change)
             lines.append(
-                f"- {short_method(method)}: from {points(worst.change)} ({task_name(worst.question)}) to "
-                f"{points(least.change)} ({task_name(least.question)}); {differ} of {len(pairs)} pairs of "
+                f"- {short_method_name(method)}: from {points(worst.change)} ({task_name(worst.question)}) "
+                f"to {points(least.change)} ({task_name(least.question)}); {differ} of {len(pairs)} pairs of "
                 f"questions differ, {against} when the control is taken off first."
             )
         lines.append("")
@@ -71,7 +72,7 @@ def _change(effect: Effect) -> float:
 def _harm_table(here: dict[str, list[Effect]]) -> list[str]:
     rows = [
         [
-            short_method(method),
+            short_method_name(method),
             task_name(effect.question),
             percent(effect.clean),
             percent(effect.tested),
@@ -111,7 +112,7 @@ def by_category(tables: Tables) -> Section:
         one, other = mean_of(states), mean_of(numbers)
         gap = difference_of(one, other)
         stronger[STATE if below(gap) else NUMBER if gap.low > 0 else ""] += 1
-        rows.append([str(setting), short_method(method), points(one), points(other), points(gap)])
+        rows.append([str(setting), short_method_name(method), points(one), points(other), points(gap)])
     lines = [
         "Top heads off minus random heads of the same layers off, mean over the questions of a kind.",
         *table(("setting", "method", "states", "numbers", "states - numbers"), rows),
@@ -148,7 +149,7 @@ def alike_within(tables: Tables) -> Section:
             rows.append(
                 [
                     str(setting),
-                    short_method(method),
+                    short_method_name(method),
                     name,
                     f"{len(common)} of {tops[tasks[0]]['k']}: {_named(sorted(map(str, common)))}",
                     f"{min(depths):.2f} to {max(depths):.2f}",

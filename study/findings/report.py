@@ -6,8 +6,9 @@ No number and no verdict in it is written by hand: words follow from intervals b
 
 from pathlib import Path
 
+from retrieval.rankings.methods import short_method_name
 from study.data.results_folder import ResultPaths, save_text
-from study.figures.style import Tables, methods_in, short_method, task_name, tasks_in
+from study.figures.style import Tables, methods_in, task_name, tasks_in
 from study.findings.limits import limits
 from study.findings.models import answered, claim, methods_alike, models_alike
 from study.findings.questions import alike_within, by_category, equal_harm
@@ -87,7 +88,7 @@ def _about(tables: Tables) -> str:
     for setting in settings_of(tables):
         models.setdefault(setting.model, []).append(setting.length)
     told = [f"{model} ({' and '.join(map(str, lengths))} tokens)" for model, lengths in models.items()]
-    methods = [short_method(method) for method in methods_in(tables["differences"])]
+    methods = [short_method_name(method) for method in methods_in(tables["differences"])]
     questions = [task_name(question) for question in tasks_in(tables["differences"])]
     samples = sorted({row["n"] for row in tables["clean"]})
     span = f"{samples[0]}" if len(samples) == 1 else f"{samples[0]} to {samples[-1]}"

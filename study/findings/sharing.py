@@ -3,7 +3,8 @@
 from statistics import fmean
 
 from retrieval.filings.tasks import TASKS
-from study.figures.style import Tables, in_order, methods_in, picked, short_method, tasks_in
+from retrieval.rankings.methods import short_method_name
+from study.figures.style import Tables, in_order, methods_in, picked, tasks_in
 from study.findings.markdown import FALSE_POSITIVE_RATE, Section, table
 from study.findings.rules import (
     SHARED_HELP,
@@ -32,7 +33,7 @@ def shared_heads(tables: Tables) -> Section:
                 found = [shared(tops[one], tops[other]) for one, other in pairs]
                 all_pairs.setdefault(name, []).extend(found)
                 if found:
-                    rows.append([str(setting), short_method(method), name, *shared_cells(found)])
+                    rows.append([str(setting), short_method_name(method), name, *shared_cells(found)])
     curve_rows, gaps = _curves(tables)
     lines = [
         f"Top heads of two questions. {SHARED_HELP}",
@@ -93,7 +94,7 @@ def _curves(tables: Tables) -> tuple[list[list[str]], dict[str, list[bool]]]:
                 else:
                     cells.append("–")
             if own:
-                rows.append([str(setting), short_method(method), *cells])
+                rows.append([str(setting), short_method_name(method), *cells])
     return rows, differ
 
 

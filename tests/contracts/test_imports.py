@@ -1,4 +1,4 @@
-"""Imports go one way: the contracts of import-linter in pyproject.toml hold, and a wrong import breaks one."""
+"""Imports go one way: the contracts of import-linter in pyproject.toml hold, a wrong import breaks one."""
 
 import shutil
 import subprocess

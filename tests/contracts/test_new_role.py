@@ -18,6 +18,7 @@ from callbacks.live.page import LivePage
 from callbacks.pages.catalog_page import CatalogPage
 from callbacks.pages.compare_page import ComparePage
 from components.help_text import active_rule, help_dialog
+from components.terms import GLOSSARY, terms_of
 from scripts.analyze_heads import main as analyze
 from tests.fixtures.reading_trees import text_of
 from utils.catalog.catalog import Catalog, catalog_path, load_catalog
@@ -25,7 +26,6 @@ from utils.catalog.check import catalog_problems
 from utils.compare.side_by_side import side_by_side
 from utils.export.analysis_json import Chosen, analysis_export
 from utils.export.heads_csv import heads_csv
-from utils.glossary.glossary import GLOSSARY, terms_of
 from utils.head_detection import get_active_head_summary, verify_head_activation
 from utils.live.head_facts import interesting_head, role_facts
 from utils.live.service import LiveService

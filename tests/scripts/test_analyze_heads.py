@@ -17,8 +17,7 @@ from tests.fixtures.analyze_command import QUICK, ROOT
 from tests.fixtures.fake_hub import FakeHub, Repository
 from tests.fixtures.tiny_models import build_tokenizer
 from utils.catalog.catalog import catalog_path, load_catalog
-from utils.roles.registry import ROLES
-from utils.roles.scores import MEASURED_ROLES
+from utils.roles.registry import ROLES, measured_roles
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +41,7 @@ def test_a_catalog_a_model(catalogs: Path, name: str, n_layers: int, n_heads: in
     catalog = load_catalog(catalog_path(name, catalogs))
     assert (catalog.model_name, catalog.num_layers, catalog.num_heads) == (name, n_layers, n_heads)
     assert set(catalog.categories) == set(ROLES)
-    assert set(catalog.all_scores) == set(MEASURED_ROLES)
+    assert set(catalog.all_scores) == set(measured_roles())
     assert set(catalog.probe_scores["duplicate_token"]) == {"repeated", "word_lists"}
     assert catalog.settings.inputs["repeated"].model_dump() == {"sequences": 3, "shortest": 51, "longest": 51}
     assert catalog.settings.inputs["natural"].sequences >= 20

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from retrieval.rankings.methods import METHODS
 from scripts.analyze_heads import main
-from utils.catalog.catalog import RANKING_METHODS, load_catalog
+from utils.catalog.catalog import load_catalog
 from utils.catalog.ranking_record import RankingRecord
 
 QUICK = ["--model", "demo-gpt2", "--sequences", "2"]
@@ -25,7 +26,7 @@ def test_rankings_go_into_the_catalog_and_stay_there(
     assert counts[-1][0] == counts[-1][1] and len({total for _, total in counts}) == 1
     path = tmp_path / "demo-gpt2.json"
     catalog = load_catalog(path)
-    for method in RANKING_METHODS:
+    for method in METHODS:
         records = [RankingRecord.model_validate(record) for record in catalog.rankings[method]]
         assert [record.length for record in records] == [100] * 4
     assert main(["--check", str(path)]) == 0

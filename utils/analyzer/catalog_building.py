@@ -19,7 +19,6 @@ from utils.analyzer.measuring import (
 from utils.analyzer.suggested_prompts import RunPrompt, choose_prompts
 from utils.catalog.catalog import (
     DECIMALS,
-    RANKING_METHODS,
     SCHEMA_VERSION,
     Catalog,
     Category,
@@ -180,7 +179,7 @@ def analyze(
             role: {probe: _matrix(table) for probe, table in by_probe.items()}
             for role, by_probe in several.items()
         },
-        rankings={method: [] for method in RANKING_METHODS},
+        rankings={},
     )
     return Analysis(catalog, tuple(notes))
 

@@ -20,8 +20,6 @@ from utils.runtime.files import write_json_atomic
 SCHEMA_VERSION = 1
 # Scores are probabilities; more places than this only differ between machines.
 DECIMALS = 6
-# The four ways to rank retrieval heads (METHODS.md, section 3).
-RANKING_METHODS = ("summed_attention", "wu24", "qrhead", "reasoning")
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Matrix = list[list[Share]]
@@ -99,9 +97,10 @@ class Catalog(_Record):
         all_scores_std: its standard deviation over the probe's sequences, in the same shape.
         probe_scores: where a role is measured on several probe sets, the mean on each; `all_scores` has the
             larger of them, head by head.
-        rankings: retrieval rankings by method, a record (`ranking_record.RankingRecord`) a question and
-            length; empty until they are made. Their fields are looked at where they are used, and by
-            `catalog_check`: a ranking that cannot be read takes no role away from the page.
+        rankings: retrieval rankings by method (a key of `retrieval.rankings.methods.METHODS`), a record
+            (`ranking_record.RankingRecord`) a question and length; empty until they are made. Their fields
+            are looked at where they are used, and by `catalog.check`: a ranking that cannot be read takes no
+            role away from the page.
     """
 
     schema_version: int
@@ -122,8 +121,6 @@ class Catalog(_Record):
             raise ValueError(f"schema_version must be {SCHEMA_VERSION}. Got {self.schema_version}.")
         if unknown := sorted(set(self.categories) - set(ROLES)):
             raise ValueError(f"categories must be among {', '.join(ROLES)}. Got {unknown[0]!r}.")
-        if unknown := sorted(set(self.rankings) - set(RANKING_METHODS)):
-            raise ValueError(f"rankings must be among {', '.join(RANKING_METHODS)}. Got {unknown[0]!r}.")
         measured = {role for role in self.categories if ROLES[role].measured}
         if set(self.all_scores) != measured or set(self.all_scores_std) != measured:
             raise ValueError("all_scores and all_scores_std must hold just the measured roles of categories.")

@@ -1,10 +1,10 @@
 """What is wrong with a catalog file, beyond what `load_catalog` refuses: does it agree with itself?
 
-A catalog may have been edited by hand, renamed, or made by an earlier version. Neither a model nor torch is
+A catalog may have been edited by hand, renamed, or made by an earlier version. No model is
 needed to see that.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
@@ -39,13 +39,22 @@ def find_catalogs(paths: Sequence[Path]) -> tuple[list[Path], list[UserFacingErr
     return found, problems
 
 
-def catalog_problems(path: Path) -> list[str]:
-    """What is wrong with one catalog file, a sentence each; an empty list where nothing is."""
+def catalog_problems(path: Path, methods: Collection[str] = ()) -> list[str]:
+    """What is wrong with one catalog file, a sentence each; an empty list where nothing is.
+
+    Args:
+        path: the file.
+        methods: the ranking methods that there are; none where nobody asks.
+    """
     try:
         catalog = read_catalog(path)
     except UserFacingError as error:
         return [str(error)]
-    return list(_problems(catalog, path))
+    unknown = [method for method in catalog.rankings if methods and method not in methods]
+    return [
+        *_problems(catalog, path),
+        *(f"rankings has '{method}', and the methods are {', '.join(methods)}" for method in unknown),
+    ]
 
 
 def _problems(catalog: Catalog, path: Path) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from utils.catalog.catalog import RANKING_METHODS, iso_date
+from utils.catalog.catalog import iso_date
 from utils.errors import UserFacingError
 from utils.heads import Head, parse_head
 
@@ -27,6 +27,10 @@ def _head_name(text: str) -> str:
 
 HeadName = Annotated[str, AfterValidator(_head_name)]
 Count = Annotated[int, Field(ge=0)]
+
+
+# The fields of a record that say what its scores are to be held against; a method has one of them or none.
+CONTROLS = ("span_share", "recency_control", "control")
 
 
 class _Record(BaseModel):
@@ -57,7 +61,7 @@ class RankingRecord(_Record):
     """All heads of a model, ranked by one method on one question at one length.
 
     Attributes:
-        method: one of the four.
+        method: a key of `retrieval.rankings.methods.METHODS`.
         model_key: the model's name in the protocol and in files.
         model_name: its name in the menu and in the catalog.
         question: the task's key.
@@ -71,6 +75,7 @@ class RankingRecord(_Record):
         samples_skipped: how many were not, since the sentence or the answer was not found in the filing.
         span_share: the span's mean share of the prompt's tokens (summed attention).
         recency_control: the mean score of a head that looks at the last 5 tokens alike (reasoning).
+        control: what the scores of any other method are to be held against.
         settings: what is needed to make it again.
         timestamp: the day it was made.
         head_rankings: all heads, best first.
@@ -91,6 +96,7 @@ class RankingRecord(_Record):
     samples_skipped: Count = 0
     span_share: Annotated[float, Field(ge=0, le=1)] | None = None
     recency_control: float | None = None
+    control: float | None = None
     settings: dict[str, JsonValue]
     timestamp: Annotated[str, AfterValidator(iso_date)]
     head_rankings: list[RankedHead] = Field(min_length=1)
@@ -98,8 +104,6 @@ class RankingRecord(_Record):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.method not in RANKING_METHODS:
-            raise ValueError(f"method must be one of {', '.join(RANKING_METHODS)}. Got {self.method!r}.")
         names = [entry.head for entry in self.head_rankings]
         if len(set(names)) != len(names):
             raise ValueError("head_rankings must name each head once.")

@@ -14,7 +14,8 @@ import torch
 from cachetools import LRUCache
 from torch import Tensor
 
-from utils.catalog.catalog import RANKING_METHODS, Catalog
+from utils.catalog.catalog import Catalog
+from utils.catalog.ranking_record import CONTROLS
 from utils.errors import UserFacingError
 from utils.heads import Head, parse_head
 
@@ -92,7 +93,7 @@ def catalog_rankings(catalog: Catalog | None) -> Mapping[str, CatalogRanking]:
     with _guard:
         kept = _kept.get(id(catalog))
     if kept is None:
-        found = {method: _mean(catalog, method) for method in RANKING_METHODS}
+        found = {method: _mean(catalog, method) for method in catalog.rankings}
         kept = catalog, {method: ranking for method, ranking in found.items() if ranking is not None}
         with _guard:
             _kept[id(catalog)] = kept
@@ -100,7 +101,7 @@ def catalog_rankings(catalog: Catalog | None) -> Mapping[str, CatalogRanking]:
 
 
 def retrieval_facts(catalog: Catalog | None, head: Head) -> list[RetrievalFact]:
-    """What each method's ranking says about a head of the model, in the order of the methods."""
+    """What each method's ranking says about a head of the model, in the order of the catalog."""
     return [
         RetrievalFact(
             method,
@@ -133,7 +134,7 @@ def _mean(catalog: Catalog, method: str) -> CatalogRanking | None:
             continue
         tables.append(table)
         questions.append(str(record.get("question", "")))
-        control = record.get("span_share", record.get("recency_control"))
+        control = next((record[name] for name in CONTROLS if name in record), None)
         controls += [control] if isinstance(control, int | float) else []
         samples += counted
     if not tables:

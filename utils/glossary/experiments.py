@@ -120,40 +120,9 @@ EXPERIMENTS = (
         "In large models under 5% of the heads; switching them off hurts answers far more than random ones.",
         WU,
     ),
-    Term(
-        "summed_attention",
-        "retrieval",
-        "Summed attention",
-        "Ranks heads by how much the last token looks at the needle. Simple, but the answer may be fetched "
-        "at another moment.",
-        "The sum of attention from the final prompt token over the span, mean over samples.",
-    ),
-    Term(
-        "wu24",
-        "retrieval",
-        "Wu24 (retrieval score)",
-        "Ranks heads by how often they look at the very token that the model is writing, in the needle: they "
-        "copy.",
-        "Share of the needle's tokens copied while decoding greedily, over samples that were answered.",
-        WU,
-    ),
-    Term(
-        "qrhead",
-        "retrieval",
-        "QRHead (query-focused retrieval)",
-        "Ranks heads by how much the question makes the model look at the needle, beyond what an empty "
-        "question does.",
-        "Attention from the question's tokens minus that from the null query “N/A”.",
-        ZHANG,
-    ),
-    Term(
-        "reasoning",
-        "retrieval",
-        "Reasoning head",
-        "Ranks heads by how much they look back at the words of the answer so far and at the question, while "
-        "the model writes.",
-        "Over the 5 keys with most attention: generated tokens count in full, question tokens by half.",
-    ),
+)
+# What stands after the ranking methods.
+RETRIEVAL = (
     Term(
         "null_query",
         "retrieval",

@@ -14,7 +14,7 @@ from components.help_mark import help_mark, term_link
 from components.help_text import help_dialog
 from components.plain_html import PLAIN
 from components.section import section
-from utils.glossary.glossary import GLOSSARY
+from components.terms import GLOSSARY
 from utils.glossary.term import GROUPS
 from utils.roles.registry import ROLES
 

@@ -17,8 +17,8 @@ from retrieval.lab.agreement import agreement, scored_heads
 from retrieval.lab.reading import LabReading, read_lab
 from retrieval.lab.rows import QuestionRows, look_of, read_question_rows
 from retrieval.lab.state import OWN, LabPrompt
+from retrieval.rankings.methods import METHODS
 from retrieval.reading.decoding import greedy_answers
-from utils.catalog.catalog import RANKING_METHODS
 from utils.catalog.rankings import rank_order
 from utils.errors import UserFacingError
 from utils.forward.attention_capture import capture
@@ -53,7 +53,7 @@ def test_the_answer_and_its_probabilities_are_the_models(model, read):
 
 def test_all_methods_rank_and_summed_attention_is_the_patterns(model, read):
     reading, _ = read
-    assert set(reading.rankings) == set(RANKING_METHODS)
+    assert set(reading.rankings) == set(METHODS)
     attention = capture(model, reading.encoded.ids).attention
     start, end = reading.encoded.spans["needle"]
     scores = reading.rankings["summed_attention"].scores

@@ -5,7 +5,7 @@ import pytest
 
 from retrieval.filings.generated import MAIN_TASKS
 from retrieval.rankings.for_catalog import CatalogRankingOptions, rank_for_catalog, samples_in_all
-from utils.catalog.catalog import RANKING_METHODS
+from retrieval.rankings.methods import METHODS
 from utils.catalog.ranking_record import RankingRecord
 from utils.errors import UserFacingError
 from utils.models.loading import LoadedModel
@@ -20,7 +20,7 @@ def _silent(what: str, done: int, total: int) -> None:
 def test_a_record_a_method_and_question(bundled: Callable[[str], LoadedModel]) -> None:
     steps: list[tuple[str, int, int]] = []
     found = rank_for_catalog(bundled("demo-gpt2"), OPTIONS, lambda *step: steps.append(step))
-    assert tuple(found) == RANKING_METHODS
+    assert tuple(found) == tuple(METHODS)
     assert [step[1:] for step in steps] == [(done, 8) for done in range(1, 9)]
     assert samples_in_all(OPTIONS) == 8 and "In which state" in steps[0][0]
     for method, records in found.items():

@@ -54,7 +54,7 @@ def test_global_heads_are_the_top_by_mean_score() -> None:
     found = global_order(orders)
     # Means: L1H1 0.5, L0H0 0.45, L2H2 0.35; all others 0, by layer and head.
     assert [str(head) for head in found.heads[:4]] == ["L1H1", "L0H0", "L2H2", "L0H1"]
-    assert found.scores.live[:3] == pytest.approx((0.5, 0.45, 0.35))
+    assert found.scores[:3] == pytest.approx((0.5, 0.45, 0.35))
     assert sorted(found.heads) == list(HEADS)
 
 

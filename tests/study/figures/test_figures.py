@@ -7,6 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 
+from retrieval.rankings import methods
 from study.figures import files
 from study.figures.as_tables import figure_tables
 from study.figures.files import PLOTLY_FILE, steady, write_figures
@@ -14,9 +15,8 @@ from study.figures.registry import FIGURES, StudyFigure
 from study.figures.style import MARKERS, method_look, picked
 from study.tables.columns import save_tables
 from tests.fixtures.hand_made_tables import METHODS, MODELS, QUESTIONS, TASKS, tables
-from utils.catalog.catalog import RANKING_METHODS
 from utils.errors import UserFacingError
-from utils.plot_style import COLOURS
+from utils.plot_style import COLOURS, series_colour
 
 TABLES = tables(single=0.8)
 ONE_MODEL = tables(models=1)
@@ -102,8 +102,11 @@ def test_tested_heads_are_solid_and_random_ones_are_not() -> None:
 
 
 def test_lines_are_told_apart_without_colour() -> None:
-    looks = [method_look(method, "light") for method in RANKING_METHODS]
-    assert len({look.marker for look in looks}) == len(looks) == len(MARKERS)
+    looks = [method_look(method, "light") for method in methods.METHODS]
+    assert len({look.marker for look in looks}) == len({look.colour for look in looks}) == len(looks)
+    assert len(set(MARKERS)) == len(MARKERS)
+    for theme in COLOURS:
+        assert len({series_colour(theme, place) for place in range(12)}) == 12
     general = FIGURES["general_heads"].draw(TABLES)
     lines = {
         (trace["name"], trace["marker"]["symbol"], trace["line"]["dash"])

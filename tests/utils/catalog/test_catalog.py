@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from retrieval.rankings.methods import METHODS
 from utils.catalog.catalog import (
     CATALOG_FOLDER,
-    RANKING_METHODS,
     SCHEMA_VERSION,
     Catalog,
     catalog_path,
@@ -65,7 +65,7 @@ def catalog_data() -> dict[str, Any]:
             "all_scores": dict.fromkeys(MEASURED, TABLE),
             "all_scores_std": dict.fromkeys(MEASURED, TABLE),
             "probe_scores": {"duplicate_token": {"repeated": TABLE, "word_lists": TABLE}},
-            "rankings": {method: [] for method in RANKING_METHODS},
+            "rankings": {method: [] for method in METHODS},
         }
     )
 
@@ -118,7 +118,6 @@ DAMAGE = {
     "extra field": _set("colour", value="red"),
     "extra field in a category": _set("categories", "induction", "colour", value="red"),
     "unknown role": _set("categories", "unheard_of", value=_category("induction")),
-    "unknown ranking": _set("rankings", "unheard_of", value=[]),
     "date": _set("analysis_date", value="yesterday"),
     "number as text": _set("num_layers", value="2"),
     "no layers": _set("num_layers", value=0),

@@ -204,10 +204,18 @@ def test_files_and_folders_are_found(tmp_path: Path) -> None:
     ]
 
 
-def test_torch_is_not_needed() -> None:
-    code = "import sys, utils.catalog.check; print('torch' in sys.modules, 'transformers' in sys.modules)"
+def test_transformers_is_not_needed() -> None:
+    code = "import sys, utils.catalog.check; print('transformers' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False False"
+    assert done.stdout.strip() == "False"
+
+
+def test_a_ranking_by_no_method_is_told(tmp_path: Path) -> None:
+    path = _save(_catalog() | {"rankings": {"unheard_of": []}}, tmp_path)
+    assert catalog_problems(path) == []
+    assert catalog_problems(path, ("wu24", "qrhead")) == [
+        "rankings has 'unheard_of', and the methods are wu24, qrhead"
+    ]
 
 
 def test_the_lists_of_a_catalog_are_those_of_its_scores() -> None:

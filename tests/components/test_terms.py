@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from utils.catalog.catalog import RANKING_METHODS
+from components.terms import GLOSSARY, terms_of
+from retrieval.rankings.methods import METHODS
 from utils.effects.measures import MEASURES
 from utils.forward.ablation import ABLATION_MODES
-from utils.glossary.glossary import GLOSSARY, terms_of
 from utils.glossary.term import GROUPS, Term
 from utils.roles.registry import ROLES
 
@@ -25,7 +25,7 @@ def sentences(text: str) -> int:
     return len(re.findall(r"[.!?](?=\s+[A-Z“]|$)", text))
 
 
-@pytest.mark.parametrize("key", [*ROLES, *MEASURES, *RANKING_METHODS, *ABLATION_MODES, *NAMED])
+@pytest.mark.parametrize("key", [*ROLES, *MEASURES, *METHODS, *ABLATION_MODES, *NAMED])
 def test_all_that_the_page_names_has_a_row(key: str) -> None:
     assert GLOSSARY[key].plain
 

@@ -1,13 +1,14 @@
-"""The words of the page, from the field's terms to plain ones: a row a term.
+"""The words of the page, from the field's terms to plain ones: one row per term.
 
-The help dialog, the small explanations beside figures and the study take their texts from here. Roles are
-told in the words of their own registry.
+The help dialog and the small explanations beside figures take their texts from here. Roles and ranking
+methods are told in the words of their own registries.
 """
 
 from collections.abc import Iterator, Mapping
 
+from retrieval.rankings.methods import METHODS
 from utils.glossary.basics import BASICS
-from utils.glossary.experiments import EXPERIMENTS
+from utils.glossary.experiments import EXPERIMENTS, RETRIEVAL
 from utils.glossary.term import GROUPS, Term
 from utils.roles.registry import ROLES
 
@@ -18,7 +19,8 @@ def _rows() -> dict[str, Term]:
         for key, role in ROLES.items()
     ]
     terms: dict[str, Term] = {}
-    for term in (*BASICS, *roles, *EXPERIMENTS):
+    methods = [method.word for method in METHODS.values()]
+    for term in (*BASICS, *roles, *EXPERIMENTS, *methods, *RETRIEVAL):
         if term.key in terms:
             raise ValueError(f"the glossary has {term.key!r} twice")
         terms[term.key] = term
