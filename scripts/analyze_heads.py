@@ -75,6 +75,7 @@ class _Rankings:
 
 def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "ProgressLines") -> None:
     """Make and write the catalog of one model."""
+    from retrieval.rankings.methods import METHODS
     from utils.analyzer.catalog_building import AnalysisOptions, analyze, pieces_in_all
     from utils.catalog.catalog import merge_existing, save_catalog
     from utils.runtime.files import defer_signals
@@ -99,7 +100,8 @@ def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "Progr
         options,
         lambda what, done, total: lines(what, ranked.pieces + done, pieces),
     )
-    made = analysis.catalog.model_copy(update={"rankings": rankings}) if rankings else analysis.catalog
+    rankings = rankings or {method: [] for method in METHODS}
+    made = analysis.catalog.model_copy(update={"rankings": rankings})
     catalog, lost = merge_existing(made, arguments.output)
     with defer_signals():
         path = save_catalog(catalog, arguments.output)
