@@ -1,6 +1,7 @@
 """HTML trees as text: what is typed stays text, what Dash would have to call back to is refused."""
 
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from dash import dcc, html, no_update
@@ -74,8 +75,11 @@ def test_what_is_typed_stays_text(typed):
     assert read.tags == [("p", {"title": typed})] and read.text == typed
 
 
+NO_CHILD: Any = {"a": 1}
+
+
 @pytest.mark.parametrize(
-    "tree", [dcc.Link("x", href="/"), html.Div(dcc.Store("x")), html.P({"a": 1}), html.P(id={"type": "x"})]
+    "tree", [dcc.Link("x", href="/"), html.Div(dcc.Store("x")), html.P(NO_CHILD), html.P(id={"type": "x"})]
 )
 def test_what_needs_dash_is_refused(tree):
     with pytest.raises(TypeError):

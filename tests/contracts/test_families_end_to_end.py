@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
+from callbacks.live.guide import Guide
 from callbacks.live.page import LivePage, Request
 from components import ids
 from scripts.analyze_heads import main as analyze_heads
@@ -28,6 +29,9 @@ from utils.models.families import family_of, output_projection
 from utils.models.store import ModelStore
 from utils.roles.probe_inputs import probe_sequences
 from utils.roles.scores import role_score
+from utils.teaching.lessons import LessonSet
+from utils.teaching.prepared_presets import PreparedPresets
+from utils.teaching.presets import PresetSet
 
 PROMPT = "The cat sat on the mat, and the cat sat on"
 OFF = [Head(0, 1), Head(2, 0), Head(2, 3)]
@@ -44,7 +48,8 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def page(folder: Path) -> LivePage:
-    return LivePage(LiveService(ModelStore([folder]), folder.parent / "catalogs"), [])
+    service = LiveService(ModelStore([folder]), folder.parent / "catalogs")
+    return LivePage(service, Guide(service, PreparedPresets(PresetSet(), service, ()), LessonSet()))
 
 
 @pytest.fixture(scope="module")
