@@ -1,7 +1,7 @@
 """The live check: which catalogued heads do their job on the input at hand.
 
 Scores come from `role_scores`, the same functions that made the catalog; this module adds the decision
-(METHODS.md, section 1, "Active") and the words that explain it.
+(docs/METHODS.md, section 1, "Active") and the words that explain it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ def verify_head_activation(
 
 
 def load_head_categories(model_name: str, folder: Path = CATALOG_FOLDER) -> dict[str, Any]:
-    """The catalog of a model, validated, as plain data (SPEC.md, "The catalog").
+    """The catalog of a model, validated, as plain data (head_categories/README.md).
 
     Raises:
         UserFacingError: the model has no catalog, or the file is damaged.

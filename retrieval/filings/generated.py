@@ -2,7 +2,7 @@
 
 A filing is built from parts, so that the place of the needle (the one sentence that holds the asked fact),
 of the question and of the answer are known exactly, in characters and in tokens. The prompt and the null
-query are METHODS.md, sections 3 and 5; `filing_tasks` has the nine tasks. Incorporation state and
+query are docs/METHODS.md, sections 3 and 5; `filing_tasks` has the nine tasks. Incorporation state and
 headquarters state are drawn independently: in the real filings they agree in half of the rows, and a model
 could answer one question by the other's fact.
 """

@@ -1,4 +1,4 @@
-"""When an answer is right, and how much of it is there (METHODS.md, section 4)."""
+"""When an answer is right, and how much of it is there (docs/METHODS.md, section 4)."""
 
 import re
 from functools import cache

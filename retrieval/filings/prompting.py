@@ -1,7 +1,7 @@
 """From a sample to the tokens that a model reads, and to where everything in the prompt stands in tokens.
 
 A model with a chat template gets the prompt as its user's message, any other gets it as it is. QRHead's null
-prompt ("N/A" in the question's place; METHODS.md, section 3) is made beside it.
+prompt ("N/A" in the question's place; docs/METHODS.md, section 3) is made beside it.
 """
 
 from collections.abc import Mapping, Sequence

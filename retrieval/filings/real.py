@@ -1,4 +1,4 @@
-"""Real filings with a ground truth: the samples of the study's four questions (METHODS.md, section 5).
+"""Real filings with a ground truth: the samples of the study's four questions (docs/METHODS.md, section 5).
 
 The truth is a CSV, one row a filing; the texts lie elsewhere (`filing_texts`). Real tables have holes, and
 truncation cuts answers away: whatever is left out or repaired is counted.

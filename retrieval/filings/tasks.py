@@ -1,4 +1,4 @@
-"""The nine questions about a company filing, one row each (METHODS.md, section 5)."""
+"""The nine questions about a company filing, one row each (docs/METHODS.md, section 5)."""
 
 import random
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
 """What becomes of one prompt's answer when the top heads of a ranking are off, against as many random heads.
 
-One random draw says little (METHODS.md, section 4): there are several of each kind, uniform over all other
-heads and layer-matched, by seed (`utils.effects.random_sets`). All sets are rows of one batch.
+One random draw says little (docs/METHODS.md, section 4): there are several of each kind, uniform over all
+other heads and layer-matched, by seed (`utils.effects.random_sets`). All sets are rows of one batch.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The ways to rank retrieval heads, one row each (METHODS.md, section 3)."""
+"""The ways to rank retrieval heads, one row each (docs/METHODS.md, section 3)."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ Need = Literal["last", "question", "null", "answer"]
 
 @dataclass(frozen=True)
 class RankingOptions:
-    """The choices that METHODS.md leaves.
+    """The choices that docs/METHODS.md leaves.
 
     Attributes:
         span: where attention counts, for summed attention and QRHead.

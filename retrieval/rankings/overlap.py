@@ -2,7 +2,7 @@
 
 A head's name means something within one model, and in models of one descent (a base model and what was tuned
 from it). Layer 3 of 4 and layer 24 of 32 are compared by relative depth instead: 0 in the first layer, 1 in
-the last (METHODS.md, section 4).
+the last (docs/METHODS.md, section 4).
 """
 
 from collections.abc import Collection, Hashable, Sequence

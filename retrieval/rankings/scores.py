@@ -1,7 +1,7 @@
 """The four scores of a retrieval head on one sample, from attention rows and token positions alone.
 
-Every function is METHODS.md, section 3, on tensors; where the rows come from is `ranking`'s business. Rows
-are post-softmax attention, spans are token positions [start, end) in the prompt, BOS counted. Sums are made
+Every function is docs/METHODS.md, section 3, on tensors; where the rows come from is `ranking`'s business.
+Rows are post-softmax attention, spans are token positions [start, end) in the prompt, BOS counted. Sums are made
 in float64.
 """
 
@@ -21,6 +21,9 @@ OUTLIER_DEVIATIONS = 2
 
 def summed_attention(last_row: Tensor, span: Span) -> Tensor:
     """How much of the last prompt token's attention goes to the span.
+
+    >>> summed_attention(torch.tensor([[[0.5, 0.25, 0.25]]]), (1, 3)).tolist()
+    [[0.5]]
 
     Args:
         last_row: [layer, head, key].
@@ -52,6 +55,10 @@ def copied_tokens(rows: Tensor, written: Sequence[int], prompt: Sequence[int], n
 
 def wu24_score(copied: Tensor, written: Sequence[int], needle: Span, count_steps: bool = False) -> Tensor:
     """How much of the needle a head copied into the answer (Wu et al. 2024).
+
+    >>> copied = torch.tensor([[[True]], [[True]], [[False]]])  # the same token twice
+    >>> wu24_score(copied, [8, 8, 9], (2, 6)).tolist()
+    [[0.25]]
 
     Args:
         copied: boolean [step, layer, head] (`copied_tokens`).

@@ -2,7 +2,7 @@
 
 Heads are off in the prompt and in all that is written: each step is one forward of
 `utils.forward.ablation` with a
-key/value cache (METHODS.md, section 4).
+key/value cache (docs/METHODS.md, section 4).
 """
 
 from collections.abc import Collection, Iterator, Sequence

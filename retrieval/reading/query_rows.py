@@ -3,7 +3,7 @@
 The text is read through the key/value cache, a chunk of queries at a time, and patterns are asked for in the
 chunks that hold the wanted queries alone. So nothing of size T x T over layers and heads is held: scores in
 work are bounded (`SCORE_BYTES`), the cache and the rows grow with T. A reading can be read on from in several
-ways: QRHead's null query goes on from where the real one began (METHODS.md, section 3).
+ways: QRHead's null query goes on from where the real one began (docs/METHODS.md, section 3).
 
 Every forward is `forward_rows` of `utils.forward.ablation`, PyVene's way,
  and not a plain call of the model: the rows are

@@ -1,4 +1,4 @@
-"""From rankings to sets of heads: which heads each condition switches off (METHODS.md, section 4).
+"""From rankings to sets of heads: which heads each condition switches off (docs/METHODS.md, section 4).
 
 Pure functions: the same rankings and seed give the same sets, in the same order.
 """

@@ -1,4 +1,4 @@
-"""What the study's data is like: counts, what truncation cut away, and confounds (METHODS.md, section 5).
+"""The study's data: counts, what truncation cut away, and confounds (docs/METHODS.md, section 5).
 
 A confound is what lets a model answer without finding the asked fact: an answer that most filings share, or
 another fact of the filing with the same value.

@@ -17,7 +17,7 @@ from utils.effects.random_sets import MAX_DRAWS
 from utils.errors import UserFacingError
 
 DEFAULT_PROTOCOL = Path(__file__).resolve().parents[1] / "protocol.toml"
-# METHODS.md, section 4, asks for so many draws of a random control at the least.
+# docs/METHODS.md, section 4, asks for so many draws of a random control at the least.
 MIN_DRAWS = 5
 
 Positive = Annotated[int, Field(ge=1)]
@@ -78,7 +78,7 @@ class DataPart(_Part):
 
 
 class RankingPart(_Part):
-    """Options of the ranking methods (METHODS.md, section 3), as `RankingOptions`."""
+    """Options of the ranking methods (docs/METHODS.md, section 3), as `RankingOptions`."""
 
     span: Literal["needle", "section", "answer"] = "needle"
     query_span: Literal["text", "line"] = "text"
@@ -91,7 +91,7 @@ class RankingPart(_Part):
 
 
 class AblationPart(_Part):
-    """What is switched off (METHODS.md, section 4).
+    """What is switched off (docs/METHODS.md, section 4).
 
     Attributes:
         mode: what is put in a head's place.

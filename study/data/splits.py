@@ -1,4 +1,4 @@
-"""Which samples heads are ranked on, and which they are ablated on (METHODS.md, section 4)."""
+"""Which samples heads are ranked on, and which they are ablated on (docs/METHODS.md, section 4)."""
 
 import random
 from collections import defaultdict

@@ -25,7 +25,7 @@ from utils.heads import parse_head
 
 Choice = Mapping[str, Any]
 
-# METHODS.md and the protocol look at a quarter of the heads first.
+# docs/METHODS.md and the protocol look at a quarter of the heads first.
 COMPARED_SHARE = 0.25
 _CONTROLS = {
     "random_layer_matched": "random heads of the same layers",

@@ -1,4 +1,4 @@
-"""Intervals and overlaps of the study: plain functions on numbers (METHODS.md, section 4).
+"""Intervals and overlaps of the study: plain functions on numbers (docs/METHODS.md, section 4).
 
 Every interval is a 95% one. Two are used: Wilson's for a share of samples, and the percentile bootstrap over
 samples for a mean difference between two conditions that were run on the same samples.

@@ -1,6 +1,6 @@
 """Our scores beside those of TransformerLens's own `detect_head` on the same sequences.
 
-The rescaling is METHODS.md, section 2.
+The rescaling is docs/METHODS.md, section 2.
 
 `detect_head` with "mul" and no exclusions gives the share of all attention of a head that lies on a role's
 pairs of positions. A row of attention sums to 1, so that times the number of tokens n it is the mass on them,

@@ -1,4 +1,4 @@
-"""The catalog of a model's heads: its schema, and loading and saving one (SPEC.md, "The catalog").
+"""The catalog of a model's heads: its schema, and loading and saving one (head_categories/README.md).
 
 One JSON a model in `head_categories/`, made by `scripts/analyze_heads.py`. The format is told in
 head_categories/README.md. A catalog is data from outside like any other: it may be missing, damaged or

@@ -1,4 +1,4 @@
-"""One ranking of all heads: a model, a method, a question and a length (METHODS.md, section 3).
+"""One ranking of all heads: a model, a method, a question and a length (docs/METHODS.md, section 3).
 
 The study writes these (`retrieval.rankings.records`), and catalogs hold them.
 """

@@ -1,7 +1,7 @@
 """A model's retrieval rankings as its catalog has them, and what they say about one head.
 
-The catalog holds a record a method, question and length (METHODS.md, section 3). Here a method's scores are
-their mean over these, and heads are ordered by that mean. Nothing of it is measured on the prompt that is
+The catalog holds one record per method, question and length (docs/METHODS.md, section 3). Here a method's
+scores are their mean over these, and heads are ordered by that mean. Nothing of it is measured on the prompt that is
 shown.
 """
 

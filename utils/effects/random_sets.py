@@ -1,4 +1,4 @@
-"""This set of heads against random sets of the same size (METHODS.md, section 4).
+"""This set of heads against random sets of the same size (docs/METHODS.md, section 4).
 
 A set of heads is special only if switching off as many others does less. One random set says little, since
 draws differ widely: the result is always a mean with its interval over the draws.

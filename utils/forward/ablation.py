@@ -1,7 +1,7 @@
 """Heads switched off by PyVene, for the live page and for the study.
 
 Ablation of a head puts something else in the place of its slice of the *input* of the attention output
-projection, at every position of the forward (METHODS.md, section 4): zero, or the head's mean over the
+projection, at every position of the forward (docs/METHODS.md, section 4): zero, or the head's mean over the
 natural probe sentences. Shared keys and values stay as they are. It holds for the one forward that it is
 asked for: decoding with a key/value cache is one `forward` a step, each with the same heads. (PyVene's own
 `generate` intervenes on the prompt alone or on the new tokens alone, never on both.)

@@ -1,4 +1,4 @@
-"""What each head usually puts out: the constant of mean ablation (METHODS.md, section 4).
+"""What each head usually puts out: the constant of mean ablation (docs/METHODS.md, section 4).
 
 A head's mean is taken over all positions from 1 on of the natural probe sentences, of its slice of the input
 of the attention output projection. Position 0 is left out: there a head sees the first token alone, and in

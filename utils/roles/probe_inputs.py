@@ -1,4 +1,4 @@
-"""The seeded inputs on which heads are measured, as token ids (METHODS.md, section 1, "Probe inputs")."""
+"""The seeded inputs that heads are measured on, as token ids (docs/METHODS.md, section 1, "Probe inputs")."""
 
 import random
 from collections.abc import Callable, Collection

@@ -1,6 +1,6 @@
 """Heads that do nothing in particular: attention from random queries and keys, for measuring luck.
 
-A threshold or a suggested prompt is worth something only where such heads hardly ever pass (METHODS.md,
+A threshold or a suggested prompt is worth something only where such heads hardly ever pass (docs/METHODS.md,
 section 1, "Active"). The analyzer checks the prompts that it lists against them, the tests the thresholds.
 """
 

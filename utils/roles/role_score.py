@@ -183,13 +183,21 @@ def spread(attention: Tensor, targets: Sequence[RoleTarget] = ()) -> Tensor:
 
 
 def sink_share(attention: Tensor) -> Tensor:
-    """Mean over i >= 2 of A[i, 0], [...]: how much a head rests on the first token; 0 without such a row."""
+    """Mean over i >= 2 of A[i, 0], [...]: how much a head rests on the first token; 0 without such a row.
+
+    >>> float(sink_share(torch.tensor([[1.0, 0, 0], [1, 0, 0], [0.75, 0.25, 0]])))
+    0.75
+    """
     if attention.shape[-2] <= FIRST_ROW:
         return attention.new_zeros(attention.shape[:-2])
     return attention[..., FIRST_ROW:, 0].mean(-1)
 
 
 def max_attention(attention: Tensor) -> Tensor:
-    """Mean over i >= 3 of max_j A[i, j], [...]: how much of a row its largest weight takes."""
+    """Mean over i >= 3 of max_j A[i, j], [...]: how much of a row its largest weight takes.
+
+    >>> float(max_attention(torch.eye(4)))
+    1.0
+    """
     first = min(FIRST_ROW + 1, attention.shape[-2] - 1)
     return attention[..., first:, :].amax(-1).mean(-1)

@@ -24,7 +24,7 @@ def test_the_shipped_protocol_is_what_the_study_promises() -> None:
     assert tuple(protocol.ranking_questions) == tuple(TASKS)
     assert len(protocol.methods) == 3
     assert [model.name for model in protocol.models] == ["demo-llama", "demo-llama-instruct", "demo-gpt2"]
-    # METHODS.md, section 4.
+    # docs/METHODS.md, section 4.
     assert set(protocol.ablation.k_levels) == {0, 1, 2, 5, 10, 20, 30}
     assert protocol.ablation.draws >= 5
     assert protocol.ablation.shared_min_tasks == 7

@@ -1,4 +1,4 @@
-"""How often heads that do nothing in particular fool the live check (METHODS.md, section 1, "Active")."""
+"""How often random heads pass the live check (docs/METHODS.md, section 1, "Active")."""
 
 from collections.abc import Collection, Sequence
 

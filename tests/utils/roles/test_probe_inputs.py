@@ -1,4 +1,4 @@
-"""Probe inputs: the sequences of METHODS.md, section 1, from a seed."""
+"""Probe inputs: the sequences of docs/METHODS.md, section 1, from a seed."""
 
 import random
 

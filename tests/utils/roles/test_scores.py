@@ -1,4 +1,4 @@
-"""Role scores against a slow reference straight from METHODS.md, section 1, and the traps listed there."""
+"""Role scores against a slow reference straight from docs/METHODS.md, section 1, and its traps."""
 
 import json
 import math
