@@ -1,8 +1,8 @@
 """The four scores of a retrieval head on one sample, from attention rows and token positions alone.
 
 Every function is docs/METHODS.md, section 3, on tensors; where the rows come from is `ranking`'s business.
-Rows are post-softmax attention, spans are token positions [start, end) in the prompt, BOS counted. Sums are made
-in float64.
+Rows are post-softmax attention, spans are token positions [start, end) in the prompt, BOS counted. Sums are
+made in float64.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """A model's retrieval rankings as its catalog has them, and what they say about one head.
 
 The catalog holds one record per method, question and length (docs/METHODS.md, section 3). Here a method's
-scores are their mean over these, and heads are ordered by that mean. Nothing of it is measured on the prompt that is
-shown.
+scores are their mean over these, and heads are ordered by that mean. Nothing of it is measured on the prompt
+that is shown.
 """
 
 import threading
