@@ -39,7 +39,9 @@ def test_a_bundled_model_is_small_and_has_its_papers(name: str):
     assert {"config.json", "model.safetensors", "tokenizer.json", "README.md", "training_log.jsonl"} <= files
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/ARCHITECTURE.md", "docs/METHODS.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", "docs/ARCHITECTURE.md", "docs/METHODS.md"]
+)
 def test_every_file_that_a_document_links_is_there(document: str):
     path = ROOT / document
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text(encoding="utf-8")):
@@ -49,5 +51,6 @@ def test_every_file_that_a_document_links_is_there(document: str):
 @pytest.mark.parametrize("document", ["CONTRIBUTING.md", "docs/ARCHITECTURE.md", "study/README.md"])
 def test_every_module_that_a_document_names_is_there(document: str):
     modules = {str(path.relative_to(ROOT)) for path in ROOT.rglob("*.py") if ".venv" not in path.parts}
-    for named in re.findall(r"`([a-z_]+(?:/[a-z_]+)+\.py)`", (ROOT / document).read_text(encoding="utf-8")):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for named in re.findall(r"`([a-z_]+(?:/[a-z_]+)+\.py)`", text):
         assert any(module == named or module.endswith(f"/{named}") for module in modules), named
