@@ -1,4 +1,4 @@
-"""How fast the effect map is, beside switching the heads off one after the other.
+"""How fast the effect map is, beside switching the heads ablated one after the other.
 
 python benchmarks/effect_map.py
 python benchmarks/effect_map.py --json
@@ -103,9 +103,9 @@ def _measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     vocabulary: int = loaded.model.config.vocab_size
     ids = torch.randint(vocabulary, (arguments.tokens,), generator=rng).tolist()
     total = arguments.layers * arguments.heads
-    every = [Head(*divmod(place, arguments.heads)) for place in range(total)]
+    every = [Head(*divmod(position, arguments.heads)) for position in range(total)]
     count = min(arguments.sample, total)
-    heads = [every[place * total // count] for place in range(count)]
+    heads = [every[position * total // count] for position in range(count)]
     found = effect_map(loaded, ids)
     ways = _ways(loaded, ids)
     works: dict[str, Callable[[], object]] = {

@@ -151,12 +151,12 @@ def _measure(arguments: argparse.Namespace, catalogs: dict[str, Catalog]) -> dic
 def table_rows(found: dict[str, Any], models: Sequence[str]) -> list[tuple[str, ...]]:
     """The rows of the table: role, threshold, random heads, heads of each model, mark of the chosen one."""
     rows = []
-    for role, told in found.items():
-        largest = max(scores["largest"] for scores in told["random_heads"].values())
+    for role, message in found.items():
+        largest = max(scores["largest"] for scores in message["random_heads"].values())
         rows.append((role, f"random heads reach {largest:.2f}", "", *("" for _ in models)))
         for threshold in THRESHOLDS:
-            at = told["at"][str(threshold)]
-            mark = " <" if threshold == told["threshold"] else ""
+            at = message["at"][str(threshold)]
+            mark = " <" if threshold == message["threshold"] else ""
             counts = [str(at[model]) for model in models]
             rows.append(("", f"{threshold:.2f}{mark}".ljust(6), f"{at['random_share']:.1%}", *counts))
     return rows

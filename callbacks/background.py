@@ -21,9 +21,9 @@ class Background(Generic[Result]):
         workers: how many are computed at once.
     """
 
-    def __init__(self, kept: int, workers: int = 2) -> None:
+    def __init__(self, cached: int, workers: int = 2) -> None:
         self._jobs = Jobs(workers)
-        self._kept: LRUCache[Hashable, Result] = LRUCache(kept)
+        self._kept: LRUCache[Hashable, Result] = LRUCache(cached)
 
     def get(self, key: Hashable) -> Result | None:
         """The result, None where it is not there (yet)."""
@@ -70,16 +70,16 @@ class Background(Generic[Result]):
             again: as in `follow`.
             patience: how long to wait for it, in seconds, so that quick work shows no progress.
         """
-        kept = self._kept.get(key)
-        if kept is not None:
-            return kept
+        cached = self._kept.get(key)
+        if cached is not None:
+            return cached
         view = self.follow(key, compute, session_id, again)
         until = time.monotonic() + patience
         while not view.ended and time.monotonic() < until:
             time.sleep(_STEP)
             view = self._jobs.view(key) or view
-        kept = self._kept.get(key)
-        return view if kept is None else kept
+        cached = self._kept.get(key)
+        return view if cached is None else cached
 
     def leave(self, key: Hashable, session_id: str) -> None:
         """`who` no longer waits for the result."""

@@ -43,14 +43,14 @@ def analysis_panel(page: str, model: str, view: JobView | None) -> html.Div:
             ],
             className="hs-analysis",
         )
-    told: list[Any] = []
+    message: list[Any] = []
     if view is not None and view.error is not None:
-        told.append(alert(view.error))
+        message.append(alert(view.error))
     elif view is not None and view.state == "cancelled":
-        told.append(html.P("The analysis was cancelled; nothing was kept.", className="hs-hint"))
+        message.append(html.P("The analysis was cancelled; nothing was kept.", className="hs-hint"))
     return html.Div(
         [
-            *told,
+            *message,
             dbc.Button(f"Analyze {model}", id=ids.analyze(page, model), color="primary", size="sm"),
             html.P(
                 "Measures every head for every role, on this server: a minute for a small model, longer for "

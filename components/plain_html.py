@@ -74,22 +74,22 @@ def static(*tree: Any) -> html.Div:
     return html.Div(className="hs-static", **data(html=to_html(list(tree))))
 
 
-def as_html(answer: Callable[..., Any], *places: int) -> Callable[..., Any]:
+def as_html(answer: Callable[..., Any], *positions: int) -> Callable[..., Any]:
     """A callback's function whose trees go out as HTML text.
 
     Args:
         answer: gives one tree, or a tuple of outputs.
-        places: which of the tuple's outputs are trees.
+        *positions: which of the tuple's outputs are trees.
     """
 
     @wraps(answer)
-    def told(*arguments: Any) -> Any:
+    def as_text(*arguments: Any) -> Any:
         answers = answer(*arguments)
-        if not places:
+        if not positions:
             return answers if answers is no_update else to_html(answers)
         return tuple(
-            to_html(part) if place in places and part is not no_update else part
-            for place, part in enumerate(answers)
+            to_html(part) if position in positions and part is not no_update else part
+            for position, part in enumerate(answers)
         )
 
-    return told
+    return as_text

@@ -29,10 +29,10 @@ def progress_view(view: JobView, title: str, cancel: Any) -> html.Div:
         cancel: id of the button that stops it.
     """
     if view.state == "waiting":
-        told = "waiting for other work to end"
+        message = "waiting for other work to end"
     else:
         share = f"{view.done / view.total:.0%}" if view.total else ""
-        told = " · ".join(part for part in (view.what, share, time_left(view.seconds_left)) if part)
+        message = " · ".join(part for part in (view.what, share, time_left(view.seconds_left)) if part)
     # Without a value the browser shows a bar that moves.
     value = {"value": str(view.done), "max": str(view.total)} if view.total else {}
     return html.Div(
@@ -40,7 +40,7 @@ def progress_view(view: JobView, title: str, cancel: Any) -> html.Div:
             html.Div(
                 [
                     html.Strong(title),
-                    html.Span(told, className="hs-hint"),
+                    html.Span(message, className="hs-hint"),
                     dbc.Button("Cancel", id=cancel, size="sm", color="secondary", outline=True),
                 ],
                 className="hs-progress-line",

@@ -21,13 +21,13 @@ def section(
         term: key of the glossary's word, or words, that a mark beside the heading explains.
     """
     heading = f"{name}-heading"
-    told = html.H2(title, id=heading, className="hs-title")
+    message = html.H2(title, id=heading, className="hs-title")
     terms = (term,) if isinstance(term, str) else term
     return html.Section(
         [
             html.Div(
                 [
-                    html.Div([told, help_mark(*terms)], className="hs-title-row") if terms else told,
+                    html.Div([message, help_mark(*terms)], className="hs-title-row") if terms else message,
                     html.P(hint, className="hs-hint"),
                 ],
                 className="hs-section-head",

@@ -227,12 +227,12 @@ def _check_all(paths: Sequence[Path]) -> int:
         _fail(error)
     problems = 0
     for path in found:
-        told = catalog_problems(path, METHODS)
-        for problem in told:
+        message = catalog_problems(path, METHODS)
+        for problem in message:
             sys.stderr.write(f"{path}: {' '.join(problem.split())}\n")
-        if not told:
+        if not message:
             sys.stdout.write(f"{path}: OK\n")
-        problems += len(told)
+        problems += len(message)
     return 1 if problems or errors else 0
 
 
@@ -250,7 +250,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser(__doc__ or "")
     arguments = parser.parse_args(argv)
     check_arguments(arguments, parser)
-    # Errors are told in one line each; what libraries log beside that is for developers.
+    # Errors are one line each; what libraries log beside that is for developers.
     logging.basicConfig(level=logging.CRITICAL, format="%(message)s")
     stdout = sys.stdout
     try:

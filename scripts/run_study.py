@@ -3,7 +3,7 @@
 python scripts/run_study.py all                    every stage, with study/protocol.toml
 python scripts/run_study.py prepare                make the filings, divide and describe them
 python scripts/run_study.py rank                   rank heads on the train parts
-python scripts/run_study.py ablate                 switch heads off on the test parts, make the tables
+python scripts/run_study.py ablate                 switch heads ablated on the test parts, make the tables
 python scripts/run_study.py figures                draw the figures
 python scripts/run_study.py report                 tell the findings
 python scripts/run_study.py compare FILE...        how alike rankings are, published ones too
@@ -180,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.stage is None:
         parser.print_help()
         return 0
-    # Errors are told in one line each; what libraries log beside that is for developers.
+    # Errors are one line each; what libraries log beside that is for developers.
     logging.basicConfig(level=logging.CRITICAL, format="%(message)s")
     try:
         from utils.errors import UserFacingError

@@ -85,11 +85,11 @@ def _write_report(run: StudyRun, models: list[StudyModel], data: StudyData) -> N
                 count_tokens=model.count_tokens,
             )
             reports[key] = ([model.name], report)
-    told = [{"models": names, **report} for names, report in reports.values()]
+    message = [{"models": names, **report} for names, report in reports.values()]
     pages = [
         f"Models: {', '.join(names)}.\n\n{report_markdown(report)}" for names, report in reports.values()
     ]
-    save_text(run.folder / JSON_NAME, json_lines({"reports": told}, ("reports",)))
+    save_text(run.folder / JSON_NAME, json_lines({"reports": message}, ("reports",)))
     save_text(run.folder / MARKDOWN_NAME, "\n".join(pages))
 
 
@@ -105,7 +105,7 @@ def run_rank(run: StudyRun) -> Path:
 
 
 def run_ablate(run: StudyRun) -> Path:
-    """Switch heads off on the test parts, and make the tables; returns their folder.
+    """Switch heads ablated on the test parts, and make the tables; returns their folder.
 
     Raises:
         UserFacingError: the data is not prepared, heads are not ranked, or a task failed.

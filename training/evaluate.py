@@ -167,7 +167,7 @@ def ngram_losses(train: Tensor, held_out: Tensor, vocabulary: int) -> tuple[floa
 def continuations(
     model: PreTrainedModel, tokenizer: Any, openings: Sequence[str], tokens: int = 40
 ) -> list[str]:
-    """One seeded continuation of each opening (temperature 0.7, the 40 likeliest tokens)."""
+    """One seeded continuation of each opening (temperature 0.7, the 40 most likely tokens)."""
     texts = []
     for number, opening in enumerate(openings):
         generator = torch.Generator().manual_seed(number)

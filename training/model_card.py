@@ -114,7 +114,7 @@ def text(
                 f"bigram counts with fallback {result['bigram_loss']:.3f})"
             )
         prose += ".\n"
-    told = "\n".join(f"{number}. {' '.join(story.split())}" for number, story in enumerate(stories, 1))
+    message = "\n".join(f"{number}. {' '.join(story.split())}" for number, story in enumerate(stories, 1))
     shape = (
         f"{config.num_hidden_layers} layers x {config.num_attention_heads} heads x {config.hidden_size} wide"
     )
@@ -164,7 +164,7 @@ Greedy accuracy on the repeated half of random sequences: {result["repeated_accu
 {_by_length(recipe, result.get("by_length", {}))}{prose}
 ## Ten continuations
 
-Seeded (0 to 9), temperature 0.7, the 40 likeliest tokens, 40 tokens.
+Seeded (0 to 9), temperature 0.7, the 40 most likely tokens, 40 tokens.
 
-{told}
+{message}
 """

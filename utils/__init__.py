@@ -1,1 +1,1 @@
-"""The domain: a station a file, from text to role activations. Nothing here imports dash."""
+"""The domain, one module per step, from text to role activations. Nothing here imports dash."""

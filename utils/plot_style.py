@@ -16,7 +16,7 @@ class Colours:
         diverging: Plotly's name of the scale from less through none to more.
         mark: outlines that must be seen on the scale.
         clean: whatever is shown with all heads on.
-        ablated: whatever is shown with heads off.
+        ablated: whatever is shown with heads ablated.
         series: lines that are told apart by marker and dash as well; blue, vermilion, green and purple after
             Okabe and Ito (https://jfly.uni-koeln.de/color/), which the colour-blind can tell apart,
             darkened or lightened until they stand out from the paper.
@@ -66,13 +66,13 @@ COLOURS = {
 _GOLDEN = 0.618034
 
 
-def series_colour(theme: str, place: int) -> str:
+def series_colour(theme: str, position: int) -> str:
     """The colour of the line at a place of a series, from 0; there is one for any number of lines."""
     series = COLOURS.get(theme, COLOURS["light"]).series
-    if place < len(series):
-        return series[place]
+    if position < len(series):
+        return series[position]
     lightness, saturation = (0.70, 0.60) if theme == "dark" else (0.36, 0.65)
-    hue = ((place - len(series)) * _GOLDEN + 0.12) % 1
+    hue = ((position - len(series)) * _GOLDEN + 0.12) % 1
     return "#" + "".join(f"{round(255 * part):02x}" for part in hls_to_rgb(hue, lightness, saturation))
 
 

@@ -11,11 +11,11 @@ from utils.forward.ablation import ABLATION_MODES
 from utils.heads import parse_head
 
 
-def parse_prompt(kept: Any) -> LabPrompt | None:
+def parse_prompt(cached: Any) -> LabPrompt | None:
     """What a store holds; None for nothing, or for something that is no prompt."""
-    if not isinstance(kept, Mapping):
+    if not isinstance(cached, Mapping):
         return None
-    values: dict[str, Any] = {field.name: kept.get(field.name) for field in fields(LabPrompt)}
+    values: dict[str, Any] = {field.name: cached.get(field.name) for field in fields(LabPrompt)}
     texts = all(isinstance(values[name], str) for name in ("model", "question", "text", "asked", "answer"))
     numbers = all(type(values[name]) is int for name in ("depth", "seed"))
     some = all(values[name] is None or type(values[name]) is int for name in ("length", "needle"))

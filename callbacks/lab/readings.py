@@ -88,14 +88,14 @@ class LabReadings:
         prompt = parse_prompt(store)
         if prompt is None:
             return None
-        kept = self._readings.get(prompt)
-        if kept is None:
+        cached = self._readings.get(prompt)
+        if cached is None:
             try:
-                kept = self._read(prompt, _nothing)
+                cached = self._read(prompt, _nothing)
             except UserFacingError:
                 return None
-            self._readings.keep(prompt, kept)
-        return kept
+            self._readings.keep(prompt, cached)
+        return cached
 
     def rows(self, reading: LabReading) -> QuestionRows:
         """The attention of the reading's question.
@@ -104,11 +104,11 @@ class LabReadings:
             UserFacingError: its model cannot be loaded any more.
         """
         with self._guard:
-            kept = self._rows.get(reading.prompt)
-        if kept is None:
-            kept = read_question_rows(self.service.store.get(reading.prompt.model), reading.encoded)
-            self._keep_rows(reading, kept)
-        return kept
+            cached = self._rows.get(reading.prompt)
+        if cached is None:
+            cached = read_question_rows(self.service.store.get(reading.prompt.model), reading.encoded)
+            self._keep_rows(reading, cached)
+        return cached
 
     def catalog(self, model: str, method: str) -> CatalogRanking | None:
         """A method's ranking over many prompts, from the model's catalog; None where it has none."""

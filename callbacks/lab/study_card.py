@@ -12,7 +12,7 @@ from components.lab.study_card import study_tables
 from components.plain_html import PLAIN, to_html
 from components.plots import theme_name
 from study.data.results_folder import DEFAULT_FOLDER, ResultPaths
-from study.figures.registry import FIGURES, told
+from study.figures.registry import FIGURES, choice_label
 from study.figures.style import Tables
 from study.tables.columns import COLUMNS, load_tables
 from utils.errors import UserFacingError
@@ -63,7 +63,7 @@ class LabStudy:
             return [], None
         options = [
             {
-                "label": ", ".join(told(name, value) for name, value in choice.items()),
+                "label": ", ".join(choice_label(name, value) for name, value in choice.items()),
                 "value": row.file_name(choice),
             }
             for choice in choices

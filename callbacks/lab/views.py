@@ -114,7 +114,7 @@ class LabViews:
     def show_off(
         self, trigger: Any, shown: Any, method: Any, ranking: Any, k: Any, mode: Any, session_id: str
     ) -> tuple[Any, Any, bool]:
-        """Switch off the first k heads, and random ones.
+        """Ablate the first k heads, and random ones.
 
         Returns:
             progress or error, what came of it, whether the tick may rest.
@@ -144,4 +144,8 @@ class LabViews:
             return None, to_html(off_view(found, scored_heads(scores))), True
         if found.ended:
             return cancelled(AGAIN), "", True
-        return progress_view(found, "Answering with heads off", ids.cancel_lab_off(PAGE)), no_update, False
+        return (
+            progress_view(found, "Answering with heads ablated", ids.cancel_lab_off(PAGE)),
+            no_update,
+            False,
+        )

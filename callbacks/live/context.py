@@ -63,9 +63,9 @@ class Shown:
     Attributes:
         analysis: the prompt on its model, all heads on.
         off: heads that are off, sorted.
-        mode: how they are switched off.
+        mode: how they are ablated.
         position: the token after which the next one is predicted.
-        target: id of the token that is watched, None for the likeliest.
+        target: id of the token that is watched, None for the most likely.
         against: id of the second token of the logit difference, None for the watched one's closest rival.
     """
 

@@ -1,4 +1,4 @@
-"""The view "Which heads matter": every head switched off alone, as a job with progress and cancel."""
+"""The view "Which heads matter": every head ablated alone, as a job with progress and cancel."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -88,7 +88,7 @@ class EffectsView:
         Args:
             trigger: id of what was touched.
             request: what is shown.
-            mode: how heads are switched off.
+            mode: how heads are ablated.
             position: a token's number as a text, "last" for the last.
             target: text of the watched token.
             against: text of the second token.

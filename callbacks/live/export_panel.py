@@ -1,4 +1,4 @@
-"""The card "Take it with you": makes the files that a student or a teacher saves. Nothing of them is kept."""
+"""The card "Export": makes the files that a student or a teacher saves. Nothing of them is kept."""
 
 import json
 from collections.abc import Callable
@@ -180,8 +180,8 @@ class ExportPanel:
 
     def _chosen(self, shown: Shown, asked: Asked) -> Chosen:
         link = asked.get("link")
-        kept = link if isinstance(link, str) and len(link) <= LONGEST_LINK else ""
-        return Chosen(frozenset(shown.off), shown.mode, shown.position, kept)
+        cached = link if isinstance(link, str) and len(link) <= LONGEST_LINK else ""
+        return Chosen(frozenset(shown.off), shown.mode, shown.position, cached)
 
     def _comparison(self, shown: Shown) -> Comparison:
         clean, ablated = shown.logits(self.service, []), shown.logits(self.service, shown.off)
@@ -279,7 +279,7 @@ def register(app: Dash, panel: ExportPanel) -> None:
         inputs={"asked": Input(ids.EXPORT_ASKED, "data")},
         state={
             "held": {
-                **{name: State(*place) for name, place in SHOWN.items()},
+                **{name: State(*index) for name, index in SHOWN.items()},
                 "head": State(ids.SELECTED, "data"),
                 "kind": State(ids.RANDOM_KIND, "value"),
                 "draws": State(ids.RANDOM_DRAWS, "value"),

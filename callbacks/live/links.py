@@ -29,7 +29,7 @@ def link_query(
         request: model and prompt.
         chosen: the chosen head's name.
         off: names of the heads that are off.
-        mode: how they are switched off.
+        mode: how they are ablated.
         position: a token's number, "last" for the last.
         target: text of the watched token.
         against: text of the second token.

@@ -45,8 +45,8 @@ class NextTokenView:
             {"label": f"{index} {label}", "value": str(index)}
             for index, label in enumerate(analysis.prompt.labels[:-1])
         ]
-        kept = chosen if not offered and str(chosen).isdecimal() and int(str(chosen)) < last else None
-        return options, kept or LAST
+        cached = chosen if not offered and str(chosen).isdecimal() and int(str(chosen)) < last else None
+        return options, cached or LAST
 
     def show(
         self,
@@ -99,7 +99,7 @@ def register(app: Dash, view: NextTokenView) -> None:
     @app.callback(
         Output(ids.PREDICTION, PLAIN),
         Output(ids.TOKEN_OPTIONS, PLAIN),
-        *(Input(*place) for place in SHOWN.values()),
+        *(Input(*slot) for slot in SHOWN.values()),
         Input(ids.VIEW, "value"),
     )
     def _(request, off, mode, position, target, against, view_key):

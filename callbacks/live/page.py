@@ -1,4 +1,4 @@
-"""What the live page answers: run a prompt, choose a head, switch heads off; `live.py` wires it to the page.
+"""What the live page answers: run a prompt, choose a head, ablate heads; `wiring.py` wires it.
 
 What a user has chosen lives in stores in that user's browser; the server keeps nothing but bounded caches of
 results. Each callback parses the stores, asks the one live entry point, and hands the answer to a component.
@@ -251,8 +251,8 @@ class LivePage:
             return [no_prediction(NOTHING_YET)], alert(error) if error else None, None
         if analysis.catalog is None:
             off = parse_heads(off_names, analysis)
-            told = no_catalog(analysis.catalog_problem, analysis.unlisted, off)
-            return told, None, analysis.loaded.name
+            message = no_catalog(analysis.catalog_problem, analysis.unlisted, off)
+            return message, None, analysis.loaded.name
         prompts = {role: category.suggested_prompts for role, category in analysis.catalog.categories.items()}
         off = parse_heads(off_names, analysis)
         lookalikes = lookalike_sentence(analysis.prompt)

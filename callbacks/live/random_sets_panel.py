@@ -85,7 +85,7 @@ class RandomSetsPanel:
             session_id: the visit.
         """
         if shown is None or not shown.off:
-            return no_prediction("Switch a head off first."), None, True
+            return no_prediction("Ablate a head first."), None, True
         loaded = shown.analysis.loaded
         chosen, count = _draws(kind, draws)
         key = _key(shown, kind, draws)
@@ -119,7 +119,7 @@ def register(app: Dash, panel: RandomSetsPanel) -> None:
         Output(ids.RANDOM_STATE, "children"),
         Output(ids.RANDOM_BODY, "children"),
         Output(ids.RANDOM_TICK, "disabled"),
-        *(Input(*place) for place in SHOWN.values()),
+        *(Input(*index) for index in SHOWN.values()),
         Input(ids.RANDOM_KIND, "value"),
         Input(ids.RANDOM_DRAWS, "value"),
         Input(ids.RANDOM_RUN, "n_clicks"),

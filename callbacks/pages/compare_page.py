@@ -28,12 +28,12 @@ from utils.runtime.jobs import Jobs, Progress
 KEPT = 32
 
 
-def parse_state(kept: Any) -> CompareState | None:
+def parse_state(cached: Any) -> CompareState | None:
     """What a store holds; None for nothing, or for something that is no comparison."""
     names = [field.name for field in fields(CompareState)]
-    if not isinstance(kept, Mapping) or not all(isinstance(kept.get(name), str) for name in names):
+    if not isinstance(cached, Mapping) or not all(isinstance(cached.get(name), str) for name in names):
         return None
-    return CompareState(**{name: kept[name] for name in names})
+    return CompareState(**{name: cached[name] for name in names})
 
 
 def _live_link(model: str, prompt: str) -> str:

@@ -53,11 +53,11 @@ class FormationPage:
         folder = self.store.source(model).folder
         assert folder is not None
         changed = log_path(folder).stat().st_mtime_ns
-        kept = self._kept.get(model)
-        if kept is None or kept[0] != changed:
-            kept = changed, load_history(model, folder, self.scaffolds.get(model, ()))
-            self._kept[model] = kept
-        return kept[1]
+        cached = self._kept.get(model)
+        if cached is None or cached[0] != changed:
+            cached = changed, load_history(model, folder, self.scaffolds.get(model, ()))
+            self._kept[model] = cached
+        return cached[1]
 
     def layout(self, query: str) -> Any:
         """The page for "?model=demo-gpt2&tokens=4942720"; what is wrong in a link is told."""

@@ -40,7 +40,9 @@ def _settings_list(catalog: Catalog) -> html.Dl:
         ("Versions", ", ".join(f"{name} {version}" for name, version in settings.versions.items())),
         ("Command", html.Code(command(catalog.model_name))),
     )
-    return html.Dl([html.Div([html.Dt(name), html.Dd(told)]) for name, told in rows], className="hs-facts")
+    return html.Dl(
+        [html.Div([html.Dt(name), html.Dd(message)]) for name, message in rows], className="hs-facts"
+    )
 
 
 def command(model: str) -> str:

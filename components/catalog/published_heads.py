@@ -62,8 +62,8 @@ def _own_table(rankings: Sequence[PublishedRanking]) -> Any:
                 html.Th(found_by(ranking), scope="row"),
                 html.Td(
                     ", ".join(
-                        f"{head} ({ranking.scores[place]:.2f})" if ranking.scores else str(head)
-                        for place, head in enumerate(ranking.heads)
+                        f"{head} ({ranking.scores[position]:.2f})" if ranking.scores else str(head)
+                        for position, head in enumerate(ranking.heads)
                     )
                 ),
             ]

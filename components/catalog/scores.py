@@ -54,7 +54,7 @@ def scores_section(catalog: Catalog, role: str, theme: str) -> html.Section:
 def _about_role(role: str, category: Category, heads: int) -> list[Any]:
     row = ROLES[role]
     found = len(category.top_heads)
-    told = {0: "No head of this model does this.", 1: "One head is listed."}.get(
+    message = {0: "No head of this model does this.", 1: "One head is listed."}.get(
         found, f"{found} heads are listed."
     )
     return [
@@ -65,7 +65,7 @@ def _about_role(role: str, category: Category, heads: int) -> list[Any]:
                 f" — {category.explanation}",
             ]
         ),
-        html.P(f"{told} The model has {heads} heads.", className="hs-hint"),
+        html.P(f"{message} The model has {heads} heads.", className="hs-hint"),
     ]
 
 

@@ -116,8 +116,8 @@ def compare_layout(
             *link_notice(link_problems),
             section(
                 "Compare",
-                "Two prompts on one model, or one prompt on two models: which roles wake, and what is "
-                f"expected next. A prompt may have up to {cap} tokens.",
+                "Two prompts on one model, or one prompt on two models: which roles become active, and what "
+                f"is expected next. A prompt may have up to {cap} tokens.",
                 html.Div(
                     [
                         _side(

@@ -26,12 +26,12 @@ def _score(score: HeadScore | None, named: bool) -> html.Td:
     """A head's score with its circle; with its name where the two sides have different heads."""
     if score is None:
         return number("–")
-    told = "–" if score.live is None else f"{score.live:.2f}"
+    message = "–" if score.live is None else f"{score.live:.2f}"
     icon = "circle-fill" if score.active else "circle"
     return html.Td(
         [
             html.Span(f"{score.head} ", className="hs-compare-head") if named else None,
-            told,
+            message,
             html.I(className=f"bi bi-{icon} hs-circle", **aria(hidden="true")),
             html.Span(" active" if score.active else " not active", className="visually-hidden"),
         ],

@@ -141,7 +141,7 @@ def _prediction_table(
         )
     bar = html.Span("bar", className="visually-hidden")
     titles = ("rank", "token", bar, SIDES[side].lower(), SIDES[1 - side].lower())
-    caption = f"Likeliest next tokens, {SIDES[side].lower()}"
+    caption = f"Most likely next tokens, {SIDES[side].lower()}"
     return scroller(
         [
             html.H3(_name(comparison, side), className="hs-subtitle"),
@@ -155,8 +155,8 @@ def _predictions(comparison: SideBySide) -> html.Section:
     left, right = comparison.predictions
     return section(
         "What comes next",
-        f"The {len(left)} likeliest next tokens of each side. Shaded: among the likeliest on the other side "
-        "too, whose probability stands in the last column.",
+        f"The {len(left)} most likely next tokens of each side. Shaded: among the most likely on the other "
+        "side too, whose probability stands in the last column.",
         html.Div(
             [_prediction_table(comparison, 0, left, right), _prediction_table(comparison, 1, right, left)],
             className="hs-compare-predictions",

@@ -101,12 +101,12 @@ def numbers_card(history: History) -> html.Section:
                 ),
                 number(f"{ROLES[line.key].threshold:g}"),
                 *(
-                    html.Td("–", className="hs-number", **data(role=str(place), number=what))
+                    html.Td("–", className="hs-number", **data(role=str(position), number=what))
                     for what in ("passing", "best", "score")
                 ),
             ]
         )
-        for place, line in enumerate(role_lines(history))
+        for position, line in enumerate(role_lines(history))
     ]
     return section(
         "Each role at this checkpoint",

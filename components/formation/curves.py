@@ -150,13 +150,16 @@ def _add_letters(figure: go.Figure, history: History, lines: Sequence[Line], the
     """Write each line's letter along it, each at places of its own."""
     count, apart = len(history.tokens), len(lines) + 1
     for number, line in enumerate(lines):
-        places = [round(count * (0.45 + 0.55 * (number + 1) / apart)) - 1, round(count * (number + 1) / 16)]
-        for place in places:
-            if not 0 <= place < count:
+        positions = [
+            round(count * (0.45 + 0.55 * (number + 1) / apart)) - 1,
+            round(count * (number + 1) / 16),
+        ]
+        for position in positions:
+            if not 0 <= position < count:
                 continue
             figure.add_annotation(
-                x=history.tokens[place] / MILLION,
-                y=history.best_scores[line.key][place],
+                x=history.tokens[position] / MILLION,
+                y=history.best_scores[line.key][position],
                 text=f"<b>{line.letter}</b>",
                 showarrow=False,
                 font={"size": 11, "color": line.dark if theme == "dark" else line.light},

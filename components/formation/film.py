@@ -55,7 +55,7 @@ def film(history: History) -> Film:
     """A training as data for the browser."""
     frames = [frame_at(history, index) for index in range(len(history.checkpoints))]
     keys = [role.role for role in frames[0].roles]
-    number = {key: place for place, key in enumerate(keys)}
+    number = {key: position for position, key in enumerate(keys)}
     heads = [entry.head for entry in frames[0].heads]
     pointed = {
         head: scaffold.start

@@ -58,7 +58,7 @@ def formation_layout(
             *link_notice(link_problems),
             section(
                 "How heads form",
-                "A head's role is not built in: it comes about in training. The bundled models kept a log of "
+                "A head's role is not built in: it forms in training. The bundled models kept a log of "
                 "theirs. Move the slider, or press Play, and see which heads take up which role, and when. "
                 "A role on test inputs is not all that a head does.",
                 choice,
@@ -124,7 +124,7 @@ def _story(history: History) -> html.Section:
                         html.H3(
                             [
                                 html.I(className="bi bi-bricks", **aria(hidden="true")),
-                                " Not all of this came about by itself",
+                                " Not all of this formed by itself",
                             ],
                             className="hs-subtitle",
                         ),

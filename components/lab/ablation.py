@@ -26,7 +26,7 @@ def _held(draws: Sequence[Outcome], known: bool) -> int:
 
 
 def off_sentence(done: LabAblation) -> str:
-    """What switching the heads off came to, in plain words."""
+    """What switching the heads ablated came to, in plain words."""
     count = len(done.tested.heads)
     known = done.clean.right is not None
     if not count:
@@ -34,17 +34,17 @@ def off_sentence(done: LabAblation) -> str:
     heads = "the first head" if count == 1 else f"the first {count} heads"
     before, after = f"“{done.clean.text}”", f"“{done.tested.text}”"
     if done.tested.same:
-        told = f"Without {heads} the model still answers {after}"
+        message = f"Without {heads} the model still answers {after}"
     else:
-        told = f"Without {heads} the answer goes from {before} to {after}"
+        message = f"Without {heads} the answer goes from {before} to {after}"
     if known:
-        told += " (right)" if done.tested.right else " (wrong)"
+        message += " (right)" if done.tested.right else " (wrong)"
     word = ("right" if known else "the same") if count else ""
     parts = [f"{_held(draws, known)} of {len(draws)} {kind}" for kind, draws in sorted(done.controls.items())]
-    tail = f" With as many random heads off it stays {word} in {' and '.join(parts)} draws."
+    tail = f" With as many random heads ablated it stays {word} in {' and '.join(parts)} draws."
     if known and not done.clean.right:
         tail += " The answer is wrong with all heads on already, so it says little here."
-    return told + "." + tail
+    return message + "." + tail
 
 
 def off_table(done: LabAblation) -> html.Div:
@@ -55,7 +55,7 @@ def off_table(done: LabAblation) -> html.Div:
     for kind, draws in sorted(done.controls.items()):
         rows += [_row(f"random, {kind} {index}", draw) for index, draw in enumerate(draws, start=1)]
     return scrolled_table(
-        "Answers with heads off",
+        "Answers with heads ablated",
         ["off", "answer", "", "probability of the truth", "heads"],
         rows,
         numbers=(3,),
@@ -87,10 +87,10 @@ def off_view(done: LabAblation, scored: int) -> list[Any]:
     """Sentence, table and caveats.
 
     Args:
-        done: what was switched off.
+        done: what was ablated.
         scored: how many heads of the ranking have a score above 0.
     """
-    caveats = [f"Random, {kind}: {told}" for kind, told in done.caveats.items() if told]
+    caveats = [f"Random, {kind}: {message}" for kind, message in done.caveats.items() if message]
     if (unscored := len(done.tested.heads) - scored) > 0:
         caveats.insert(
             0,
@@ -100,6 +100,6 @@ def off_view(done: LabAblation, scored: int) -> list[Any]:
     return [
         html.P(off_sentence(done), className="hs-sentence", role="status"),
         off_table(done),
-        *(html.P(told, className="hs-hint") for told in caveats),
+        *(html.P(message, className="hs-hint") for message in caveats),
         html.P(f"{NOT_UNUSED} {OFF_DISTRIBUTION[done.mode]}", className="hs-hint"),
     ]

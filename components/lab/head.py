@@ -17,8 +17,8 @@ TABLE_KEYS = 3
 LAST = "the last token"
 
 
-def _name(labels: Sequence[str], place: int) -> str:
-    label = labels[place]
+def _name(labels: Sequence[str], position: int) -> str:
+    label = labels[position]
     return label if len(label) <= LONGEST_NAME else label[: LONGEST_NAME - 1] + "…"
 
 
@@ -36,10 +36,10 @@ def rows_figure(
     colours = COLOURS[theme]
     keys = look.rows.shape[1]
     heights = list(range(len(look.places)))
-    names = [plain(_name(labels, place)) for place in range(keys)]
+    names = [plain(_name(labels, position)) for position in range(keys)]
     values = [
-        [round(value, 4) if key <= place else None for key, value in enumerate(row)]
-        for place, row in zip(look.places, look.rows.tolist(), strict=True)
+        [round(value, 4) if key <= position else None for key, value in enumerate(row)]
+        for position, row in zip(look.places, look.rows.tolist(), strict=True)
     ]
     figure = go.Figure(
         go.Heatmap(
@@ -79,7 +79,7 @@ def rows_figure(
         font_size=11,
         margin_t=24,
         xaxis={
-            "title": {"text": "looks at"},
+            "title": {"text": "key token (looked at)"},
             "tickvals": ticks,
             "ticktext": [names[key] for key in ticks],
             "tickangle": -60,
@@ -87,7 +87,7 @@ def rows_figure(
             "zeroline": False,
         },
         yaxis={
-            "title": {"text": "looks from"},
+            "title": {"text": "query token (looks from)"},
             "tickvals": heights,
             "ticktext": _row_names(look, labels),
             "range": [len(heights) - 0.5, -0.5],
@@ -99,7 +99,7 @@ def rows_figure(
 
 
 def _row_names(look: HeadLook, labels: Sequence[str]) -> list[str]:
-    names = [plain(_name(labels, place)) for place in look.places]
+    names = [plain(_name(labels, position)) for position in look.places]
     names[-1] += " (last)"
     return names
 
@@ -115,15 +115,15 @@ def head_told(look: HeadLook) -> html.P:
         return html.P("There is no needle, so only the places can be shown.", className="hs-hint")
     times = look.question_share / look.even_share
     if 0.8 <= times <= 1.25:
-        told = "about what even attention would put there"
+        message = "about what even attention would put there"
     elif times >= 0.1:
-        told = f"{times:.1f} times what even attention would put there"
+        message = f"{times:.1f} times what even attention would put there"
     else:
-        told = "far less than even attention would put there"
+        message = "far less than even attention would put there"
     return html.P(
         f"From the question {look.head} puts {look.question_share:.1%} of its attention on the needle, "
-        f"{told} ({look.even_share:.1%}: the needle's share of what it can see). From the last token of the "
-        f"prompt it is {look.last_share:.1%}.",
+        f"{message} ({look.even_share:.1%}: the needle's share of what it can see). From the last token of "
+        f"the prompt it is {look.last_share:.1%}.",
         className="hs-lab-told",
     )
 
@@ -134,12 +134,12 @@ def rows_table(look: HeadLook, labels: Sequence[str]) -> html.Div:
     rows: list[Any] = []
     for index, (row, name) in enumerate(zip(look.rows, names, strict=True)):
         best = row[: look.places[index] + 1].topk(min(TABLE_KEYS, look.places[index] + 1))
-        places = ", ".join(
+        positions = ", ".join(
             f"{labels[key]} ({key}) {value:.0%}"
             for value, key in zip(best.values.tolist(), best.indices.tolist(), strict=True)
         )
         share = "–" if look.on_needle is None else f"{look.on_needle[index]:.1%}"
-        rows.append(html.Tr([html.Th(html.Bdi(name), scope="row"), number(share), html.Td(places)]))
+        rows.append(html.Tr([html.Th(html.Bdi(name), scope="row"), number(share), html.Td(positions)]))
     return scrolled_table(
         f"Where {look.head} looks most", ["looks from", "on the needle", "looks at"], rows, numbers=(1,)
     )

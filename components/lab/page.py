@@ -164,7 +164,7 @@ def _chooser(chosen: str | None) -> html.Div:
 def _off(state: LabState) -> html.Section:
     rankings = {"here": "this prompt's", "catalog": "the catalog's"}
     return section(
-        "Switch off the top heads",
+        "Ablate the top heads",
         "The answer without the first k heads of the ranking, beside as many random heads, drawn several "
         "times.",
         html.Div(

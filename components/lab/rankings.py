@@ -90,19 +90,21 @@ def method_told(
     method: RankingMethod, here: PromptRanking, catalog: CatalogRanking | None, alike: Agreement | None
 ) -> list[Any]:
     """What the method does, what it says here, and how that agrees with the catalog."""
-    told: list[Any] = [
+    message: list[Any] = [
         html.P([f"{method.explanation} ", html.Small(method.source, className="hs-hint")]),
     ]
     if here.problem:
-        told.append(html.P(here.problem, className="hs-lab-note"))
+        message.append(html.P(here.problem, className="hs-lab-note"))
     if here.control:
-        told.append(html.P(here.control, className="hs-hint"))
+        message.append(html.P(here.control, className="hs-hint"))
     if catalog is None:
-        told.append(html.P("The catalog of this model has no ranking by this method.", className="hs-hint"))
+        message.append(
+            html.P("The catalog of this model has no ranking by this method.", className="hs-hint")
+        )
     else:
         questions = ", ".join(catalog.questions)
         asked = f"{len(catalog.questions)} questions" if len(catalog.questions) > 3 else questions
-        told.append(
+        message.append(
             html.P(
                 f"The catalog's ranking is the mean over {catalog.samples:,} samples ({asked}).",
                 className="hs-hint",
@@ -112,7 +114,7 @@ def method_told(
         correlation = (
             "" if alike.correlation is None else f"Rank correlation (Spearman) {alike.correlation:.2f}. "
         )
-        told.append(
+        message.append(
             html.P(
                 f"{correlation}Of the {alike.top} heads at the top of each (a tenth of all), {alike.shared} "
                 f"{'is' if alike.shared == 1 else 'are'} in both; by chance it would be "
@@ -120,14 +122,14 @@ def method_told(
                 className="hs-fact",
             )
         )
-    return told
+    return message
 
 
 def top_list(scores: Tensor | None, catalog: CatalogRanking | None, chosen: Head | None) -> list[Any]:
     """The first heads of the ranking on this prompt as buttons, with their place in the catalog's."""
     if scores is None:
         return []
-    places = {} if catalog is None else {head: at for at, head in enumerate(catalog.order, start=1)}
+    positions = {} if catalog is None else {head: at for at, head in enumerate(catalog.order, start=1)}
     scored = scored_heads(scores)
     items = [
         html.Li(
@@ -139,24 +141,24 @@ def top_list(scores: Tensor | None, catalog: CatalogRanking | None, chosen: Head
                     **aria(pressed="true" if head == chosen else "false"),
                 ),
                 html.Span(f"{float(scores[head.layer, head.head]):.3f}", className="hs-lab-score"),
-                html.Small(f"catalog: {places[head]}" if places else "", className="hs-hint"),
+                html.Small(f"catalog: {positions[head]}" if positions else "", className="hs-hint"),
             ]
         )
         for head in rank_order(scores)[:TOP]
     ]
-    told: list[Any] = [html.Ol(items, className="hs-lab-top", **aria(label="The first ten heads here"))]
+    message: list[Any] = [html.Ol(items, className="hs-lab-top", **aria(label="The first ten heads here"))]
     if scored < TOP:
         heads = (
             "No head has" if not scored else "Only 1 head has" if scored == 1 else f"Only {scored} heads have"
         )
-        told.append(
+        message.append(
             html.P(
                 f"{heads} a score above 0; the {'rest stand' if scored else 'list stands'} in order of layer "
                 "and head.",
                 className="hs-hint",
             )
         )
-    return told
+    return message
 
 
 def scores_table(scores: Tensor | None, catalog: CatalogRanking | None) -> list[Any]:

@@ -47,42 +47,42 @@ def prompt_text(reading: LabReading) -> html.P:
     for start, end in shown_places(len(reading.labels), [span for span in (needle, question) if span[1]]):
         if start > last:
             parts.append(html.Em(f" … {start - last:,} tokens … ", className="hs-hint"))
-        place = start
-        while place < end:
+        position = start
+        while position < end:
             for name, (left, right), make in (
                 ("needle", needle, html.Mark),
                 ("question", question, html.Span),
             ):
-                if left <= place < right:
-                    inside = [_token(reading, at, answer) for at in range(place, min(right, end))]
+                if left <= position < right:
+                    inside = [_token(reading, at, answer) for at in range(position, min(right, end))]
                     tag = html.Span(name, className="hs-lab-tag")
                     parts.append(make([tag, *inside], className=f"hs-lab-{name}"))
-                    place = min(right, end)
+                    position = min(right, end)
                     break
             else:
-                parts.append(_token(reading, place, answer))
-                place += 1
+                parts.append(_token(reading, position, answer))
+                position += 1
         last = end
     return html.P(parts, className="hs-lab-prompt")
 
 
-def _token(reading: LabReading, place: int, answer: tuple[int, int]) -> html.Span:
-    label = reading.labels[place]
+def _token(reading: LabReading, position: int, answer: tuple[int, int]) -> html.Span:
+    label = reading.labels[position]
     # The text is read as a text: a token's own space is a space, its line break breaks the line.
     text = (" " + label[1:] if label.startswith("·") else label).replace("⏎", "⏎\n")
-    classes = "hs-lab-answer" if answer[0] <= place < answer[1] else None
-    return html.Span(text, className=classes, **data(t=str(place)))
+    classes = "hs-lab-answer" if answer[0] <= position < answer[1] else None
+    return html.Span(text, className=classes, **data(t=str(position)))
 
 
 def prompt_facts(reading: LabReading) -> html.P:
     """How long the prompt is, and where its needle stands."""
     total, context = len(reading.labels), reading.context_length
-    told = f"{total:,} tokens of the {context:,} that {reading.prompt.model} reads."
+    message = f"{total:,} tokens of the {context:,} that {reading.prompt.model} reads."
     needle = reading.encoded.spans.get("needle")
     if needle is not None:
         share = (needle[1] - needle[0]) / total
-        told += f" The needle: tokens {needle[0]} to {needle[1] - 1}, {share:.0%} of the prompt."
-    return html.P(f"{told} {reading.note}".strip(), className="hs-hint")
+        message += f" The needle: tokens {needle[0]} to {needle[1] - 1}, {share:.0%} of the prompt."
+    return html.P(f"{message} {reading.note}".strip(), className="hs-hint")
 
 
 def verdict(right: bool | None) -> str:
@@ -94,13 +94,13 @@ def answer_view(reading: LabReading) -> list[Any]:
     """The answer beside the true one, and each of its tokens with the probability that the model gave it."""
     truth = reading.encoded.sample.answer
     text = reading.answer.text
-    told: list[Any] = [
+    message: list[Any] = [
         "The model answers ",
         html.Strong(html.Bdi(f"“{text}”" if text else "nothing")),
         f" ({verdict(reading.right)}). " if reading.right is not None else ". ",
     ]
     if truth:
-        told += ["The text says ", html.Strong(html.Bdi(f"“{truth}”")), "."]
+        message += ["The text says ", html.Strong(html.Bdi(f"“{truth}”")), "."]
     items = [
         html.Li(
             [
@@ -113,7 +113,7 @@ def answer_view(reading: LabReading) -> list[Any]:
         for label, chance in zip(reading.answer_labels, reading.answer_chances, strict=True)
     ]
     return [
-        html.P(told, className="hs-sentence", role="status"),
+        html.P(message, className="hs-sentence", role="status"),
         html.Ol(
             items,
             className="hs-lab-answer-tokens",

@@ -37,12 +37,14 @@ def _token_box(box: str, label: str, value: str | None, placeholder: str, term: 
 def _controls(state: PageState) -> html.Div:
     return html.Div(
         [
-            _token_box(ids.WATCH, "Watch a token", state.target, "the likeliest", "probability"),
+            _token_box(ids.WATCH, "Watch a token", state.target, "the most likely", "probability"),
             _token_box(ids.AGAINST, "against", state.against, "its closest rival", "logit_difference"),
             html.Datalist(id=ids.TOKEN_OPTIONS),
             html.Div(
                 [
-                    marked(dbc.Label("Predict after", html_for=ids.POSITION, className="mb-0"), "position"),
+                    marked(
+                        dbc.Label("Next token after", html_for=ids.POSITION, className="mb-0"), "position"
+                    ),
                     dbc.Select(
                         id=ids.POSITION,
                         size="sm",
@@ -52,7 +54,7 @@ def _controls(state: PageState) -> html.Div:
             ),
             html.Div(
                 [
-                    marked(dbc.Label("Switch off by", html_for=ids.MODE, className="mb-0"), "zero", "mean"),
+                    marked(dbc.Label("Ablation method", html_for=ids.MODE, className="mb-0"), "zero", "mean"),
                     dbc.Select(
                         id=ids.MODE,
                         size="sm",
@@ -75,7 +77,7 @@ def answer_card(state: PageState) -> html.Section:
     view = state.view or "next"
     return section(
         "The model's answer",
-        "With all heads on (clean) and with your heads off (ablated).",
+        "With all heads on (clean) and with your heads ablated (ablated).",
         html.Div(
             [
                 html.Div(id=ids.CHIPS, className="hs-chips", role="status"),

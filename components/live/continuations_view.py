@@ -42,8 +42,8 @@ def continuations_places() -> list[Any]:
             className="hs-controls",
         ),
         html.P(
-            "Temperature 0 always takes the likeliest token (greedy); above it tokens are drawn, among the k "
-            "likeliest if top-k is given. The same seed draws the same way on both sides.",
+            "Temperature 0 always takes the most likely token (greedy); above it tokens are drawn, among the "
+            "k most likely if top-k is given. The same seed draws the same way on both sides.",
             className="hs-hint",
         ),
         dbc.Button("Write", id=ids.WRITE, size="sm", color="primary", className="hs-gap"),
@@ -67,7 +67,7 @@ def _text(continuation: Continuation, difference: int | None, side: str) -> html
     return html.Div(
         [
             html.H3(
-                "With all heads on (clean)" if side == "clean" else "With your heads off (ablated)",
+                "With all heads on (clean)" if side == "clean" else "With your heads ablated (ablated)",
                 className="hs-subtitle",
             ),
             html.P(pieces or "…", className="hs-continuation", dir="auto"),
@@ -86,16 +86,16 @@ def continuations_body(pair: ContinuationPair, ablated: bool) -> list[Any]:
     if not ablated:
         return [
             _text(pair.clean, None, "clean"),
-            html.P("Switch a head off to see how the text changes.", className="hs-hint"),
+            html.P("Ablate a head to see how the text changes.", className="hs-hint"),
         ]
     difference = pair.first_difference
     finished = pair.clean.stop is not None and pair.ablated.stop is not None
     if difference is not None:
-        told = f"The texts part at token {difference + 1} (◆)."
+        message = f"The texts part at token {difference + 1} (◆)."
     else:
-        told = "The two texts are the same." if finished else "The same so far."
+        message = "The two texts are the same." if finished else "The same so far."
     return [
-        html.P(told, className="hs-sentence"),
+        html.P(message, className="hs-sentence"),
         html.Div(
             [_text(pair.clean, difference, "clean"), _text(pair.ablated, difference, "ablated")],
             className="hs-side-by-side",

@@ -21,11 +21,11 @@ TICK_MS = 500
 STRONGEST = 8
 # In a grid with more columns than this numbers in the cells would not be readable.
 MAX_TEXT_COLUMNS = 16
-# How a measure's change is written: probabilities in points of a per cent.
+# How a measure's change is written: probabilities in percentage points.
 _SCALE: Mapping[MeasureKey, float] = MappingProxyType({"probability": 100.0})
 _WRITTEN: Mapping[MeasureKey, str] = MappingProxyType(
     {
-        "probability": "change of the probability, in points of a per cent",
+        "probability": "change of the probability, in percentage points",
         "log_probability": "change of the log probability, in nats",
         "logit_difference": "change of the logit difference",
         "kl": "KL divergence, in nats",
@@ -67,8 +67,8 @@ def _shown(change: float, measure: MeasureKey) -> str:
     if measure == "kl":
         return f"{scaled:.2f}"
     # No "-0.0".
-    places = 1 if measure == "probability" else 2
-    return f"{round(scaled, places) + 0.0:+.{places}f}"
+    positions = 1 if measure == "probability" else 2
+    return f"{round(scaled, positions) + 0.0:+.{positions}f}"
 
 
 def effect_figure(effects: EffectMap, measure: MeasureKey, theme: str) -> go.Figure:

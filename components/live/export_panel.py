@@ -1,4 +1,4 @@
-"""The card "Take it with you": the analysis, the heads, the figures and a lab record as files."""
+"""The card "Export": the analysis, the heads, the figures and a lab record as files."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -121,7 +121,7 @@ def _record() -> html.Details:
 def export_card() -> html.Section:
     """The card before its callbacks have run."""
     return section(
-        "Take it with you",
+        "Export",
         "Save what this page shows as files. They are made for you alone: the server keeps none.",
         dcc.Store(ids.EXPORT_ASKED),
         dcc.Store(ids.EXPORT_QUESTIONS),

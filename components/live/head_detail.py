@@ -39,14 +39,14 @@ def _places_table(reading: Reading) -> html.Details:
     rows = [
         html.Tr(
             [
-                html.Th(place.name, scope="row"),
-                number(f"{place.share:.0%}"),
-                number(f"{place.chance:.0%}"),
-                number(str(place.rows)),
-                html.Td("stands out" if place.stands_out else ""),
+                html.Th(position.name, scope="row"),
+                number(f"{position.share:.0%}"),
+                number(f"{position.chance:.0%}"),
+                number(str(position.rows)),
+                html.Td("stands out" if position.stands_out else ""),
             ]
         )
-        for place in reading.shares
+        for position in reading.shares
     ]
     titles = ["it looks at", "share", "chance", "tokens", ""]
     return html.Details(
@@ -148,7 +148,7 @@ def facts_view(
                 number(written(fact.catalog)),
                 number("–" if fact.rank is None else f"{fact.rank} of {heads}"),
                 html.Td(
-                    ("active: " if fact.active else "gray: ") + fact.reason
+                    ("active: " if fact.active else "inactive: ") + fact.reason
                     if fact.listed
                     else "not listed for it",
                     className="hs-hint",
@@ -200,7 +200,7 @@ def heatmap(
     """
     colours = COLOURS[theme]
     names = [plain(label) for label in _axis_labels(labels)]
-    places = list(range(len(labels)))
+    positions = list(range(len(labels)))
     values = [
         [round(value, 4) if key <= query else None for key, value in enumerate(row)]
         for query, row in enumerate(attention.tolist())
@@ -208,9 +208,9 @@ def heatmap(
     figure = go.Figure(
         go.Heatmap(
             z=values,
-            x=places,
-            y=places,
-            customdata=[[[names[query], names[key]] for key in places] for query in places],
+            x=positions,
+            y=positions,
+            customdata=[[[names[query], names[key]] for key in positions] for query in positions],
             zmin=0,
             zmax=1,
             colorscale=colours.scale,
@@ -232,12 +232,23 @@ def heatmap(
                 hoverinfo="skip",
             )
         )
-    axis = {"tickmode": "array", "tickvals": places, "ticktext": names, "showgrid": False, "zeroline": False}
+    axis = {
+        "tickmode": "array",
+        "tickvals": positions,
+        "ticktext": names,
+        "showgrid": False,
+        "zeroline": False,
+    }
     figure.update_layout(**base_layout(theme))
     figure.update_layout(
         title={"text": title, "font": {"size": 13}} if title else None,
-        xaxis={**axis, "title": {"text": "looks at"}, "tickangle": -60, "constrain": "domain"},
-        yaxis={**axis, "title": {"text": "looks from"}, "autorange": "reversed", "scaleanchor": "x"},
+        xaxis={**axis, "title": {"text": "key token (looked at)"}, "tickangle": -60, "constrain": "domain"},
+        yaxis={
+            **axis,
+            "title": {"text": "query token (looks from)"},
+            "autorange": "reversed",
+            "scaleanchor": "x",
+        },
         font_size=11,
         margin_t=40 if title else 10,
     )
@@ -249,7 +260,7 @@ def pattern_table(attention: Tensor, labels: Sequence[str]) -> html.Table:
     rows = []
     for query, label in enumerate(labels):
         best = attention[query, : query + 1].topk(min(TABLE_KEYS, query + 1))
-        places = ", ".join(
+        positions = ", ".join(
             f"{labels[key]} ({key}) {value:.0%}"
             for value, key in zip(best.values.tolist(), best.indices.tolist(), strict=True)
         )
@@ -258,7 +269,7 @@ def pattern_table(attention: Tensor, labels: Sequence[str]) -> html.Table:
                 [
                     html.Td(str(query), className="hs-number"),
                     html.Th(html.Bdi(label), scope="row"),
-                    html.Td(places),
+                    html.Td(positions),
                 ]
             )
         )

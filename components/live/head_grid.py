@@ -22,13 +22,13 @@ def _cell(head: Head, roles: list[CellRole], chosen: bool, off: bool, retrieval:
     name = str(head)
     # Most active first: it gives the cell its hue, the others a letter.
     ordered = sorted(roles, key=lambda role: (-role.active, -role.live))
-    told = "; ".join(
+    message = "; ".join(
         f"{ROLES[role.key].display_name} {role.live:.2f}{' (active)' if role.active else ''}"
         for role in ordered
     )
-    told = told or "no catalogued role"
+    message = message or "no catalogued role"
     if retrieval is not None:
-        told += f"; retrieval head, number {retrieval} by QRHead on the catalog's filings"
+        message += f"; retrieval head, number {retrieval} by QRHead on the catalog's filings"
     main = ordered[0] if ordered else None
     style: dict[str, Any] = {"--strength": f"{FAINTEST if main is None else max(FAINTEST, main.live):.3f}"}
     classes = ["hs-cell"]
@@ -46,12 +46,12 @@ def _cell(head: Head, roles: list[CellRole], chosen: bool, off: bool, retrieval:
         letters,
         className=" ".join(classes),
         style=style,
-        title=f"{name}: {told}{'; switched off' if off else ''}",
+        title=f"{name}: {message}{'; ablated' if off else ''}",
         tabIndex=0 if chosen else -1,
         # The letters come first: a name must hold what is seen. A string costs the browser far less than a
         # hidden part in each of so many cells.
         **aria(
-            label=f"{letters} {name}, {told}{', switched off' if off else ''}",
+            label=f"{letters} {name}, {message}{', ablated' if off else ''}",
             pressed="true" if chosen else "false",
         ),
         **data(head=name, choose=name),
@@ -73,17 +73,17 @@ def head_grid(
         heads: heads a layer.
         roles: the catalogued roles of each head that has any.
         chosen: the head that the detail shows.
-        off: the heads that are switched off.
+        off: the ablated heads.
         retrieval: the retrieval heads, the best first.
     """
-    places = {head: place for place, head in enumerate(retrieval, start=1)}
+    positions = {head: position for position, head in enumerate(retrieval, start=1)}
     header = [html.Span(className="hs-axis")] + [html.Span(str(h), className="hs-axis") for h in range(heads)]
     rows = []
     for layer in range(layers):
         rows.append(html.Span(f"L{layer}", className="hs-axis"))
         for number in range(heads):
             head = Head(layer, number)
-            rows.append(_cell(head, roles.get(head, []), head == chosen, head in off, places.get(head)))
+            rows.append(_cell(head, roles.get(head, []), head == chosen, head in off, positions.get(head)))
     legend = [
         html.Span(
             [html.Span(role.letter, className="hs-swatch"), role.display_name],
@@ -116,7 +116,7 @@ def head_grid(
                 [
                     *legend,
                     html.Span("ring: active here", className="hs-hint"),
-                    html.Span("crossed out: off", className="hs-hint"),
+                    html.Span("crossed out: ablated", className="hs-hint"),
                 ],
                 className="hs-legend",
             ),

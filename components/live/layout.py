@@ -128,7 +128,7 @@ def _detail() -> html.Section:
             html.Div(
                 [
                     html.H2(id=ids.DETAIL_TITLE, className="hs-title"),
-                    dbc.Button("Switch off", id=ids.TOGGLE_HEAD, size="sm", color="danger", outline=True),
+                    dbc.Button("Ablate", id=ids.TOGGLE_HEAD, size="sm", color="danger", outline=True),
                 ],
                 className="hs-detail-head",
             ),

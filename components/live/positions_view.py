@@ -53,10 +53,10 @@ def loss_figure(view: PositionView, labels: Sequence[str], ablated: bool, theme:
     """The loss at each position as a line, clean beside ablated."""
     colours = COLOURS[theme]
     rows = [row for row in view.rows if row.clean_loss is not None]
-    places = [row.position for row in rows]
+    positions = [row.position for row in rows]
     figure = go.Figure(
         go.Scatter(
-            x=places,
+            x=positions,
             y=[row.clean_loss for row in rows],
             name="clean",
             mode="lines+markers",
@@ -67,7 +67,7 @@ def loss_figure(view: PositionView, labels: Sequence[str], ablated: bool, theme:
     if ablated:
         figure.add_trace(
             go.Scatter(
-                x=places,
+                x=positions,
                 y=[row.ablated_loss for row in rows],
                 name="ablated",
                 mode="lines+markers",
@@ -77,11 +77,11 @@ def loss_figure(view: PositionView, labels: Sequence[str], ablated: bool, theme:
         )
     figure.update_layout(**base_layout(theme))
     figure.update_layout(showlegend=ablated, legend={"orientation": "h", "y": 1.12})
-    few = len(places) <= 32
+    few = len(positions) <= 32
     figure.update_xaxes(
         title="after token",
-        tickvals=places if few else None,
-        ticktext=[plain(labels[place][:10]) for place in places] if few else None,
+        tickvals=positions if few else None,
+        ticktext=[plain(labels[position][:10]) for position in positions] if few else None,
         showgrid=False,
     )
     figure.update_yaxes(title="loss (nats)", rangemode="tozero")
@@ -100,7 +100,7 @@ def positions_sentence(view: PositionView, ablated: bool) -> str:
     count = len(view.changed)
     changed = "nowhere" if not count else f"at {count} of {len(view.rows)} positions"
     return (
-        f"With your heads off the model expects another token {changed}; its mean loss goes from "
+        f"With your heads ablated the model expects another token {changed}; its mean loss goes from "
         f"{view.clean_loss:.2f} to {view.ablated_loss or 0:.2f} nats a token."
     )
 
@@ -123,7 +123,14 @@ def positions_body(
         chosen: the position that the prediction panel shows.
         theme: "light" or "dark".
     """
-    titles = ["#", "after token", "expects", *(["with heads off"] if ablated else []), "really comes", "loss"]
+    titles = [
+        "#",
+        "after token",
+        "expects",
+        *(["with heads ablated"] if ablated else []),
+        "really comes",
+        "loss",
+    ]
     titles += ["loss, off"] if ablated else []
     return [
         html.P(positions_sentence(view, ablated), className="hs-sentence"),

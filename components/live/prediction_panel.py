@@ -18,7 +18,7 @@ def chips(off: Sequence[Head]) -> list:
     if not off:
         return [
             html.Span(
-                "All heads are on. Choose one and switch it off, or a whole role below.", className="hs-hint"
+                "All heads are on. Choose one and ablate it, or a whole role below.", className="hs-hint"
             )
         ]
     return [
@@ -27,8 +27,8 @@ def chips(off: Sequence[Head]) -> list:
             html.Button(
                 [str(head), " ", html.I(className="bi bi-x", **aria(hidden="true"))],
                 className="btn btn-outline-danger btn-sm hs-chip",
-                title=f"Switch {head} on again",
-                **aria(label=f"Switch {head} on again"),
+                title=f"Restore {head}",
+                **aria(label=f"Restore {head}"),
                 **data(press=json.dumps(ids.chip(str(head)))),
             )
             for head in off
@@ -77,7 +77,7 @@ def prediction_panel(
         label: shows a token id as text.
     """
     ablated = bool(off)
-    head = ["rank", "token", "", "clean"] + (["ablated", "change (points)", "rank moves"] if ablated else [])
+    head = ["rank", "token", "", "clean"] + (["ablated", "change (points)", "rank change"] if ablated else [])
     watched = comparison.watched
     rows = list(comparison.rows)
     if watched not in rows:
@@ -94,7 +94,7 @@ def prediction_panel(
         [
             html.P(sentence, className="hs-sentence", role="status"),
             scrolled_table(
-                "Likeliest next tokens",
+                "Most likely next tokens",
                 head,
                 [_row(row, label(row.token), ablated, row.token == watched.token) for row in rows],
                 numbers=(0, *range(3, len(head))),

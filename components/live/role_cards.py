@@ -111,7 +111,7 @@ def role_card(
         role: the registry's row.
         entries: what each head that is listed for the role does.
         prompts: the catalog's suggested prompts.
-        off: the heads that are switched off.
+        off: the ablated heads.
         lookalikes: a sentence on tokens that only look alike, for roles that need a repetition.
         unlisted: heads that act like the role now without being listed for it.
     """
@@ -135,9 +135,11 @@ def role_card(
         circle, state = ("bi-circle-fill", "active") if active else ("bi-circle", "inactive")
         all_off = all(head in off for head in heads)
         what = (
-            f"Switch {'on' if all_off else 'off'} the one head"
+            "Restore the one head"
+            if all_off
+            else "Ablate the one head"
             if len(heads) == 1
-            else f"Switch {'on' if all_off else 'off'} all {len(heads)} heads"
+            else f"{'Restore' if all_off else 'Ablate'} all {len(heads)} heads"
         )
         if not active:
             body.append(html.P(_inactive_reason(entries, lookalikes), className="hs-reason"))
@@ -220,16 +222,14 @@ def no_catalog(
     Args:
         problem: why there is none, and how to make it.
         unlisted: which heads act like a role on this text, whatever they do on others.
-        off: the heads that are switched off.
+        off: the ablated heads.
     """
     return [
         html.Article(
             [
                 html.H3("The roles of this model's heads are not known", className="hs-role-title"),
                 html.P(problem, className="hs-role-text"),
-                html.P(
-                    "Attention, predictions and switching heads off work all the same.", className="hs-hint"
-                ),
+                html.P("Attention, predictions and ablating heads work all the same.", className="hs-hint"),
             ],
             className="hs-role",
         ),

@@ -111,8 +111,8 @@ def make_filing(task_key: str, rng: random.Random, options: FilingOptions | None
     """
     options = options or FilingOptions()
     _check(task_key, options)
-    told = _Told.draw(task_key, rng, options)
-    return told.sample(rng, [filler_sentence(rng) for _ in range(options.filler_sentences)], options)
+    message = _Told.draw(task_key, rng, options)
+    return message.sample(rng, [filler_sentence(rng) for _ in range(options.filler_sentences)], options)
 
 
 def _check(task_key: str, options: FilingOptions) -> None:
@@ -153,9 +153,11 @@ class _Told:
         needle, answer_offset = self.sentences[0]
         others = [sentence for sentence, _ in self.sentences[1:]] + [*filler]
         rng.shuffle(others)
-        place = rng.randint(0, len(others)) if options.depth is None else round(options.depth * len(others))
-        document = " ".join((*others[:place], needle, *others[place:]))
-        needle_start = len(" ".join(others[:place])) + (1 if place else 0)
+        position = (
+            rng.randint(0, len(others)) if options.depth is None else round(options.depth * len(others))
+        )
+        document = " ".join((*others[:position], needle, *others[position:]))
+        needle_start = len(" ".join(others[:position])) + (1 if position else 0)
         answer_start = needle_start + answer_offset
         prompt, question_span = build_prompt(document, task.question, options.whole_sentence)
         return Sample(
@@ -169,7 +171,7 @@ class _Told:
                 "answer": (answer_start, answer_start + len(value)),
                 "question": question_span,
             },
-            depth=place / len(others) if others else 0.0,
+            depth=position / len(others) if others else 0.0,
         )
 
 
@@ -265,14 +267,14 @@ def _of_length(
     count_tokens: Callable[[str], int],
     options: FilingOptions,
 ) -> Sample:
-    told = _Told.draw(task_key, rng, options)
-    while (least := count_tokens(told.sample(rng, (), options).prompt)) > length:
-        if len(told.facts) == 1:
+    message = _Told.draw(task_key, rng, options)
+    while (least := count_tokens(message.sample(rng, (), options).prompt)) > length:
+        if len(message.facts) == 1:
             raise UserFacingError(
                 f"A filing with the question {task_key} has at least {least} tokens; {length} are too few.",
                 "Choose a greater length.",
             )
-        told = told.first(len(told.facts) - 1)
+        message = message.first(len(message.facts) - 1)
     nothing = count_tokens("")
     filler: list[str] = []
     left = length - least
@@ -288,6 +290,6 @@ def _of_length(
                 break
         else:
             break
-    while count_tokens((sample := told.sample(rng, filler, options)).prompt) > length and filler:
+    while count_tokens((sample := message.sample(rng, filler, options)).prompt) > length and filler:
         filler.pop()
     return sample

@@ -72,11 +72,11 @@ def _words_to_digits(words: list[str]) -> list[str]:
 
 def _spoken(run: list[str], end: str) -> list[str]:
     """A run of number words, in which "and" may stand, as words with digits; `end` goes after the last."""
-    kept = len(run)
-    while kept and run[kept - 1] == "and":
-        kept -= 1
-    numbers = [str(value) for value in _values(run[:kept])]
-    return [*numbers[:-1], *(number + end for number in numbers[-1:]), *run[kept:]]
+    cached = len(run)
+    while cached and run[cached - 1] == "and":
+        cached -= 1
+    numbers = [str(value) for value in _values(run[:cached])]
+    return [*numbers[:-1], *(number + end for number in numbers[-1:]), *run[cached:]]
 
 
 def _values(run: list[str]) -> list[int | str]:
@@ -91,10 +91,10 @@ def _values(run: list[str]) -> list[int | str]:
             values.append(total + current)
         total, current, open_number = 0, 0, False
 
-    for place, word in enumerate(run):
+    for position, word in enumerate(run):
         if word == "and":
             # "two hundred and six" is one number, "five and six" are two.
-            if not (open_number and run[place - 1] in {"hundred", *_LARGE}):
+            if not (open_number and run[position - 1] in {"hundred", *_LARGE}):
                 close()
                 values.append("and")
             continue

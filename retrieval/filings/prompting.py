@@ -139,9 +139,9 @@ def _in_template(loaded: LoadedModel, prompt: str) -> tuple[str, int]:
             "Correct chat_template in the model's folder, or take it out to ask without one.",
         ) from error
     # Some templates strip the message.
-    for kept in (prompt, prompt.strip()):
-        if (place := rendered.rfind(kept)) >= 0:
-            return rendered, place - prompt.index(kept)
+    for cached in (prompt, prompt.strip()):
+        if (position := rendered.rfind(cached)) >= 0:
+            return rendered, position - prompt.index(cached)
     raise UserFacingError(
         f"The chat template of {loaded.name} changes the text that it is given.",
         "Correct chat_template in the model's folder, or take it out to ask without one.",

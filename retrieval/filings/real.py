@@ -185,10 +185,10 @@ def load_real_filings(
             if not body:
                 counts.no_text += 1
                 continue
-            kept = _fitting(body, TASKS[key].question, length, count_tokens)
-            if len(kept) < len(body):
+            cached = _fitting(body, TASKS[key].question, length, count_tokens)
+            if len(cached) < len(body):
                 cut.add(name)
-            sample = _sample(key, name, body, kept, truth.value, _facts(row), counts)
+            sample = _sample(key, name, body, cached, truth.value, _facts(row), counts)
             if sample is not None:
                 counts.repaired += truth.repaired
                 counts.samples += 1
@@ -266,22 +266,24 @@ def _fitting(body: str, question: str, length: int | None, count_tokens: Callabl
 
 
 def _sample(
-    key: str, name: str, body: str, kept: str, value: str, facts: dict[str, str], counts: TaskCounts
+    key: str, name: str, body: str, cached: str, value: str, facts: dict[str, str], counts: TaskCounts
 ) -> Sample | None:
     """The sample of a filing, None where its answer was cut away."""
     fact = find_fact(body, key, value)
     seen = value_pattern(value)
-    if (fact is not None and fact[0][1] > len(kept)) or (not seen.search(kept) and seen.search(body)):
+    if (fact is not None and fact[0][1] > len(cached)) or (not seen.search(cached) and seen.search(body)):
         counts.answer_cut += 1
         return None
-    prompt, question = build_prompt(kept, TASKS[key].question)
-    spans = {"section": (0, len(kept)), "question": question}
+    prompt, question = build_prompt(cached, TASKS[key].question)
+    spans = {"section": (0, len(cached)), "question": question}
     depth = None
     if fact is None:
         counts.needle_unknown += 1
-        counts.answer_unseen += seen.search(kept) is None
+        counts.answer_unseen += seen.search(cached) is None
     else:
         spans |= {"needle": fact[0], "answer": fact[1]}
-        places = sentences(kept)
-        depth = next(i for i, (_, end) in enumerate(places) if end >= fact[1][1]) / max(1, len(places) - 1)
+        positions = sentences(cached)
+        depth = next(i for i, (_, end) in enumerate(positions) if end >= fact[1][1]) / max(
+            1, len(positions) - 1
+        )
     return Sample(key, prompt, value, facts, spans, depth, f"{key}-{name}")

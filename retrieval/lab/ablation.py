@@ -24,12 +24,12 @@ from utils.runtime.jobs import Progress
 DRAWS = 5
 # Rows of one batch: between two batches a job hears whether anybody still waits.
 BATCH = 8
-WHAT = "answering with heads off"
+WHAT = "answering with heads ablated"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The answer with a set of heads off.
+    """The answer with a set of heads ablated.
 
     Attributes:
         heads: the set, sorted.
@@ -49,11 +49,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class LabAblation:
-    """The top heads off, against random heads.
+    """The top heads ablated, against random heads.
 
     Attributes:
         clean: all heads on.
-        tested: the top heads off; equal to `clean` for none.
+        tested: the top heads ablated; equal to `clean` for none.
         controls: the random draws of each kind, in order; empty where no heads are off.
         caveats: for each kind, what a reader should know about its draws, "" for nothing.
         mode: what was put in the heads' place.
@@ -108,8 +108,8 @@ def written_probabilities(
     whole = torch.tensor([[*ids, *written[:-1]]] * len(heads_by_row), device=loaded.model.device)
     output = forward_rows(loaded, whole, heads_by_row, mode, logits_to_keep=len(written))
     chances = output.logits.double().softmax(-1).cpu()
-    places = torch.tensor([list(written)] * len(heads_by_row)).unsqueeze(-1)
-    return chances.gather(-1, places).squeeze(-1)
+    positions = torch.tensor([list(written)] * len(heads_by_row)).unsqueeze(-1)
+    return chances.gather(-1, positions).squeeze(-1)
 
 
 def ablate_top(
@@ -122,7 +122,7 @@ def ablate_top(
     seed: int = 0,
     progress: Progress = lambda what, done, total: None,
 ) -> LabAblation:
-    """Answer the prompt with `top` off and with as many random heads off.
+    """Answer the prompt with `top` off and with as many random heads ablated.
 
     Args:
         loaded: the model.
@@ -132,7 +132,7 @@ def ablate_top(
         mode: what is put in their place.
         draws: random sets of each kind.
         seed: of the draws.
-        progress: told after each batch; an exception from it ends the work.
+        progress: called after each batch; an exception from it ends the work.
 
     Raises:
         UserFacingError: heads that the model does not have, or too many of them.

@@ -55,6 +55,6 @@ def _spearman(one: Tensor, other: Tensor) -> float | None:
 
 
 def _ranks(values: Tensor) -> Tensor:
-    _, place, count = values.unique(return_inverse=True, return_counts=True)
+    _, position, count = values.unique(return_inverse=True, return_counts=True)
     last = count.cumsum(0).double()
-    return (last - (count.double() - 1) / 2)[place]
+    return (last - (count.double() - 1) / 2)[position]

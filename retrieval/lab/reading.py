@@ -98,7 +98,7 @@ def read_lab(
     Args:
         loaded: the model.
         prompt: what it reads.
-        progress: told between the steps; an exception from it ends the work.
+        progress: called between the steps; an exception from it ends the work.
 
     Returns:
         What was read, which is small; and the attention of the question, which need not be.

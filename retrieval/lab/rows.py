@@ -77,9 +77,9 @@ def read_question_rows(loaded: LoadedModel, encoded: EncodedPrompt) -> QuestionR
     start, end = encoded.spans["question"]
     last = len(encoded.ids) - 1
     rows = query_rows(loaded, encoded.ids, start)
-    places = (*range(start, end), last)
-    chosen = rows[:, :, [place - start for place in places]].clone()
-    return QuestionRows(places, chosen, encoded.spans.get("needle"))
+    positions = (*range(start, end), last)
+    chosen = rows[:, :, [position - start for position in positions]].clone()
+    return QuestionRows(positions, chosen, encoded.spans.get("needle"))
 
 
 def look_of(read: QuestionRows, head: Head) -> HeadLook:
@@ -94,7 +94,7 @@ def look_of(read: QuestionRows, head: Head) -> HeadLook:
         return HeadLook(head, read.places, rows, looks, None, None, None, None)
     start, end = read.needle
     shares = rows[:, start:end].sum(-1)
-    even = torch.tensor([(end - start) / (place + 1) for place in read.places[:-1]])
+    even = torch.tensor([(end - start) / (position + 1) for position in read.places[:-1]])
     return HeadLook(
         head,
         read.places,

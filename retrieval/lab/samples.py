@@ -119,10 +119,10 @@ def own_sample(prompt: LabPrompt) -> Sample:
         "question": question_span,
         **_fact(document, answer, prompt.needle),
     }
-    places = sentences(document)
+    positions = sentences(document)
     depth = None
     if "needle" in spans:
-        depth = places.index(spans["needle"]) / max(1, len(places) - 1)
+        depth = positions.index(spans["needle"]) / max(1, len(positions) - 1)
     return Sample(task=prompt.question, prompt=whole, answer=answer, facts={}, spans=spans, depth=depth)
 
 
@@ -148,19 +148,19 @@ def _check_encoding(what: str, text: str) -> None:
 
 def _fact(document: str, answer: str, needle: int | None) -> dict[str, tuple[int, int]]:
     """The spans of the needle and of the answer in it, as far as they can be told."""
-    places = sentences(document)
-    if needle is not None and needle >= len(places):
+    positions = sentences(document)
+    if needle is not None and needle >= len(positions):
         raise UserFacingError(
-            f"The text has no sentence {needle + 1}.", f"Choose one from 1 to {len(places)}."
+            f"The text has no sentence {needle + 1}.", f"Choose one from 1 to {len(positions)}."
         )
-    among = places if needle is None else [places[needle]]
+    among = positions if needle is None else [positions[needle]]
     if answer:
         # Lower case character by character keeps every position; the search for a fixed text is linear.
         lowered, wanted = _lowered(document), _lowered(answer)
         for start, end in among:
             if found := _whole_word(lowered, wanted, start, end):
                 return {"needle": (start, end), "answer": found}
-    return {} if needle is None else {"needle": places[needle]}
+    return {} if needle is None else {"needle": positions[needle]}
 
 
 def _lowered(text: str) -> str:

@@ -22,7 +22,7 @@ from utils.wording import excerpt
 # The question's key where the visitor brought text and question.
 OWN = "own"
 QUESTIONS = (*TASKS, OWN)
-# The ranking whose top heads are switched off: this prompt's, or the mean over many in the catalog.
+# The ranking whose top heads are ablated: this prompt's, or the mean over many in the catalog.
 Ranking = Literal["here", "catalog"]
 RANKINGS: tuple[Ranking, ...] = get_args(Ranking)
 MAX_SEED = 999_999
@@ -74,9 +74,9 @@ class LabView:
 
     Attributes:
         method: a key of `METHODS`.
-        ranking: whose top heads are switched off.
+        ranking: whose top heads are ablated.
         head: the chosen head; None for the first of the ranking.
-        k: how many heads are switched off; None for what suits the model.
+        k: how many heads are ablated; None for what suits the model.
         mode: what is put in their place.
     """
 

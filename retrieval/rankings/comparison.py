@@ -46,8 +46,8 @@ def report(rankings: Sequence[PublishedRanking]) -> list[str]:
     lines += ["", "Heads by layer", ""]
     for number, ranking in enumerate(rankings, start=1):
         counts = layer_counts(top(ranking))
-        told = ", ".join(f"layer {layer}: {count}" for layer, count in counts.items())
-        lines.append(f"{number:>3}  {told}")
+        message = ", ".join(f"layer {layer}: {count}" for layer, count in counts.items())
+        lines.append(f"{number:>3}  {message}")
     return lines
 
 

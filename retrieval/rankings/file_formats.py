@@ -96,31 +96,31 @@ def _looks_like_heads(value: Any) -> bool:
     return False
 
 
-def _in_order(value: Any, place: str) -> Ranked:
+def _in_order(value: Any, position: str) -> Ranked:
     """Heads that stand in rank order: a string with commas, or a list of names or [layer, head] pairs."""
     if isinstance(value, str):
         if re.fullmatch(r"\s*full(_heads?)?\s*", value):
-            raise NotARankingError(f"at {place}: '{value.strip()}' means every head and ranks none")
+            raise NotARankingError(f"at {position}: '{value.strip()}' means every head and ranks none")
         parts: Sequence[Any] = [part for part in re.split(r"[,;\s]+", value) if part]
     elif isinstance(value, list):
         parts = value
     else:
-        raise NotARankingError(f"at {place}: expected a list of heads, got {_kind(value)}")
-    heads = [_head(part, f"{place}, entry {number}") for number, part in enumerate(parts, start=1)]
-    return Ranked(_each_once(heads, place))
+        raise NotARankingError(f"at {position}: expected a list of heads, got {_kind(value)}")
+    heads = [_head(part, f"{position}, entry {number}") for number, part in enumerate(parts, start=1)]
+    return Ranked(_each_once(heads, position))
 
 
 def _record(data: Mapping[str, Any], where: str) -> Ranked:
     """A ranking record: this project's, or another study's with the same names."""
     rows = data.get("head_rankings", data.get("top_50_heads"))
-    place = where + ("head_rankings" if "head_rankings" in data else "top_50_heads")
+    position = where + ("head_rankings" if "head_rankings" in data else "top_50_heads")
     if not isinstance(rows, list) or not rows:
-        raise NotARankingError(f"at {place}: expected a list of heads, got {_kind(rows)}")
+        raise NotARankingError(f"at {position}: expected a list of heads, got {_kind(rows)}")
     if all(isinstance(row, str) for row in rows):
-        ranked = _in_order(rows, place)
+        ranked = _in_order(rows, position)
         heads, scores = ranked.heads, None
     else:
-        heads, scores = _ranked_rows(rows, place)
+        heads, scores = _ranked_rows(rows, position)
     model = _text(data, _MODEL_KEYS)
     question = _text(data, ("question",))
     method = _text(data, ("method",))
@@ -130,11 +130,11 @@ def _record(data: Mapping[str, Any], where: str) -> Ranked:
     return Ranked(heads, scores, _shape(data, heads), model, method, question, named if question else "")
 
 
-def _ranked_rows(rows: Sequence[Any], place: str) -> tuple[tuple[Head, ...], tuple[float, ...] | None]:
+def _ranked_rows(rows: Sequence[Any], position: str) -> tuple[tuple[Head, ...], tuple[float, ...] | None]:
     """Rows {"head", "score", "rank"}: by rank where there is one, otherwise as they stand."""
     found: list[tuple[float, Head, float | None]] = []
     for number, row in enumerate(rows, start=1):
-        here = f"{place}, entry {number}"
+        here = f"{position}, entry {number}"
         if not isinstance(row, dict) or "head" not in row:
             raise NotARankingError(f'at {here}: expected an object with "head", got {_kind(row)}')
         rank = _number(row["rank"], f"{here}, rank") if row.get("rank") is not None else float(number)
@@ -143,12 +143,14 @@ def _ranked_rows(rows: Sequence[Any], place: str) -> tuple[tuple[Head, ...], tup
     ranks = [rank for rank, _, _ in found]
     if len(set(ranks)) < len(ranks):
         twice = next(rank for rank in ranks if ranks.count(rank) > 1)
-        raise NotARankingError(f"at {place}: rank {twice:g} stands twice")
+        raise NotARankingError(f"at {position}: rank {twice:g} stands twice")
     found.sort(key=lambda entry: entry[0])
-    heads = _each_once([head for _, head, _ in found], place)
+    heads = _each_once([head for _, head, _ in found], position)
     scores = [score for _, _, score in found if score is not None]
     if scores and len(scores) < len(heads):
-        raise NotARankingError(f"at {place}: {len(heads) - len(scores)} of {len(heads)} heads have no score")
+        raise NotARankingError(
+            f"at {position}: {len(heads) - len(scores)} of {len(heads)} heads have no score"
+        )
     return heads, tuple(scores) or None
 
 
@@ -194,9 +196,9 @@ def _scores_by_head(data: Mapping[str, Any]) -> Ranked:
 
 def _shape(data: Mapping[str, Any], heads: Sequence[Head]) -> tuple[int, int] | None:
     """The model's shape: as the file tells it, or that of its heads where they fill a grid."""
-    told = data.get("n_layers"), data.get("n_heads")
-    if isinstance(told[0], int) and isinstance(told[1], int):
-        layers, width = told[0], told[1]
+    message = data.get("n_layers"), data.get("n_heads")
+    if isinstance(message[0], int) and isinstance(message[1], int):
+        layers, width = message[0], message[1]
         for head in heads:
             if head.layer >= layers or head.head >= width:
                 raise NotARankingError(f"{head} is no head of a model of {layers} layers of {width} heads")
@@ -206,7 +208,7 @@ def _shape(data: Mapping[str, Any], heads: Sequence[Head]) -> tuple[int, int] | 
     return (layers, width) if len(heads) == layers * width else None
 
 
-def _head(value: Any, place: str) -> Head:
+def _head(value: Any, position: str) -> Head:
     if isinstance(value, list) and len(value) == 2 and all(type(part) is int and part >= 0 for part in value):
         return Head(*value)
     if isinstance(value, str):
@@ -216,26 +218,26 @@ def _head(value: Any, place: str) -> Head:
             return parse_head(value)
         except UserFacingError:
             pass
-        raise NotARankingError(f"at {place}: '{value[:40]}' is not the name of a head")
-    raise NotARankingError(f"at {place}: expected the name of a head, got {_kind(value)}")
+        raise NotARankingError(f"at {position}: '{value[:40]}' is not the name of a head")
+    raise NotARankingError(f"at {position}: expected the name of a head, got {_kind(value)}")
 
 
-def _each_once(heads: Sequence[Head], place: str) -> tuple[Head, ...]:
+def _each_once(heads: Sequence[Head], position: str) -> tuple[Head, ...]:
     if not heads:
-        raise NotARankingError(f"at {place}: the list of heads is empty")
+        raise NotARankingError(f"at {position}: the list of heads is empty")
     seen: set[Head] = set()
     for head in heads:
         if head in seen:
-            raise NotARankingError(f"at {place}: head {head} stands twice")
+            raise NotARankingError(f"at {position}: head {head} stands twice")
         seen.add(head)
     return tuple(heads)
 
 
-def _number(value: Any, place: str) -> float:
+def _number(value: Any, position: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise NotARankingError(f"at {place}: expected a number, got {_kind(value)}")
+        raise NotARankingError(f"at {position}: expected a number, got {_kind(value)}")
     if not math.isfinite(value):
-        raise NotARankingError(f"at {place}: {value} is not a finite number")
+        raise NotARankingError(f"at {position}: {value} is not a finite number")
     return float(value)
 
 

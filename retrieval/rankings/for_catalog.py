@@ -44,7 +44,7 @@ def rank_for_catalog(
     Args:
         loaded: the model.
         options: how many filings, how long, which.
-        progress: told after each sample; done and total count over all questions.
+        progress: called after each sample; done and total count over all questions.
 
     Raises:
         UserFacingError: no filing fits into the length or into the model's context.
@@ -63,11 +63,11 @@ def rank_for_catalog(
             task, options.samples, options.seed, length, lambda text: count_tokens(loaded, text)
         )
 
-        def told(what: str, done: int, of: int, before: int = before, task: str = task) -> None:
+        def report(what: str, done: int, of: int, before: int = before, task: str = task) -> None:
             progress(f"{what}: {TASKS[task].question}", before + done, total)
 
         settings = {"data": "generated filings", "seed": options.seed, "samples": options.samples}
-        records = rank_heads(loaded, samples, METHODS, RankingOptions(), length, told, settings)
+        records = rank_heads(loaded, samples, METHODS, RankingOptions(), length, report, settings)
         for method, record in records.items():
             rankings[method].append(as_json(record))
         before += len(samples)

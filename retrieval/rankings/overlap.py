@@ -39,11 +39,11 @@ def depth_distance(one: Sequence[float], other: Sequence[float]) -> float:
     if not one or not other:
         raise ValueError("both sets must hold a head.")
     first, second = np.sort(np.asarray(one, dtype=float)), np.sort(np.asarray(other, dtype=float))
-    places = np.sort(np.concatenate([first, second]))
+    positions = np.sort(np.concatenate([first, second]))
     # Between two neighbouring places both cumulative distributions are constant.
-    below_first = np.searchsorted(first, places[:-1], side="right") / len(first)
-    below_second = np.searchsorted(second, places[:-1], side="right") / len(second)
-    return float(np.sum(np.abs(below_first - below_second) * np.diff(places)))
+    below_first = np.searchsorted(first, positions[:-1], side="right") / len(first)
+    below_second = np.searchsorted(second, positions[:-1], side="right") / len(second)
+    return float(np.sum(np.abs(below_first - below_second) * np.diff(positions)))
 
 
 @lru_cache(maxsize=256)

@@ -138,7 +138,7 @@ def rank_heads(
         methods: keys of the methods.
         options: their options.
         length: the prompts' length that was asked for, in tokens; for the record.
-        progress: told after each sample.
+        progress: called after each sample.
         settings: what else the record's settings should hold (seed, source of the samples).
         model_key: the model's key in the protocol; by default its name.
 

@@ -1,4 +1,4 @@
-"""One prompt answered many times, with another set of heads off each time.
+"""One prompt answered many times, with another set of heads ablated each time.
 
 Switching off a head of layer l changes nothing below l. So one clean reading of the prompt keeps what
 each layer gave out and what it put into the key/value cache, and rows whose lowest head is in layer l
@@ -70,35 +70,35 @@ def answers_with_heads_off(
     if mode == "mean":
         mean_head_outputs(loaded)  # from whole forwards, so before layers are left out
     answers: dict[int, Decoded] = {}
-    for places in _batches(lowest, rows):
-        first = min(lowest[place] for place in places)
+    for positions in _batches(lowest, rows):
+        first = min(lowest[position] for position in positions)
         with _replayed(loaded, clean, first) if clean else contextlib.nullcontext():
-            off = [sets[place] for place in places]
-            found = greedy_answers(loaded, [ids] * len(places), off, mode, new_tokens)
-        answers.update(zip(places, found, strict=True))
-    return [answers[place] for place in range(len(sets))]
+            off = [sets[position] for position in positions]
+            found = greedy_answers(loaded, [ids] * len(positions), off, mode, new_tokens)
+        answers.update(zip(positions, found, strict=True))
+    return [answers[position] for position in range(len(sets))]
 
 
 def _batches(lowest: Sequence[int], rows: int) -> Iterator[list[int]]:
     """Places of the sets in batches of at most `rows`, those with the same lowest layer together."""
     for layer in sorted(set(lowest)):
-        places = [place for place, one in enumerate(lowest) if one == layer]
-        for start in range(0, len(places), rows):
-            yield places[start : start + rows]
+        positions = [position for position, one in enumerate(lowest) if one == layer]
+        for start in range(0, len(positions), rows):
+            yield positions[start : start + rows]
 
 
 def _read_clean(loaded: LoadedModel, ids: Sequence[int]) -> _CleanPrompt:
     parts: list[list[Tensor]] = [[] for _ in range(loaded.geometry.n_layers)]
     with loaded.lock, contextlib.ExitStack() as hooks:
-        for layer, kept in enumerate(parts):
+        for layer, cached in enumerate(parts):
 
-            def keep(module: nn.Module, args: Any, output: Any, kept: list[Tensor] = kept) -> None:
-                kept.append(output if isinstance(output, Tensor) else output[0])
+            def keep(module: nn.Module, args: Any, output: Any, cached: list[Tensor] = cached) -> None:
+                cached.append(output if isinstance(output, Tensor) else output[0])
 
             hooks.callback(decoder_layer(loaded, layer).register_forward_hook(keep).remove)
         cache = read_on(loaded, ids).cache
     return _CleanPrompt(
-        hidden=[torch.cat(kept, dim=1) for kept in parts],
+        hidden=[torch.cat(cached, dim=1) for cached in parts],
         keys=[layer.keys for layer in cache.layers],
         values=[layer.values for layer in cache.layers],
     )

@@ -1,4 +1,4 @@
-"""Greedy answers: of many prompts at once with heads off, or of one prompt with every step's attention.
+"""Greedy answers: of many prompts at once with heads ablated, or of one prompt with every step's attention.
 
 Heads are off in the prompt and in all that is written: each step is one forward of
 `utils.forward.ablation` with a
@@ -47,7 +47,7 @@ def greedy_answers(
     mode: AblationMode = "zero",
     new_tokens: int = 16,
 ) -> list[Decoded]:
-    """Answer each prompt with its own set of heads off, in batches.
+    """Answer each prompt with its own set of heads ablated, in batches.
 
     Prompts of one length make batches without padding; in a mixed batch the shorter ones are padded on the
     left, which the mask and the positions leave out.
@@ -80,11 +80,13 @@ def greedy_answers(
     # float16, where the scores of a padding token, all masked, may overflow and make it no number at all.
     mixed = longest + new_tokens <= loaded.context_length and loaded.model.dtype in _PADDED
     most = MAX_ROWS if loaded.model.device.type == "cpu" else GPU_MAX_ROWS
-    for places in _batches([len(ids) for ids in prompts], most, mixed):
-        rows = [prompts[place] for place in places]
-        written = _decode_batch(loaded, rows, [heads_by_row[place] for place in places], mode, new_tokens)
-        answers.update(zip(places, written, strict=True))
-    return [answers[place] for place in range(len(prompts))]
+    for positions in _batches([len(ids) for ids in prompts], most, mixed):
+        rows = [prompts[position] for position in positions]
+        written = _decode_batch(
+            loaded, rows, [heads_by_row[position] for position in positions], mode, new_tokens
+        )
+        answers.update(zip(positions, written, strict=True))
+    return [answers[position] for position in range(len(prompts))]
 
 
 def greedy_with_rows(
@@ -103,8 +105,8 @@ def greedy_with_rows(
         ids: the prompt, BOS included where the model has one.
         new_tokens: at most so many tokens; fewer where the model's context ends.
         heads: heads that are off throughout.
-        before: a reading of the prompt with these heads off, to its last token, whose row it holds; then the
-            prompt is not read again.
+        before: a reading of the prompt with these heads ablated, to its last token, whose row it holds; then
+            the prompt is not read again.
 
     Returns:
         The answer; and its rows [step, layer, head, key], float32 on the CPU, keys of the prompt and then of
@@ -144,13 +146,13 @@ def greedy_with_rows(
 def _batches(lengths: Sequence[int], most: int, mixed: bool) -> Iterator[list[int]]:
     """Places of at most so many prompts in batches of like length; of one length only, unless `mixed`."""
     batch: list[int] = []
-    for place in sorted(range(len(lengths)), key=lambda place: lengths[place]):
-        length = lengths[place]
+    for position in sorted(range(len(lengths)), key=lambda position: lengths[position]):
+        length = lengths[position]
         full = len(batch) == most or (len(batch) + 1) * length > MAX_TOKENS_LIMIT
         if batch and (full or (not mixed and length != lengths[batch[0]])):
             yield batch
             batch = []
-        batch.append(place)
+        batch.append(position)
     if batch:
         yield batch
 

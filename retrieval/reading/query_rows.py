@@ -169,11 +169,11 @@ def advance(
     past = 0 if cache is None else int(cache.get_seq_length())
     total = past + ids.shape[1]
     geometry = loaded.geometry
-    kept = None
+    cached = None
     if rows:
         if len(ids) != 1:
             raise ValueError(f"rows are kept for a batch of one. Got {len(ids)}.")
-        kept = torch.zeros(geometry.n_layers, geometry.n_heads, ids.shape[1], total)
+        cached = torch.zeros(geometry.n_layers, geometry.n_heads, ids.shape[1], total)
     inputs: dict[str, Any] = {"use_cache": True, "logits_to_keep": 1}
     if rows:
         inputs["output_attentions"] = True
@@ -182,24 +182,24 @@ def advance(
     for start, end in _chunks(past, total, held, loaded.model.device.type):
         if mask is not None:
             inputs["attention_mask"] = mask[:, :end]
-            places = mask[:, :end].cumsum(1) - 1
-            inputs["position_ids"] = places.clamp(min=0)[:, start:end]
+            positions = mask[:, :end].cumsum(1) - 1
+            inputs["position_ids"] = positions.clamp(min=0)[:, start:end]
         new = ids[:, start - past : end - past]
         output = forward_rows(loaded, new, heads_by_row, mode, past_key_values=cache, **inputs)
         cache, logits = output.past_key_values, output.logits
-        if kept is not None:
-            _keep(kept[:, :, start - past : end - past], output.attentions, end)
-    return Advance(cache, logits[:, -1].clone().float().cpu(), kept)
+        if cached is not None:
+            _keep(cached[:, :, start - past : end - past], output.attentions, end)
+    return Advance(cache, logits[:, -1].clone().float().cpu(), cached)
 
 
-def _keep(kept: Tensor, patterns: Sequence[Tensor], end: int) -> None:
-    """Put a chunk's patterns, a layer each, into `kept` [layer, head, query, key]."""
+def _keep(cached: Tensor, patterns: Sequence[Tensor], end: int) -> None:
+    """Put a chunk's patterns, a layer each, into `cached` [layer, head, query, key]."""
     # transformers gives an empty tuple, not an error, where its hooks are gone or attention is not eager.
-    if len(patterns or ()) != len(kept):
-        raise RuntimeError(f"the model gave the patterns of {len(patterns or ())} layers, not {len(kept)}.")
+    if len(patterns or ()) != len(cached):
+        raise RuntimeError(f"the model gave the patterns of {len(patterns or ())} layers, not {len(cached)}.")
     for layer, pattern in enumerate(patterns):
         # The cache of a layer with a window has dropped the oldest keys: those that it has are the last ones.
-        kept[layer, :, :, end - pattern.shape[-1] : end] = pattern[0].float().cpu()
+        cached[layer, :, :, end - pattern.shape[-1] : end] = pattern[0].float().cpu()
 
 
 def _chunks(past: int, total: int, held: int, device: str) -> Iterator[tuple[int, int]]:

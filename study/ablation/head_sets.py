@@ -99,11 +99,11 @@ def shared_order(orders: Mapping[str, HeadOrder], top: int, min_tasks: int) -> H
         The shared heads; a score is the share of the tasks in whose top the head is.
     """
     counts = Counter(head for order in orders.values() for head in order.heads[:top])
-    places: Counter[Head] = Counter()
+    positions: Counter[Head] = Counter()
     for order in orders.values():
-        places.update({head: place for place, head in enumerate(order.heads)})
+        positions.update({head: position for position, head in enumerate(order.heads)})
     shared = [head for head, count in counts.items() if count >= min_tasks]
-    shared.sort(key=lambda head: (-counts[head], places[head], head))
+    shared.sort(key=lambda head: (-counts[head], positions[head], head))
     return HeadOrder(tuple(shared), tuple(counts[head] / len(orders) for head in shared))
 
 

@@ -77,7 +77,7 @@ def rank_tasks(
     """The rankings that are still to be made; those of one question are one task."""
     options = RankingOptions(**protocol.ranking.model_dump())
     tasks = []
-    kept = 0
+    cached = 0
     for model in models:
         for length in model.lengths:
             for question in protocol.ranking_questions:
@@ -87,7 +87,7 @@ def rank_tasks(
                     mark = _ranking_fingerprint(model, length, method, digest(samples), options)
                     path = paths.ranking(model.name, method, question, length)
                     if _stands(path, mark, lambda path: load_ranking(path).settings.get("fingerprint"), say):
-                        kept += 1
+                        cached += 1
                     else:
                         wanted[method] = mark
                 if wanted:
@@ -101,8 +101,8 @@ def rank_tasks(
                             model.ref, question, length, samples, tuple(wanted), options, settings, wanted
                         )
                     )
-    if kept:
-        say(f"{kept} rankings are there and stand.")
+    if cached:
+        say(f"{cached} rankings are there and stand.")
     return tasks
 
 
@@ -154,7 +154,7 @@ def ablate(
     def save(task: Task, cell: AblationCell) -> None:
         save_cell(cell, folder)
 
-    run_tasks(tasks, runner, save, progress, "switching heads off")
+    run_tasks(tasks, runner, save, progress, "ablating heads")
 
 
 def cell_tasks(
@@ -166,7 +166,7 @@ def cell_tasks(
         UserFacingError: a ranking is missing, damaged or out of date.
     """
     tasks = []
-    kept = 0
+    cached = 0
     for model in models:
         for length in model.lengths:
             orders, notes = _orders(protocol, model, length, data, paths)
@@ -174,11 +174,11 @@ def cell_tasks(
                 task = _cell_task(protocol, model, length, question, data, orders, notes)
                 path = paths.cell(model.name, question, length)
                 if _stands(path, task.fingerprint, lambda path: load_cell(path).fingerprint, say):
-                    kept += 1
+                    cached += 1
                 else:
                     tasks.append(task)
-    if kept:
-        say(f"{kept} cells are there and stand.")
+    if cached:
+        say(f"{cached} cells are there and stand.")
     return tasks
 
 

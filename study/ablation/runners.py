@@ -26,7 +26,7 @@ from utils.runtime.jobs import Progress
 
 Finished = Callable[[Task, Any], None]
 
-# How often progress is told while nothing is finished, in seconds.
+# How often progress is reported while nothing is finished, in seconds.
 _TICK = 0.5
 # What a task counts for before it is done is a share of this.
 PARTS = 100
@@ -77,14 +77,14 @@ def run_tasks(
 
 def _run_here(tasks: Sequence[Task], finished: Finished, progress: Progress, what: str) -> None:
     with _one_thread():
-        for place, task in enumerate(tasks):
+        for position, task in enumerate(tasks):
 
-            def tell(_: str, done: int, total: int, place: int = place) -> None:
+            def tell(_: str, done: int, total: int, position: int = position) -> None:
                 share = PARTS * done // max(total, 1)
-                progress(what, place * PARTS + min(share, PARTS - 1), len(tasks) * PARTS)
+                progress(what, position * PARTS + min(share, PARTS - 1), len(tasks) * PARTS)
 
             finished(task, do_task(task, tell))
-            progress(what, (place + 1) * PARTS, len(tasks) * PARTS)
+            progress(what, (position + 1) * PARTS, len(tasks) * PARTS)
 
 
 @contextlib.contextmanager
@@ -103,20 +103,20 @@ def _run_in_processes(
     tasks: Sequence[Task], jobs: int, finished: Finished, progress: Progress, what: str
 ) -> None:
     spawning = multiprocessing.get_context("spawn")
-    told: Any = spawning.Queue()
-    pool = ProcessPoolExecutor(jobs, spawning, _begin_worker, (told,))
+    message: Any = spawning.Queue()
+    pool = ProcessPoolExecutor(jobs, spawning, _begin_worker, (message,))
     shares = [0] * len(tasks)
     futures: dict[Future[Any], int] = {}
     try:
-        for place, task in enumerate(tasks):
-            futures[pool.submit(_in_worker, place, task)] = place
+        for position, task in enumerate(tasks):
+            futures[pool.submit(_in_worker, position, task)] = position
         waiting = set(futures)
         while waiting:
             done, waiting = wait(waiting, _TICK, FIRST_COMPLETED)
             with contextlib.suppress(queue.Empty):
                 while True:
-                    place, share = told.get_nowait()
-                    shares[place] = max(shares[place], share)
+                    position, share = message.get_nowait()
+                    shares[position] = max(shares[position], share)
             for future in done:
                 finished(tasks[futures[future]], future.result())
                 shares[futures[future]] = PARTS
@@ -131,18 +131,18 @@ def _run_in_processes(
         for process in list((pool._processes or {}).values()):
             process.terminate()
         pool.shutdown(wait=True, cancel_futures=True)
-        told.close()
+        message.close()
 
 
-_told: Any = None
+_progress_queue: Any = None
 
 
 def _begin_worker(told: Any) -> None:
     """Set a worker process up: one thread, no Ctrl+C of its own, and an end when its parent ends."""
     import torch
 
-    global _told
-    _told = told
+    global _progress_queue
+    _progress_queue = told
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's business
     torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
@@ -156,9 +156,9 @@ def _end_with(sentinel: Any) -> None:
     os._exit(1)
 
 
-def _in_worker(place: int, task: Task) -> Any:
+def _in_worker(position: int, task: Task) -> Any:
     def tell(what: str, done: int, total: int) -> None:
-        _told.put((place, min(PARTS - 1, PARTS * done // max(total, 1))))
+        _progress_queue.put((position, min(PARTS - 1, PARTS * done // max(total, 1))))
 
     return do_task(task, tell)
 
@@ -168,13 +168,13 @@ def _run_on_ray(
 ) -> None:
     with _ray(options) as ray:
         remote = ray.remote(num_cpus=options.cpus, num_gpus=options.gpus, max_retries=2)(_on_ray)
-        places = {remote.remote(task): place for place, task in enumerate(tasks)}
-        waiting = list(places)
+        positions = {remote.remote(task): position for position, task in enumerate(tasks)}
+        waiting = list(positions)
         try:
             while waiting:
                 done, waiting = ray.wait(waiting, timeout=_TICK)
                 for reference in done:
-                    finished(tasks[places[reference]], _fetched(ray, reference))
+                    finished(tasks[positions[reference]], _fetched(ray, reference))
                 progress(what, (len(tasks) - len(waiting)) * PARTS, len(tasks) * PARTS)
         finally:
             for reference in waiting:

@@ -27,7 +27,7 @@ from utils.heads import Head
 from utils.models.loading import LoadedModel
 from utils.runtime.jobs import Progress
 
-ABLATING = "switching heads off"
+ABLATING = "ablating heads"
 
 
 @dataclass(frozen=True)
@@ -135,12 +135,12 @@ def run_ranking(loaded: LoadedModel, task: RankTask, progress: Progress) -> list
 
 
 def run_cell(loaded: LoadedModel, task: CellTask, progress: Progress) -> AblationCell:
-    """Switch off every set of the task for every sample, and see which answers are right.
+    """Ablate every set of the task for every sample, and see which answers are right.
 
     Args:
         loaded: the model.
         task: what to do.
-        progress: told after each sample.
+        progress: called after each sample.
 
     Raises:
         UserFacingError: a sample that is longer than the model's context, or a head that it does not have.

@@ -127,7 +127,7 @@ class AblationCell(_Strict):
         settings: what it was made with.
         notes: what could not be done and why, a sentence each.
         samples: the test samples.
-        sets: what was switched off.
+        sets: what was ablated.
     """
 
     schema_version: int = CELL_SCHEMA

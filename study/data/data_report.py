@@ -63,7 +63,7 @@ def _question(split: Split, count_tokens: Callable[[str], int] | None) -> dict[s
     guess = Counter(normalise(sample.answer) for sample in split.train).most_common(1)[0][0]
     test = [normalise(sample.answer) for sample in split.test]
     depths = [sample.depth for sample in samples if sample.depth is not None]
-    told: dict[str, Any] = {
+    message: dict[str, Any] = {
         "samples": len(samples),
         "train": len(split.train),
         "test": len(split.test),
@@ -78,8 +78,8 @@ def _question(split: Split, count_tokens: Callable[[str], int] | None) -> dict[s
     }
     if count_tokens is not None:
         tokens = [count_tokens(sample.prompt) for sample in samples]
-        told["prompt_tokens"] = {"least": min(tokens), "mean": round(mean(tokens), 1), "most": max(tokens)}
-    return told
+        message["prompt_tokens"] = {"least": min(tokens), "mean": round(mean(tokens), 1), "most": max(tokens)}
+    return message
 
 
 def _filing(sample: Sample) -> tuple[str, tuple[tuple[str, str], ...]]:
@@ -163,7 +163,7 @@ def _row(task: str, row: Mapping[str, Any]) -> tuple[object, ...]:
 
 def _confounds(report: Mapping[str, Any]) -> list[str]:
     """A paragraph each; one that says so where there is none."""
-    told = [
+    message = [
         f"`{task}`: {row['most_common_share']:.0%} of the answers are {row['most_common_answer']}. A model "
         "that always says so looks as if it read."
         for task, row in report["questions"].items()
@@ -172,23 +172,23 @@ def _confounds(report: Mapping[str, Any]) -> list[str]:
     for pair in report["confounds"]:
         one, other = pair["questions"]
         if pair["same_value"] >= TELLING_SHARE:
-            told.append(
+            message.append(
                 f"`{one}` and `{other}` have the same value in {pair['same_value']:.0%} of the "
                 f"{pair['filings']} filings that tell both. A model may answer one by the other's fact."
             )
     if shared := report["filings_in_train_and_test"]:
-        told.append(
+        message.append(
             f"{shared} test samples are about a filing that is in the train part of another question: heads "
             "ranked on that question and ablated on this one have been ranked on the same text."
         )
-    if not told:
-        told.append(f"None: no answer and no pair of facts of one value reaches {TELLING_SHARE:.0%}.")
+    if not message:
+        message.append(f"None: no answer and no pair of facts of one value reaches {TELLING_SHARE:.0%}.")
     pairs = [
         f"- `{pair['questions'][0]}` = `{pair['questions'][1]}`: {pair['same_value']:.1%} of "
         f"{pair['filings']} filings"
         for pair in report["confounds"]
     ]
-    return [*told, *(["Facts of one kind with the same value:\n\n" + "\n".join(pairs)] if pairs else [])]
+    return [*message, *(["Facts of one kind with the same value:\n\n" + "\n".join(pairs)] if pairs else [])]
 
 
 def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:

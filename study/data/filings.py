@@ -73,8 +73,8 @@ def digest(samples: Sequence[Sample]) -> str:
     """Of everything in some samples: the same digest, the same samples."""
     whole = hashlib.sha256()
     for sample in samples:
-        told = [sample.key, sample.task, sample.prompt, sample.answer, sorted(sample.spans.items())]
-        whole.update(json.dumps(told).encode())
+        message = [sample.key, sample.task, sample.prompt, sample.answer, sorted(sample.spans.items())]
+        whole.update(json.dumps(message).encode())
     return whole.hexdigest()[:16]
 
 

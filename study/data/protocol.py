@@ -91,7 +91,7 @@ class RankingPart(_Part):
 
 
 class AblationPart(_Part):
-    """What is switched off (docs/METHODS.md, section 4).
+    """What is ablated (docs/METHODS.md, section 4).
 
     Attributes:
         mode: what is put in a head's place.
@@ -147,7 +147,7 @@ class Protocol(_Part):
         ranking_questions: tasks that heads are ranked on; the questions are among them.
         data: the filings.
         ranking: options of the methods.
-        ablation: what is switched off.
+        ablation: what is ablated.
         resamples: of every bootstrap.
         claim: what is claimed beforehand; None for no claim.
     """
@@ -294,18 +294,18 @@ def _explained(error: ValidationError, name: str) -> UserFacingError:
     # A mistyped key is unknown under its new name and missing under the old: the first tells more.
     first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     path = [part for part in first["loc"]]
-    place = ".".join(str(part) for part in path)
+    position = ".".join(str(part) for part in path)
     if first["type"] == "extra_forbidden":
         known = _fields_at(path[:-1])
         return UserFacingError(
-            f"The protocol {name} has an unknown key '{place}'.", f"Known there: {', '.join(known)}."
+            f"The protocol {name} has an unknown key '{position}'.", f"Known there: {', '.join(known)}."
         )
     if first["type"] == "missing":
-        return UserFacingError(f"The protocol {name} lacks '{place}'.", f"See {DEFAULT_PROTOCOL.name}.")
+        return UserFacingError(f"The protocol {name} lacks '{position}'.", f"See {DEFAULT_PROTOCOL.name}.")
     said = " ".join(first["msg"].removeprefix("Value error, ").rstrip(".").split())
     got = "" if first["type"] == "value_error" else f", got {str(first['input'])[:80]!r}"
     return UserFacingError(
-        f"The protocol {name} is wrong{f' at {place}' if place else ''}: {said}{got}.",
+        f"The protocol {name} is wrong{f' at {position}' if position else ''}: {said}{got}.",
         f"{DEFAULT_PROTOCOL.name} explains every value.",
     )
 

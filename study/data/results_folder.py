@@ -77,10 +77,11 @@ def read_model(path: Path, kind: type[Record], remedy: str) -> Record:
         ) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
+        position = ".".join(str(part) for part in first["loc"])
         what = " ".join(first["msg"].removeprefix("Value error, ").rstrip(".").split())
         raise UserFacingError(
-            f"{path} is damaged ({f'{place}: ' if place else ''}{what[:200]}).", f"Make it with: {remedy}"
+            f"{path} is damaged ({f'{position}: ' if position else ''}{what[:200]}).",
+            f"Make it with: {remedy}",
         ) from error
 
 

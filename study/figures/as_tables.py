@@ -64,8 +64,8 @@ def _panel_titles(layout: dict[str, Any]) -> dict[str, str]:
 
 def _heatmap(trace: dict[str, Any], title: str) -> FigureTable:
     values = trace["z"]
-    across = trace.get("x") or [str(place) for place in range(len(values[0]))]
-    down = trace.get("y") or [str(place) for place in range(len(values))]
+    across = trace.get("x") or [str(position) for position in range(len(values[0]))]
+    down = trace.get("y") or [str(position) for position in range(len(values))]
     rows = tuple(
         (str(name), *(_written(value) for value in line)) for name, line in zip(down, values, strict=True)
     )

@@ -25,7 +25,7 @@ from study.tables.columns import Row
 Choice = Mapping[str, Any]
 
 _ACCURACY = "answers that are right"
-_HEADS_OFF = "heads off (k)"
+_HEADS_OFF = "ablated heads (k)"
 
 
 def _looks(theme: str) -> dict[str, Look]:
@@ -43,14 +43,14 @@ def accuracy_curve(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     """One model x method x question; a panel a length."""
     rows = picked(tables["accuracy"], **{name: choice[name] for name in ("model", "method", "question")})
     lengths = sorted({row["length"] for row in rows})
-    figure, places = panels(
+    figure, positions = panels(
         [f"{length} tokens" for length in lengths],
         theme,
         f"{task_name(choice['question']).capitalize()}: {choice['model']}, "
         f"{short_method_name(choice['method'])}",
     )
-    for length, place in zip(lengths, places, strict=True):
-        _within_and_controls(figure, place, picked(rows, length=length), theme, first=place == (1, 1))
+    for length, position in zip(lengths, positions, strict=True):
+        _within_and_controls(figure, position, picked(rows, length=length), theme, first=position == (1, 1))
     _finish(figure, theme)
     return figure
 
@@ -59,21 +59,21 @@ def accuracy_grid(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     """One model at one length: a row a method, a column a question."""
     rows = picked(tables["accuracy"], model=choice["model"], length=choice["length"])
     methods, questions = methods_in(rows), tasks_in(rows)
-    figure, places = panels(
+    figure, positions = panels(
         [f"{short_method_name(method)}: {task_name(q)}" for method in methods for q in questions],
         theme,
-        f"Answers of {choice['model']} with heads off, prompts of {choice['length']} tokens",
+        f"Answers of {choice['model']} with heads ablated, prompts of {choice['length']} tokens",
         columns=len(questions),
         horizontal_spacing=0.05,
     )
     pairs = [(method, question) for method in methods for question in questions]
-    for (method, question), place in zip(pairs, places, strict=True):
+    for (method, question), position in zip(pairs, positions, strict=True):
         here = picked(rows, method=method, question=question)
-        _within_and_controls(figure, place, here, theme, first=place == (1, 1))
+        _within_and_controls(figure, position, here, theme, first=position == (1, 1))
     _finish(figure, theme)
     figure.update_annotations(font_size=11)
-    # Each axis is named at the rim alone.
-    for row, column in places:
+    # Each axis is named at the outer panels alone.
+    for row, column in positions:
         if column > 1:
             figure.update_yaxes(title="", row=row, col=column)
         if row < len(methods):
@@ -85,19 +85,19 @@ def general_heads(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     """A question's own heads beside shared and global ones and the controls; a panel a question."""
     rows = picked(tables["accuracy"], **{name: choice[name] for name in ("model", "method", "length")})
     questions = tasks_in(rows)
-    figure, places = panels(
+    figure, positions = panels(
         [task_name(question) for question in questions],
         theme,
         f"Own, shared and global heads: {choice['model']}, {short_method_name(choice['method'])}, "
         f"{choice['length']} tokens",
         columns=2,
     )
-    for question, place in zip(questions, places, strict=True):
+    for question, position in zip(questions, positions, strict=True):
         here = picked(rows, question=question)
         for condition in ("within", "shared", "global"):
-            _line(figure, place, _tested(here, condition), condition, theme, first=place == (1, 1))
+            _line(figure, position, _tested(here, condition), condition, theme, first=position == (1, 1))
         control = _control(here, "random_layer_matched")
-        _line(figure, place, control, "random_layer_matched", theme, first=place == (1, 1))
+        _line(figure, position, control, "random_layer_matched", theme, first=position == (1, 1))
     _finish(figure, theme)
     return figure
 
@@ -115,15 +115,15 @@ def _control(rows: Sequence[Row], condition: str) -> list[Row]:
 
 
 def _within_and_controls(
-    figure: go.Figure, place: tuple[int, int], rows: Sequence[Row], theme: str, first: bool
+    figure: go.Figure, position: tuple[int, int], rows: Sequence[Row], theme: str, first: bool
 ) -> None:
     for control in ("random_uniform", "random_layer_matched"):
-        _line(figure, place, _control(rows, control), control, theme, first)
-    _line(figure, place, _tested(rows, "within"), "within", theme, first)
+        _line(figure, position, _control(rows, control), control, theme, first)
+    _line(figure, position, _tested(rows, "within"), "within", theme, first)
 
 
 def _line(
-    figure: go.Figure, place: tuple[int, int], rows: Sequence[Row], condition: str, theme: str, first: bool
+    figure: go.Figure, position: tuple[int, int], rows: Sequence[Row], condition: str, theme: str, first: bool
 ) -> None:
     """One curve with its 95% interval as a band; it stands in the legend once."""
     if not rows:
@@ -143,8 +143,8 @@ def _line(
             legendgroup=condition,
             name=f"95% interval: {condition_name(condition)}",
         ),
-        row=place[0],
-        col=place[1],
+        row=position[0],
+        col=position[1],
     )
     figure.add_trace(
         go.Scatter(
@@ -160,8 +160,8 @@ def _line(
             hovertemplate="k = %{x}: %{y:.0%} (95% interval %{customdata[0]:.0%} to %{customdata[1]:.0%}, "
             "%{customdata[2]} samples%{customdata[3]})<extra></extra>",
         ),
-        row=place[0],
-        col=place[1],
+        row=position[0],
+        col=position[1],
     )
 
 

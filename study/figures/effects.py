@@ -1,4 +1,4 @@
-"""What switching heads off does: against controls, across questions, and each head by itself."""
+"""What ablating heads does: against controls, across questions, and each head by itself."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -40,7 +40,7 @@ def compared_k(rows: Sequence[Row]) -> int | None:
 
 
 def differences(tables: Tables, choice: Choice, theme: str) -> go.Figure:
-    """Accuracy with top heads off minus that with random heads off: a row a question, a panel a control."""
+    """Accuracy with top heads ablated minus that with random ones: one row per question, one panel per control."""
     rows = [
         row
         for row in picked(tables["differences"], model=choice["model"], length=choice["length"], of="within")
@@ -49,14 +49,15 @@ def differences(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     k = compared_k(rows)
     rows = picked(rows, k=k)
     questions, methods = tasks_in(rows), methods_in(rows)
-    figure, places = panels(
+    figure, positions = panels(
         [f"minus {name}" for name in _CONTROLS.values()],
         theme,
-        f"Top {k} heads off, compared with {k} random heads: {choice['model']}, {choice['length']} tokens",
+        f"Top {k} heads ablated, compared with {k} random heads: {choice['model']}, "
+        f"{choice['length']} tokens",
         shared_yaxes=True,
     )
     spread = 0.5 / max(1, len(methods))
-    for control, place in zip(_CONTROLS, places, strict=True):
+    for control, position in zip(_CONTROLS, positions, strict=True):
         for number, method in enumerate(methods):
             here = picked(rows, control=control, method=method)
             look = method_look(method, theme)
@@ -84,13 +85,13 @@ def differences(tables: Tables, choice: Choice, theme: str) -> go.Figure:
                     marker={"symbol": look.marker, "color": look.colour, "size": 9},
                     name=short_method_name(method),
                     legendgroup=method,
-                    showlegend=place == (1, 1),
+                    showlegend=position == (1, 1),
                     hovertemplate="%{customdata[4]}: %{x:+.0%} (95% interval %{customdata[0]:+.0%} to "
-                    "%{customdata[1]:+.0%}); top heads off %{customdata[2]:.0%}, random heads off "
+                    "%{customdata[1]:+.0%}); top heads ablated %{customdata[2]:.0%}, random heads ablated "
                     "%{customdata[3]:.0%}<extra></extra>",
                 ),
-                row=place[0],
-                col=place[1],
+                row=position[0],
+                col=position[1],
             )
     line_axes(
         figure,
@@ -163,16 +164,16 @@ def transfer(tables: Tables, choice: Choice, theme: str) -> go.Figure:
 
 
 def single_heads(tables: Tables, choice: Choice, theme: str) -> go.Figure:
-    """Each head off by itself; a panel a question, layers down and heads across."""
+    """Each head ablated by itself; a panel a question, layers down and heads across."""
     rows = picked(tables["single_heads"], model=choice["model"], length=choice["length"])
     questions = tasks_in(rows)
-    figure, places = panels(
+    figure, positions = panels(
         [task_name(question) for question in questions],
         theme,
-        f"Each head off by itself: {choice['model']}, {choice['length']} tokens",
+        f"Each head ablated by itself: {choice['model']}, {choice['length']} tokens",
         columns=2,
     )
-    for question, place in zip(questions, places, strict=True):
+    for question, position in zip(questions, positions, strict=True):
         here = picked(rows, question=question)
         heads = [parse_head(row["head"]) for row in here]
         layers, width = max(h.layer for h in heads) + 1, max(h.head for h in heads) + 1
@@ -192,8 +193,8 @@ def single_heads(tables: Tables, choice: Choice, theme: str) -> go.Figure:
                 hovertemplate="without %{customdata[0]}: %{z:+.0%} (95% interval %{customdata[1]:+.0%} to "
                 "%{customdata[2]:+.0%})<extra></extra>",
             ),
-            row=place[0],
-            col=place[1],
+            row=position[0],
+            col=position[1],
         )
         sure = [head for head, row in found.items() if row["low"] > 0 or row["high"] < 0]
         figure.add_trace(
@@ -210,8 +211,8 @@ def single_heads(tables: Tables, choice: Choice, theme: str) -> go.Figure:
                 hoverinfo="skip",
                 name=f"interval without 0: {task_name(question)}",
             ),
-            row=place[0],
-            col=place[1],
+            row=position[0],
+            col=position[1],
         )
     heatmap_axes(figure, x={"title": {"text": "head"}}, y={"title": {"text": "layer"}, "dtick": 1})
     figure.update_layout(

@@ -22,7 +22,7 @@ import plotly.graph_objects as go
 
 from study.data.results_folder import ResultPaths, save_text
 from study.figures.as_tables import html_tables
-from study.figures.registry import FIGURES, Choice, StudyFigure, told
+from study.figures.registry import FIGURES, Choice, StudyFigure, choice_label
 from study.figures.style import Tables
 from study.tables.columns import load_tables
 from utils.runtime.json_output import to_json
@@ -100,7 +100,7 @@ def _data(figure: go.Figure) -> dict[str, Any]:
     """A figure for plotly.js, numbers rounded: more places than can be seen only make the files larger."""
     data: Any = to_json(json.loads(figure.to_json() or "{}"), _DECIMALS)
     # Plotly would name each trace at random.
-    traces = [{**trace, "uid": f"n{place}"} for place, trace in enumerate(data["data"])]
+    traces = [{**trace, "uid": f"n{position}"} for position, trace in enumerate(data["data"])]
     return {"data": traces, "layout": data["layout"]}
 
 
@@ -158,15 +158,15 @@ def _index(rows: Sequence[StudyFigure]) -> str:
 
 def _page(row: StudyFigure, figures: Sequence[tuple[Choice, go.Figure]]) -> str:
     """All figures of one kind: a menu, the chosen one, its numbers as tables."""
-    names = [", ".join(told(name, value) for name, value in choice.items()) for choice, _ in figures]
+    names = [", ".join(choice_label(name, value) for name, value in choice.items()) for choice, _ in figures]
     options = "".join(
-        f'<option value="{place}">{html.escape(name)}</option>' for place, name in enumerate(names)
+        f'<option value="{position}">{html.escape(name)}</option>' for position, name in enumerate(names)
     )
     # In a script a "<" of the data could end it.
     data = json.dumps([_data(figure) for _, figure in figures], separators=(",", ":")).replace("<", "\\u003c")
     tables = "\n".join(
-        f'<div data-table="{place}" hidden>{html_tables(figure)}</div>'
-        for place, (_, figure) in enumerate(figures)
+        f'<div data-table="{position}" hidden>{html_tables(figure)}</div>'
+        for position, (_, figure) in enumerate(figures)
     )
     body = f"""<p><a href="index.html">All figures</a></p>
 <h1>{html.escape(row.title)}</h1>

@@ -57,7 +57,7 @@ def method_pairs(rows: Sequence[Row], one: str, other: str) -> list[tuple[Row, R
 
 def _overlap_heatmap(
     figure: go.Figure,
-    place: tuple[int, int],
+    position: tuple[int, int],
     names: Sequence[str],
     values: Sequence[Sequence[float | None]],
     theme: str,
@@ -74,8 +74,8 @@ def _overlap_heatmap(
             ygap=1,
             hovertemplate="%{y} and %{x}: %{z:.2f}<extra></extra>",
         ),
-        row=place[0],
-        col=place[1],
+        row=position[0],
+        col=position[1],
     )
     for i, line in enumerate(values):
         for j, value in enumerate(line):
@@ -85,8 +85,8 @@ def _overlap_heatmap(
                 text="–" if value is None else f"{value:.2f}",
                 showarrow=False,
                 font={"size": 10, "color": ink_on(value, 0, 1, theme)},
-                row=place[0],
-                col=place[1],
+                row=position[0],
+                col=position[1],
             )
     figure.update_layout(
         coloraxis={
@@ -102,7 +102,7 @@ def question_overlap(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     """How many top heads two questions share; a panel a method."""
     rows = picked(tables["tops"], model=choice["model"], length=choice["length"])
     methods = methods_in(rows)
-    figure, places = panels(
+    figure, positions = panels(
         [short_method_name(method) for method in methods],
         theme,
         f"Heads that questions share: top {rows[0]['k']} of {choice['model']}, {choice['length']} tokens; "
@@ -111,14 +111,14 @@ def question_overlap(tables: Tables, choice: Choice, theme: str) -> go.Figure:
         horizontal_spacing=0.22,
         vertical_spacing=0.2,
     )
-    for method, place in zip(methods, places, strict=True):
+    for method, position in zip(methods, positions, strict=True):
         here = picked(rows, method=method)
         tasks = tasks_in(here, "task")
         by_task = {row["task"]: row["heads"] for row in here}
         values = [[jaccard(by_task[one], by_task[other]) for other in tasks] for one in tasks]
-        _overlap_heatmap(figure, place, [task_name(task) for task in tasks], values, theme)
+        _overlap_heatmap(figure, position, [task_name(task) for task in tasks], values, theme)
     heatmap_axes(figure, x={"tickangle": -40})
-    down = max(row for row, _ in places)
+    down = max(row for row, _ in positions)
     figure.update_layout(height=140 + 420 * down, margin={"l": 140, "b": 110})
     return figure
 
@@ -127,14 +127,14 @@ def method_overlap(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     """How many top heads two methods share, mean over the questions."""
     rows = picked(tables["tops"], model=choice["model"], length=choice["length"])
     methods = methods_in(rows)
-    figure, places = panels(
+    figure, positions = panels(
         [""],
         theme,
         f"Heads that methods share, mean over questions: top {rows[0]['k']} of {choice['model']}, "
         f"{choice['length']} tokens; random heads would share {chance_of(rows[0]):.2f}",
     )
     values = [[mean_overlap(method_pairs(rows, one, other)) for other in methods] for one in methods]
-    _overlap_heatmap(figure, places[0], [short_method_name(method) for method in methods], values, theme)
+    _overlap_heatmap(figure, positions[0], [short_method_name(method) for method in methods], values, theme)
     heatmap_axes(figure)
     figure.update_layout(height=440, margin_l=150)
     return figure
@@ -210,15 +210,17 @@ def model_comparison(tables: Tables, choice: Choice, theme: str) -> go.Figure:
         for one, other in combinations(models, 2)
         for row, _ in model_pairs(rows, one, other)
     }
-    told = f"; random heads would share {' or '.join(f'{c:.2f}' for c in sorted(chances))}" if chances else ""
-    figure, places = panels(
+    message = (
+        f"; random heads would share {' or '.join(f'{c:.2f}' for c in sorted(chances))}" if chances else ""
+    )
+    figure, positions = panels(
         ["heads in common, mean over questions", "depth of the top heads"],
         theme,
-        f"Models compared: {short_method_name(choice['method'])}{told}",
+        f"Models compared: {short_method_name(choice['method'])}{message}",
         horizontal_spacing=0.26,
     )
     values = [[mean_overlap(model_pairs(rows, one, other)) for other in models] for one in models]
-    _overlap_heatmap(figure, places[0], models, values, theme)
+    _overlap_heatmap(figure, positions[0], models, values, theme)
     figure.update_layout(coloraxis_colorbar={"x": 0.385, "title": {"text": ""}})
     for number, model in enumerate(models):
         here = picked(rows, model=model)

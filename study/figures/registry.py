@@ -47,8 +47,8 @@ class StudyFigure:
         ]
         # By the first menu, then the next: models as in the tables, methods and questions as registered.
         orders = [
-            in_order((value[place] for value in found), _KNOWN.get(name, ()))
-            for place, name in enumerate(self.choose)
+            in_order((value[position] for value in found), _KNOWN.get(name, ()))
+            for position, name in enumerate(self.choose)
         ]
         found = sorted(
             dict.fromkeys(found), key=lambda value: [orders[i].index(part) for i, part in enumerate(value)]
@@ -81,7 +81,7 @@ class StudyFigure:
         return re.sub(r"[^\w.-]", "_", "__".join(parts))
 
 
-def told(name: str, value: Any) -> str:
+def choice_label(name: str, value: Any) -> str:
     """A value of a menu in words."""
     if name == "method":
         return short_method_name(value)
@@ -94,7 +94,7 @@ _BAND = "The bands are 95% intervals."
 _ROWS = (
     StudyFigure(
         "accuracy_curve",
-        "Accuracy against heads off, one question",
+        "Accuracy against ablated heads, one question",
         "Solid: the best k heads of this question's own ranking are off. Dashed: as many random heads of "
         "the same layers. Dotted: as many random heads of any layer. Where the solid line falls below "
         f"the dashed one, these heads do more for the answer than others beside them. {_BAND}",
@@ -104,7 +104,7 @@ _ROWS = (
     ),
     StudyFigure(
         "accuracy_grid",
-        "Accuracy against heads off, all questions",
+        "Accuracy against ablated heads, all questions",
         "A row a ranking method, a column a question. Solid: the best k heads of the question's own ranking "
         f"are off; dashed: as many random heads of the same layers; dotted: of any layer. {_BAND}",
         "accuracy",
@@ -124,7 +124,7 @@ _ROWS = (
     StudyFigure(
         "differences",
         "Top heads against random heads",
-        "Right answers with the top heads off minus right answers with random heads off, on the same "
+        "Right answers with the top heads ablated minus right answers with random heads ablated, on the same "
         "samples. An interval that lies left of 0 shows that these heads matter more than random ones. "
         "Lines are 95% intervals.",
         "differences",
@@ -142,7 +142,7 @@ _ROWS = (
     ),
     StudyFigure(
         "single_heads",
-        "Each head off by itself",
+        "Each head ablated by itself",
         "A head that many answers hang on shows alone. Where no head does, others stand in for the one "
         "that is off. Circles mark heads whose 95% interval does not hold 0.",
         "single_heads",

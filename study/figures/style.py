@@ -59,7 +59,7 @@ def task_name(task: str) -> str:
 
 
 def condition_name(condition: str) -> str:
-    """What was switched off, in words."""
+    """What was ablated, in words."""
     return _CONDITIONS[condition]
 
 
@@ -82,8 +82,8 @@ def tasks_in(rows: Iterable[Row], column: str = "question") -> list[str]:
 
 def method_look(method: str, theme: str) -> Look:
     """A method's colour and marker, the same in every figure."""
-    place = list(METHODS).index(method) if method in METHODS else len(METHODS)
-    return Look(series_colour(theme, place), MARKERS[place % len(MARKERS)], "solid")
+    position = list(METHODS).index(method) if method in METHODS else len(METHODS)
+    return Look(series_colour(theme, position), MARKERS[position % len(MARKERS)], "solid")
 
 
 def picked(rows: Iterable[Row], **wanted: Any) -> list[Row]:
@@ -136,7 +136,7 @@ def panels(
         }
     )
     figure.update_annotations(font={"size": 12, "color": ink})
-    return figure, [(place // across + 1, place % across + 1) for place in range(len(titles))]
+    return figure, [(position // across + 1, position % across + 1) for position in range(len(titles))]
 
 
 def line_axes(figure: go.Figure, theme: str, **axes: dict[str, Any]) -> None:
@@ -176,7 +176,7 @@ def ink_on(value: float | None, low: float, high: float, theme: str, diverging: 
     colours = colours_of(theme)
     if value is None or high <= low:
         return colours.ink
-    place = (value - low) / (high - low)
-    strong = abs(place - 0.5) > 0.33 if diverging else place > 0.55
+    position = (value - low) / (high - low)
+    strong = abs(position - 0.5) > 0.33 if diverging else position > 0.55
     # The strong end of a scale is dark in light mode and light in dark mode.
     return colours.paper if strong else colours.ink

@@ -80,18 +80,18 @@ def why_not(effect: Effect, single: Singles | None) -> Reason:
     alone = f" {_singly(single)}" if single else ""
     tested, clean = percent(effect.tested), percent(effect.clean)
     if effect.clean < MIN_CLEAN:
-        told = f"only {clean} are answered with all heads on, so there is little to lose."
-        return Reason(NOTHING_TO_LOSE, unscored + told)
+        message = f"only {clean} are answered with all heads on, so there is little to lose."
+        return Reason(NOTHING_TO_LOSE, unscored + message)
     if not below(effect.change):
-        told = f"{tested} are right without these heads, {clean} with all on. {_later(effect)}{alone}"
-        return Reason(STAND_INS, unscored + told)
+        message = f"{tested} are right without these heads, {clean} with all on. {_later(effect)}{alone}"
+        return Reason(STAND_INS, unscored + message)
     if effect.random_hurts:
         low, high = (percent(share) for share in effect.draws)
-        told = (
+        message = (
             f"random heads of the same layers hurt too: {percent(effect.random)} are right without those "
             f"(single draws {low} to {high}), {tested} without the top heads, {clean} with all on.{alone}"
         )
-        return Reason(RANDOM_HURTS, unscored + told)
+        return Reason(RANDOM_HURTS, unscored + message)
     return Reason(
         TOO_FEW, f"{unscored}the samples are too few to tell {tested} from {percent(effect.random)}.{alone}"
     )
@@ -167,15 +167,15 @@ def _by_one_head(tables: Tables) -> list[str]:
         for row in picked(tables["clean"], model=setting.model, length=setting.length):
             single = singles(tables, setting, row["question"])
             if single:
-                told = "most answers hang on it" if single.carries else "–"
+                message = "most answers hang on it" if single.carries else "–"
                 alone = str(len(single.alone))
                 worst = f"{single.worst}: {points(single.change)}"
-                rows.append([str(setting), task_name(row["question"]), alone, worst, told])
+                rows.append([str(setting), task_name(row["question"]), alone, worst, message])
     if not rows:
         return []
     titles = ("setting", "question", "heads that matter alone", "strongest single head", "")
     return [
-        "Each head off by itself. A head matters alone where the 95% interval of the change lies below "
+        "Each head ablated by itself. A head matters alone where the 95% interval of the change lies below "
         "0; most answers hang on a head where less than half of them are left without it. Where no head "
         "matters alone and many together do, heads stand in for each other.",
         *table(titles, rows),
@@ -192,11 +192,11 @@ def _small(tables: Tables) -> list[str]:
     if not small:
         return []
     sizes = sorted(set(small.values()))
-    told = [f"{layers} layers of {heads} heads" for layers, heads in sizes]
+    message = [f"{layers} layers of {heads} heads" for layers, heads in sizes]
     shares = [f"{layers * heads * _MASKED / _MASKED_OF:.1f} of {layers * heads}" for layers, heads in sizes]
     return [
         f"Of these models {listed(list(small))} {'are' if len(small) > 1 else 'is'} small "
-        f"({listed(told)}). Wu et al. (2024) mask {_MASKED} of {_MASKED_OF:,} heads; the same share here "
+        f"({listed(message)}). Wu et al. (2024) mask {_MASKED} of {_MASKED_OF:,} heads; the same share here "
         f"is {listed(shares)} heads, and a quarter of all heads is as many as "
         f"{listed([f'{layers / 4:g}' for layers, _ in sizes])} whole layers have. A layer-matched control "
         "then has few other heads to choose from, and its sets are much alike. What holds in a small "

@@ -152,14 +152,14 @@ def methods_alike(tables: Tables) -> Section:
     ]
     means = {pair: fmean(each.overlap for each in found) for pair, found in overlaps.items()}
     most, least = max(means, key=lambda pair: means[pair]), min(means, key=lambda pair: means[pair])
-    told = [f"most alike are {_two(most)} ({means[most]:.2f})"]
+    message = [f"most alike are {_two(most)} ({means[most]:.2f})"]
     if least != most:
-        told.append(f"least {_two(least)} ({means[least]:.2f})")
+        message.append(f"least {_two(least)} ({means[least]:.2f})")
     everyone = [each for found in overlaps.values() for each in found]
     chance = fmean(each.chance for each in everyone)
     layers = fmean(each.layer_chance for each in everyone)
     short = (
-        f"Of the methods {listed(told)}; random sets share {chance:.2f}, random sets of the same layers "
+        f"Of the methods {listed(message)}; random sets share {chance:.2f}, random sets of the same layers "
         f"{layers:.2f}. {shared_told(everyone, 'pairs of rankings')}."
     )
     return Section(title, tuple(lines), short)

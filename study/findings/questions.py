@@ -40,7 +40,7 @@ def equal_harm(tables: Tables) -> Section:
         here = {method: found for (s, method), found in fx.items() if s == setting}
         if not here:
             continue
-        lines += [f"**{setting}**, top {next(iter(here.values()))[0].k} heads off", *_harm_table(here)]
+        lines += [f"**{setting}**, top {next(iter(here.values()))[0].k} heads ablated", *_harm_table(here)]
         for method, found in here.items():
             pairs = list(combinations(found, 2))
             differ = sum(apart(difference_of(a.change, b.change)) for a, b in pairs)
@@ -54,14 +54,14 @@ def equal_harm(tables: Tables) -> Section:
                 f"questions differ, {against} when the control is taken off first."
             )
         lines.append("")
-    # One in twenty intervals leaves 0 out by luck.
+    # One in twenty intervals leaves 0 out by chance.
     word = "No" if unlike > FALSE_POSITIVE_RATE * pairs_in_all else "No inequality is shown"
     short = (
         f"{word}: over all models, lengths and methods {unlike} of {pairs_in_all} pairs of questions lose "
         f"unlike shares of their answers to equal numbers of heads ({unlike_against} when what random "
         "heads of the same layers do is taken off first)"
     )
-    short += f"; {FALSE_POSITIVE_RATE:.0%} would by luck."
+    short += f"; {FALSE_POSITIVE_RATE:.0%} would by chance."
     return Section("Do equal numbers of ablated heads hurt questions equally?", tuple(lines), short)
 
 
@@ -114,7 +114,7 @@ def by_category(tables: Tables) -> Section:
         stronger[STATE if below(gap) else NUMBER if gap.low > 0 else ""] += 1
         rows.append([str(setting), short_method_name(method), points(one), points(other), points(gap)])
     lines = [
-        "Top heads off minus random heads of the same layers off, mean over the questions of a kind.",
+        "Top heads ablated minus random heads of the same layers off, mean over the questions of a kind.",
         *table(("setting", "method", "states", "numbers", "states - numbers"), rows),
     ]
     total = sum(stronger.values())

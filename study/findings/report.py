@@ -87,12 +87,12 @@ def _about(tables: Tables) -> str:
     models: dict[str, list[int]] = {}
     for setting in settings_of(tables):
         models.setdefault(setting.model, []).append(setting.length)
-    told = [f"{model} ({' and '.join(map(str, lengths))} tokens)" for model, lengths in models.items()]
+    message = [f"{model} ({' and '.join(map(str, lengths))} tokens)" for model, lengths in models.items()]
     methods = [short_method_name(method) for method in methods_in(tables["differences"])]
     questions = [task_name(question) for question in tasks_in(tables["differences"])]
     samples = sorted({row["n"] for row in tables["clean"]})
     span = f"{samples[0]}" if len(samples) == 1 else f"{samples[0]} to {samples[-1]}"
     return (
-        f"Models: {listed(told)}. Methods: {listed(methods)}. Questions: {listed(questions)}, with {span} "
+        f"Models: {listed(message)}. Methods: {listed(methods)}. Questions: {listed(questions)}, with {span} "
         "test samples each."
     )

@@ -38,7 +38,7 @@ def shared_heads(tables: Tables) -> Section:
     lines = [
         f"Top heads of two questions. {SHARED_HELP}",
         *table(("setting", "method", "pairs", *SHARED_TITLES), rows),
-        "Curves: the change of accuracy at each number of heads off, from all heads on. Mean gap between "
+        "Curves: the change of accuracy at each number of heads ablated, from all heads on. Mean gap between "
         "two questions' curves, and at how many levels the two differ (95% interval of the difference "
         "without 0).",
         *table(("setting", "method", *pair_kinds(())), curve_rows),
@@ -58,9 +58,9 @@ def _heads_in_short(pairs: dict[str, list[Shared]]) -> str:
     word = "Yes" if share > 0.5 else "Some" if share > FALSE_POSITIVE_RATE else "No"
     if word == "Yes" and sum(pair.above_layers for pair in mixed) <= len(mixed) / 2:
         word = "Yes, though mostly not more than lying in the same layers explains"
-    told = f"{word}: {shared_told(mixed, 'pairs of a state and a number question')}"
+    message = f"{word}: {shared_told(mixed, 'pairs of a state and a number question')}"
     within = [*pairs.get("two states", []), *pairs.get("two numbers", [])]
-    return f"{told} ({shared_told(within, 'pairs of one kind')})." if within else f"{told}."
+    return f"{message} ({shared_told(within, 'pairs of one kind')})." if within else f"{message}."
 
 
 def _curves(tables: Tables) -> tuple[list[list[str]], dict[str, list[bool]]]:
@@ -105,8 +105,8 @@ def _curves_in_short(differ: dict[str, list[bool]]) -> str:
         return "Their curves cannot be compared: not both kinds were ablated."
     one, other = sum(mixed) / len(mixed), sum(same) / len(same) if same else None
     alike = "alike at most levels" if one < 0.5 else "unlike at most levels"
-    told = f"Their curves are {alike}: a state's and a number's differ at {one:.0%} of the levels"
+    message = f"Their curves are {alike}: a state's and a number's differ at {one:.0%} of the levels"
     if other is None:
-        return f"{told}."
+        return f"{message}."
     more = "more often than" if one > other else "no more often than"
-    return f"{told}, {more} two of one kind ({other:.0%})."
+    return f"{message}, {more} two of one kind ({other:.0%})."

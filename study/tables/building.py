@@ -27,18 +27,18 @@ def build_tables(
         rankings: likewise.
         protocol: the protocol.
     """
-    places = [(model.name, length) for model in protocol.models for length in sorted(set(model.lengths))]
+    positions = [(model.name, length) for model in protocol.models for length in sorted(set(model.lengths))]
     of_cell = {(cell.model, cell.length, cell.question): cell for cell in cells}
     chosen = [
         of_cell[name, length, question]
-        for name, length in places
+        for name, length in positions
         for question in protocol.questions
         if (name, length, question) in of_cell
     ]
     of_ranking = {(one.model_key, one.total_tokens, one.method, one.question): one for one in rankings}
     ranked = [
         of_ranking[name, length, method, task]
-        for name, length in places
+        for name, length in positions
         for method in protocol.methods
         for task in protocol.ranking_questions
         if (name, length, method, task) in of_ranking

@@ -24,7 +24,7 @@ No row holds a time of day.
   over draws; below: high < 0.
 - `transfer`: the top k of one question's ranking (source) off while another (question) is asked, the
   question's own top k included. change: accuracy - clean, with the paired interval.
-- `single_heads`: each head off by itself. head: "L1H3"; change as in `transfer`.
+- `single_heads`: each head ablated by itself. head: "L1H3"; change as in `transfer`.
 - `tops`: the top of every ranking, for overlaps. task: one of the ranking tasks; k: min(50, 20% of the
   heads); heads: names in rank order; scores: theirs; samples: how many the ranking is a mean over;
   unscored: heads of the top whose score is not above 0; mean_depth: mean of layer / (layers - 1), null

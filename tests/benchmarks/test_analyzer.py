@@ -42,10 +42,10 @@ def test_what_was_measured_is_told(found: dict[str, Any]) -> None:
     assert (found["sequences"], found["more_sequences"], found["tokens"]) == (3, 12, 51)
     assert (found["layers"], found["heads"], found["width"], found["repeats"]) == (2, 2, 16, 1)
     assert found["peak_memory_bytes"] >= found["memory_before_bytes"][0] > 0
-    told = {what: promised for what, _, promised in table_rows(found)}
-    assert told["detect_head / our analyzer"] == "at least 6"
-    assert told["our analyzer / bare forward"] == "at most 1.2"
-    assert "peak memory, 3 sequences" in told and "growth with 12 sequences" in told
+    message = {what: promised for what, _, promised in table_rows(found)}
+    assert message["detect_head / our analyzer"] == "at least 6"
+    assert message["our analyzer / bare forward"] == "at most 1.2"
+    assert "peak memory, 3 sequences" in message and "growth with 12 sequences" in message
 
 
 def test_a_width_that_heads_cannot_share_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,11 +28,11 @@ def found() -> dict[str, Any]:
 
 def test_every_role_is_told(found: dict[str, Any]) -> None:
     assert list(found) == MEASURED
-    for role, told in found.items():
-        assert told["threshold"] == ROLES[role].threshold
-        assert set(told["at"]) == {str(threshold) for threshold in THRESHOLDS}
-        shares = [told["at"][str(threshold)]["random_share"] for threshold in THRESHOLDS]
-        heads = [told["at"][str(threshold)]["demo-gpt2"] for threshold in THRESHOLDS]
+    for role, message in found.items():
+        assert message["threshold"] == ROLES[role].threshold
+        assert set(message["at"]) == {str(threshold) for threshold in THRESHOLDS}
+        shares = [message["at"][str(threshold)]["random_share"] for threshold in THRESHOLDS]
+        heads = [message["at"][str(threshold)]["demo-gpt2"] for threshold in THRESHOLDS]
         assert shares == sorted(shares, reverse=True) and heads == sorted(heads, reverse=True)
     rows = table_rows(found, ["demo-gpt2", "demo-llama"])
     assert len(rows) == len(MEASURED) * (len(THRESHOLDS) + 1)

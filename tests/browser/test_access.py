@@ -11,7 +11,7 @@ AXE = Path(__file__).resolve().parent / "axe" / "axe.min.js"
 # Path and query, and what is there once the page is whole.
 PAGES = {
     "live": ("/", "#heatmap .plot-container"),
-    "live, heads off": ("/?v=1&off=L1H14,L1H2&head=L1H2", ".hs-chip"),
+    "live, heads ablated": ("/?v=1&off=L1H14,L1H2&head=L1H2", ".hs-chip"),
     "live, effects": ("/?v=1&view=effects", "#effects-figure .plot-container"),
     "live, positions": ("/?v=1&view=positions&off=L1H14", "#view-positions .hs-table"),
     "live, continuations": ("/?v=1&view=continuations&off=L1H14", ".hs-continuation"),
@@ -69,14 +69,14 @@ def test_a_page_has_no_serious_violation_and_fits_a_phone(
     page.goto(app_url + path)
     expect(page.locator(whole).first).to_be_visible()
     settle(page)
-    told = [f"light: {line}" for line in violations(page)]
+    message = [f"light: {line}" for line in violations(page)]
     page.locator("#theme-switch").click()
     expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
     settle(page)
-    told += [f"dark: {line}" for line in violations(page)]
+    message += [f"dark: {line}" for line in violations(page)]
     page.set_viewport_size({"width": 390, "height": 844})
-    told += [f"phone: {line}" for line in violations(page)]
-    assert told == []
+    message += [f"phone: {line}" for line in violations(page)]
+    assert message == []
     # Figures follow the width a moment later.
     page.wait_for_function("document.documentElement.scrollWidth <= 390")
 

@@ -1,4 +1,4 @@
-"""The retrieval lab as a visitor uses it: needle and answer, rankings, a head, heads off, the link."""
+"""The retrieval lab as a visitor uses it: needle and answer, rankings, a head, heads ablated, the link."""
 
 import re
 from collections.abc import Callable

@@ -61,9 +61,9 @@ def test_a_link_by_hand_says_what_is_wrong_and_shows_the_rest(page: Page, app_ur
     open_page(
         page, f"{app_url}/?v=1&model=demo-gpt2&prompt=a+cat+and+a+cat&head=L99H1&off=L1H2,banana&mode=loud"
     )
-    told = page.locator("#link-told")
+    message = page.locator("#link-told")
     for part in ("L99H1", "banana", "loud"):
-        expect(told).to_contain_text(part)
+        expect(message).to_contain_text(part)
     expect(page.locator("#ablation-chips .hs-chip")).to_have_text(["L1H2"])
     expect(page.locator("#prompt")).to_have_value("a cat and a cat")
 

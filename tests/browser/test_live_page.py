@@ -25,7 +25,7 @@ def test_induction_from_prompt_to_ablation(page: Page, app_url: str, model: str)
 
     run_prompt(page, NO_REPETITION)
     induction = role(page, "induction")
-    expect(induction).to_have_attribute("data-state", "not triggered")
+    expect(induction).to_have_attribute("data-state", "inactive")
     expect(induction.locator(".hs-reason")).to_contain_text("othing repeats in your text")
 
     suggestion = induction.locator(".hs-suggestion").first
@@ -167,7 +167,7 @@ def test_keyboard_alone(page: Page, app_url: str):
     open_page(page, app_url)
     run_prompt(page, "The little dog ran down the road.")
     expect(page.locator("#token-strip")).to_contain_text("dog")
-    expect(role(page, "induction")).to_have_attribute("data-state", "not triggered")
+    expect(role(page, "induction")).to_have_attribute("data-state", "inactive")
     page.wait_for_load_state("networkidle")
     page.locator('.hs-cell[data-head="L0H0"]').focus()
     page.keyboard.press("ArrowRight")

@@ -21,7 +21,7 @@ def test_a_click_on_the_map_chooses_the_head(page: Page, app_url: str) -> None:
     open_page(page, f"{app_url}/?v=1&head=L3H15&view=effects")
     plot = page.locator("#effects-figure .nsewdrag").first
     expect(plot).to_be_visible()
-    told = page.locator("#effects-figure .hovertext")
+    message = page.locator("#effects-figure .hovertext")
     # A click counts for what Plotly has found under the pointer, and it looks only when that moves: a figure
     # that has just been drawn anew under a resting one has found nothing.
     for step in range(100):
@@ -31,9 +31,9 @@ def test_a_click_on_the_map_chooses_the_head(page: Page, app_url: str) -> None:
         # The first of 16 columns and 4 rows.
         page.mouse.move(box["x"] + box["width"] / 32 + step % 2, box["y"] + box["height"] / 8)
         page.wait_for_timeout(200)
-        if told.is_visible():
+        if message.is_visible():
             break
-    expect(told).to_be_visible()
+    expect(message).to_be_visible()
     page.mouse.down()
     page.mouse.up()
     expect(page.locator("#head-title")).to_contain_text("L0H0 ")

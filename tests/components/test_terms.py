@@ -55,8 +55,8 @@ def test_each_term_is_named_once() -> None:
 
 
 def test_groups_hold_all_terms_in_order() -> None:
-    told = [term for group in GROUPS for term in terms_of(group)]
-    assert len(told) == len(GLOSSARY) and set(told) == set(GLOSSARY.values())
+    message = [term for group in GROUPS for term in terms_of(group)]
+    assert len(message) == len(GLOSSARY) and set(message) == set(GLOSSARY.values())
     assert all(terms_of(group) for group in GROUPS)
     assert {term.key for term in terms_of("roles")} >= set(ROLES)
     assert terms_of("retrieval")[0].key == "needle"

@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.fixtures.preset_claims import LESSONS, MODELS, PRESETS, effect_of, places, probability
+from tests.fixtures.preset_claims import LESSONS, MODELS, PRESETS, effect_of, positions_of, probability
 from utils.heads import Head
 from utils.links.page_state import PageState
 from utils.live.service import LiveService
@@ -97,7 +97,7 @@ def test_the_other_model_treats_the_two_tokens_alike(service: LiveService):
     for model, least, most in (("demo-gpt2", 0.0, 0.4), ("demo-llama", 0.7, 1.0)):
         analysis = service.analyze(model, PRESETS.get("two-tokens-one-word").prompt)
         entry = _listed(service, model, "induction")[0]
-        source, at = (places(analysis.prompt.labels, text) for text in ("·The", "·cat"))
+        source, at = (positions_of(analysis.prompt.labels, text) for text in ("·The", "·cat"))
         share = float(analysis.attention[entry.layer, entry.head][source[-1], at].sum())
         assert least <= share <= most
         assert "The" in analysis.prompt.labels
@@ -118,12 +118,12 @@ def test_the_story_leaves_two_roles_with_nothing_to_do(service: LiveService):
         assert prompt
         for model in MODELS:
             summary = service.analyze(model, prompt).listed
-            gray = {
+            inactive = {
                 role
                 for role, entries in summary.items()
                 if ROLES[role].measured and not any(entry.is_active for entry in entries)
             }
-            assert gray == {"induction", "duplicate_token"}
+            assert inactive == {"induction", "duplicate_token"}
 
 
 def test_the_lessons_numbers(service: LiveService):

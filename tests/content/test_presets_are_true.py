@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fixtures.forward_counter import counting_forwards
-from tests.fixtures.preset_claims import LESSONS, MODELS, PRESETS, effect_of, places
+from tests.fixtures.preset_claims import LESSONS, MODELS, PRESETS, effect_of, positions_of
 from utils.effects.random_sets import compare_with_random
 from utils.live.analysis import LiveAnalysis
 from utils.live.service import LiveService
@@ -42,7 +42,7 @@ def test_there_are_enough_of_each_kind():
     assert {model for preset in asking for model in preset.model} == set(MODELS)
     assert sum(bool(preset.ablate) for preset in PRESETS.presets) >= 6
     for preset in PRESETS.presets:
-        assert bool(preset.ablate) == bool(preset.effect), f"{preset.key}: what is switched off has an effect"
+        assert bool(preset.ablate) == bool(preset.effect), f"{preset.key}: what is ablated has an effect"
 
 
 @on_models
@@ -70,7 +70,7 @@ def test_its_head_looks_where_it_says(
     analysis = analysis_of(service, result)
     for look in preset.shows:
         assert result.revealed.head is not None
-        source, at = (places(analysis.prompt.labels, text) for text in (look.source, look.at))
+        source, at = (positions_of(analysis.prompt.labels, text) for text in (look.source, look.at))
         assert source and at, f"the prompt has no token {look.source} or {look.at}"
         share = float(analysis.attention[result.revealed.head][source[-1], at].sum())
         assert look.at_least <= share <= look.at_most, f"{look.source} looks at {look.at} with {share:.2f}"

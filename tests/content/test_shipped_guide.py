@@ -60,7 +60,7 @@ def test_a_preset_opens_by_its_link_without_a_forward_pass(guide: Guide, effects
         page.show_roles(request, [])
         guide.show({"preset": key}, request, "light")
         revealed = guide.press("reveal", {"preset": key}, request)
-        told = text_of(guide.show(revealed.opened or {"preset": key}, request, "light"))
+        message = text_of(guide.show(revealed.opened or {"preset": key}, request, "light"))
         if revealed.state and revealed.state.view == "effects":
             shown = effects.show(
                 ids.VIEW, request, revealed.state.mode, "last", revealed.state.target, None, None, None, "me"
@@ -70,7 +70,7 @@ def test_a_preset_opens_by_its_link_without_a_forward_pass(guide: Guide, effects
     assert count.passes == 0
     assert "not read as a whole" not in opened
     preset = PRESETS.get(key)
-    assert preset.answer is None or preset.answer in told
+    assert preset.answer is None or preset.answer in message
 
 
 @pytest.mark.parametrize(("lesson", "number"), STEPS)

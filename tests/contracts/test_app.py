@@ -127,7 +127,7 @@ def test_a_request_that_is_too_large_is_answered_413():
     assert answer.status_code == 413
 
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 # How long the app may take to start or to end on a busy machine, in seconds.
 PATIENCE = 180
@@ -194,6 +194,6 @@ def test_it_ends_quietly_while_presets_are_prepared(
 
 
 def test_the_options_that_the_readme_names_are_there():
-    told = build_parser().format_help()
+    message = build_parser().format_help()
     for option in ("--host", "--port", "--model-dir", "--models", "--examples", "--max-tokens"):
-        assert option in told
+        assert option in message

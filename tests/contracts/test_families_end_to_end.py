@@ -1,4 +1,4 @@
-"""Each model family from a local folder to the page: load, analyze, look, switch heads off, nothing changed.
+"""Each model family from a local folder to the page: load, analyze, look, ablate heads, nothing changed.
 
 The parts have tests of their own on every family (tests/utils); here the way of the data is walked as a user
 walks it, and its ends are compared with plain transformers.
@@ -124,9 +124,9 @@ def test_the_page_shows_the_prompt_the_roles_and_every_head(
     specials = [bool(find(token, "hs-token-special")) for token in strip]
     assert specials == ["<BOS>" in label for label in labels]
     assert "".join(analysis.prompt.labels).removeprefix("<BOS>").lstrip("·") == PROMPT.replace(" ", "·")
-    told = page.token_count(PROMPT, shown["model"])
-    assert told.startswith(f"{len(labels)} of at most 64 tokens")
-    assert ("start token included" in told) == family.prepend_bos
+    message = page.token_count(PROMPT, shown["model"])
+    assert message.startswith(f"{len(labels)} of at most 64 tokens")
+    assert ("start token included" in message) == family.prepend_bos
     cards, problem, unanalyzed = page.show_roles(shown, [])
     assert problem is None and unanalyzed is None and "induction" in text_of(cards).lower()
     grid = page.show_grid(shown, [str(head) for head in OFF], "L1H0")

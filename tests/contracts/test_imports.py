@@ -19,8 +19,8 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_contracts_hold() -> None:
-    told = lint(ROOT)
-    assert told.returncode == 0, told.stdout
+    message = lint(ROOT)
+    assert message.returncode == 0, message.stdout
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_wrong_import_breaks_them(tmp_path: Path, module: str, line: str, brok
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     path = tmp_path / module
     path.write_text(path.read_text(encoding="utf-8") + f"\n{line}\n", encoding="utf-8")
-    told = lint(tmp_path)
-    assert told.returncode == 1 and any(
-        broken in text and "BROKEN" in text for text in told.stdout.splitlines()
+    message = lint(tmp_path)
+    assert message.returncode == 1 and any(
+        broken in text and "BROKEN" in text for text in message.stdout.splitlines()
     )

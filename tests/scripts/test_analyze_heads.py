@@ -187,11 +187,11 @@ def test_catalogs_are_checked(catalogs: Path, tmp_path: Path, capsys: pytest.Cap
     assert main(argv) == 1
     out, err = capsys.readouterr()
     assert out == f"{catalogs / 'tiny-llama.json'}: OK\n"
-    told = err.splitlines()
-    assert len(told) == 3
-    assert told[0].startswith(f"analyze_heads: {tmp_path / 'gone'} does not exist.")
-    assert told[1].startswith(f"{broken}: The catalog broken.json is damaged")
-    assert told[2] == f"{renamed}: it is the catalog of tiny-gpt2 and should be named tiny-gpt2.json"
+    message = err.splitlines()
+    assert len(message) == 3
+    assert message[0].startswith(f"analyze_heads: {tmp_path / 'gone'} does not exist.")
+    assert message[1].startswith(f"{broken}: The catalog broken.json is damaged")
+    assert message[2] == f"{renamed}: it is the catalog of tiny-gpt2 and should be named tiny-gpt2.json"
 
 
 def test_scores_are_compared_with_detect_head(
@@ -202,8 +202,8 @@ def test_scores_are_compared_with_detect_head(
     out, _ = capsys.readouterr()
     head, *rows = out.splitlines()
     assert head == "tiny-gpt2: 3 sequences of 51 tokens"
-    told = {row.split()[0]: float(row.split()[-1]) for row in rows}
-    assert set(told) == {"previous_token", "duplicate_token", "induction"}
-    assert max(told.values()) <= 1e-6
+    message = {row.split()[0]: float(row.split()[-1]) for row in rows}
+    assert set(message) == {"previous_token", "duplicate_token", "induction"}
+    assert max(message.values()) <= 1e-6
     # No catalog is written.
     assert list(tmp_path.iterdir()) == []

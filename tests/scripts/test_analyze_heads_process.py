@@ -53,11 +53,11 @@ def test_progress_for_a_program(models: Path, tmp_path: Path) -> None:
     process = start_analysis([*argv, "--progress-json"])
     out, err = process.communicate()
     assert process.returncode == 0
-    told = [json.loads(line) for line in out.splitlines()]
-    assert told[-1] == {"catalog": str(tmp_path / "org--tiny.json")}
+    message = [json.loads(line) for line in out.splitlines()]
+    assert message[-1] == {"catalog": str(tmp_path / "org--tiny.json")}
     assert load_catalog(tmp_path / "org--tiny.json").model_name == "org/tiny"
-    assert told[0] == {"what": "starting", "done": 0, "total": 0}
-    progress = told[1:-1]
+    assert message[0] == {"what": "starting", "done": 0, "total": 0}
+    progress = message[1:-1]
     assert {"what": "reading the weights", "done": 0, "total": progress[0]["total"]} in progress
     done = [line["done"] for line in progress]
     assert done == sorted(done) and len(done) > 20
@@ -69,9 +69,9 @@ def test_progress_for_a_program(models: Path, tmp_path: Path) -> None:
 def test_an_error_for_a_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--model", "gpt 99", "--output", str(tmp_path), "--progress-json", *QUICK]) == 1
     out, err = capsys.readouterr()
-    told = [json.loads(line) for line in out.splitlines()]
-    assert told[0]["what"] == "starting" and len(told) == 2
-    assert set(told[1]) == {"error", "remedy"} and "gpt 99" in told[1]["error"]
+    message = [json.loads(line) for line in out.splitlines()]
+    assert message[0]["what"] == "starting" and len(message) == 2
+    assert set(message[1]) == {"error", "remedy"} and "gpt 99" in message[1]["error"]
     assert err.count("\n") == 1
 
 

@@ -18,10 +18,10 @@ def test_rankings_go_into_the_catalog_and_stay_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*RANKED, "--progress-json", "--output", str(tmp_path)]) == 0
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert any("ranking heads" in line.get("what", "") for line in told)
+    message = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert any("ranking heads" in line.get("what", "") for line in message)
     # One count over all of the work.
-    counts = [(line["done"], line["total"]) for line in told if line.get("total")]
+    counts = [(line["done"], line["total"]) for line in message if line.get("total")]
     assert [done for done, _ in counts] == sorted(done for done, _ in counts)
     assert counts[-1][0] == counts[-1][1] and len({total for _, total in counts}) == 1
     path = tmp_path / "demo-gpt2.json"

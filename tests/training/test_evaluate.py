@@ -101,8 +101,8 @@ def test_a_model_with_a_chat_template_is_asked_in_it(tokenizer: PreTrainedTokeni
     # Only the answer and the end token count: the first is predicted by the token before it.
     def last_of_prompt(ids: Tensor) -> Tensor:
         text = str(tokenizer.decode(ids[0])).split("Assistant:")[0] + "Assistant:"
-        place = len(tokenizer(text, add_special_tokens=False)["input_ids"]) - 1
-        return nothing(ids).index_fill(1, torch.tensor([place]), True)
+        position = len(tokenizer(text, add_special_tokens=False)["input_ids"]) - 1
+        return nothing(ids).index_fill(1, torch.tensor([position]), True)
 
     wrong: Any = Oracle(len(tokenizer), last_of_prompt)
     assert evaluate.filing_accuracy(wrong, chatting, count=2) == dict.fromkeys(MAIN_TASKS, 0.0)

@@ -106,9 +106,9 @@ def test_the_weighted_answers_of_a_filing_are_its_answers(source: RowSource, con
             else:
                 assert question.endswith("Answer in one word:")
                 value = answer[1:]
-            told = [wording.replace("{value}", value) for wording in task.needles]
-            told = [wording.partition("{first}")[2].strip() or wording for wording in told]
-            assert any(wording in document for wording in told)
+            message = [wording.replace("{value}", value) for wording in task.needles]
+            message = [wording.partition("{first}")[2].strip() or wording for wording in message]
+            assert any(wording in document for wording in message)
             asked += 1
             # A question is no riddle, but it is not nothing either.
             assert weights[run[0] - 1] == pytest.approx(0.3)

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "analyze_heads.py"
 # How often a silent analysis is asked whether anybody still waits, in seconds.
 POLL = 0.25
-# How long a process that was told to end may take before it is killed, in seconds.
+# How long a process that was asked to end may take before it is killed, in seconds.
 GRACE = 5
 
 
@@ -124,11 +124,11 @@ def _follow(lines: "queue.Queue[str | None]", progress: Progress) -> None:
             continue
         if line is None:
             break
-        told = _parse(line)
-        if "error" in told:
-            problem = UserFacingError(str(told["error"]), str(told.get("remedy", "")))
-        elif "done" in told:
-            latest = (str(told["what"]), int(told["done"]), int(told["total"]))
+        message = _parse(line)
+        if "error" in message:
+            problem = UserFacingError(str(message["error"]), str(message.get("remedy", "")))
+        elif "done" in message:
+            latest = (str(message["what"]), int(message["done"]), int(message["total"]))
             progress(*latest)
     if problem is not None:
         raise problem
@@ -142,10 +142,10 @@ def _read(stream: IO[str], lines: "queue.Queue[str | None]") -> None:
 
 def _parse(line: str) -> dict[str, Any]:
     try:
-        told = json.loads(line)
+        message = json.loads(line)
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return message if isinstance(message, dict) else {}
 
 
 def _end(process: subprocess.Popen[str]) -> None:

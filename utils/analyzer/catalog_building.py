@@ -241,7 +241,7 @@ def _categories(
             notes.append(f"no head of {loaded.name} reaches {role.threshold} for {key}")
         elif role.measured and not suggested:
             notes.append(
-                f"none of the prompts for {key} wakes a head of {loaded.name}: the catalog suggests none"
+                f"none of the prompts for {key} activates a head of {loaded.name}: the catalog suggests none"
             )
         categories[key] = _category(role, heads, suggested)
     return categories, notes

@@ -192,10 +192,10 @@ def read_catalog(path: Path) -> Catalog:
         return Catalog.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
+        position = ".".join(str(part) for part in first["loc"])
         what = " ".join(first["msg"].removeprefix("Value error, ").rstrip(".").split())
         raise UserFacingError(
-            f"The catalog {path.name} is damaged ({f'{place}: ' if place else ''}{what[:200]}).",
+            f"The catalog {path.name} is damaged ({f'{position}: ' if position else ''}{what[:200]}).",
             _make_it_again(model_name),
         ) from error
 
@@ -257,8 +257,8 @@ def merge_existing(catalog: Catalog, folder: Path) -> tuple[Catalog, str]:
         earlier = earlier.model_copy(update={"settings": earlier.settings.model_copy(update=weights)})
     ranked = any(catalog.rankings.values())
     same = not ranked or _without_dates(catalog.rankings) == _without_dates(earlier.rankings)
-    kept = {"analysis_date": earlier.analysis_date, "rankings": earlier.rankings}
-    if same and catalog.model_copy(update=kept) == earlier:
+    cached = {"analysis_date": earlier.analysis_date, "rankings": earlier.rankings}
+    if same and catalog.model_copy(update=cached) == earlier:
         return earlier, ""
     lost = any(earlier.rankings.values()) and not ranked
     note = "the heads score otherwise than before: their rankings are dropped (--rankings makes new ones)"

@@ -127,7 +127,7 @@ def _prompt_problems(role: str, category: Category) -> Iterator[str]:
     if len(set(prompts)) < len(prompts):
         yield f"{role} suggests a prompt twice"
     if prompts and not (ROLES[role].measured and category.top_heads):
-        yield f"{role} suggests prompts and has no head that they could wake"
+        yield f"{role} suggests prompts and has no head that they could activate"
 
 
 def _probe_problems(catalog: Catalog, role: str, probes: dict[str, Matrix]) -> Iterator[str]:

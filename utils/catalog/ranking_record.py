@@ -131,6 +131,6 @@ class RankingRecord(_Record):
 def what_is_wrong(error: ValidationError) -> str:
     """The first thing that pydantic found, on one line."""
     first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
+    position = ".".join(str(part) for part in first["loc"])
     what = " ".join(first["msg"].removeprefix("Value error, ").rstrip(".").split())
-    return f"{f'{place}: ' if place else ''}{what[:200]}"
+    return f"{f'{position}: ' if position else ''}{what[:200]}"

@@ -77,12 +77,12 @@ def rank_order(scores: Tensor) -> list[Head]:
         scores: [layer, head].
     """
     order = scores.flatten().argsort(descending=True, stable=True).tolist()
-    return [Head(*divmod(place, scores.shape[1])) for place in order]
+    return [Head(*divmod(position, scores.shape[1])) for position in order]
 
 
 # Reading a large model's records takes a moment, and each click on a head asks. Each entry holds its catalog,
 # so that no other can come to have its id.
-_kept: LRUCache[int, tuple[Catalog, Mapping[str, CatalogRanking]]] = LRUCache(_KEPT)
+_cached: LRUCache[int, tuple[Catalog, Mapping[str, CatalogRanking]]] = LRUCache(_KEPT)
 _guard = threading.Lock()
 
 
@@ -91,13 +91,13 @@ def catalog_rankings(catalog: Catalog | None) -> Mapping[str, CatalogRanking]:
     if catalog is None:
         return {}
     with _guard:
-        kept = _kept.get(id(catalog))
-    if kept is None:
+        cached = _cached.get(id(catalog))
+    if cached is None:
         found = {method: _mean(catalog, method) for method in catalog.rankings}
-        kept = catalog, {method: ranking for method, ranking in found.items() if ranking is not None}
+        cached = catalog, {method: ranking for method, ranking in found.items() if ranking is not None}
         with _guard:
-            _kept[id(catalog)] = kept
-    return kept[1]
+            _cached[id(catalog)] = cached
+    return cached[1]
 
 
 def retrieval_facts(catalog: Catalog | None, head: Head) -> list[RetrievalFact]:

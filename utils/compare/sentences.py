@@ -19,11 +19,11 @@ def summary_sentence(comparison: SideBySide) -> str:
     if comparison.same_model and comparison.same_prompt:
         return "Both sides are the same model and the same text, so nothing differs."
     parts = []
-    for place, where in enumerate(SIDES):
+    for position, where in enumerate(SIDES):
         names = [
             short_name(role.role).lower()
             for role in comparison.roles
-            if role.changed and (role.left, role.right)[place].state == "active"
+            if role.changed and (role.left, role.right)[position].state == "active"
         ]
         if names:
             parts.append(f"{listed(names)} on the {where}")
@@ -106,11 +106,11 @@ def _same_heads(left: RoleSide, right: RoleSide, pairs: tuple[HeadPair, ...]) ->
 
 
 def _other_heads(left: RoleSide, right: RoleSide) -> str:
-    told = [
+    message = [
         f"on the {where} {_led(side)}, {_depth(side.active[0].depth)}"
         for side, where in zip((left, right), SIDES, strict=True)
     ]
-    return "; ".join(told)
+    return "; ".join(message)
 
 
 def _depth(depth: float) -> str:

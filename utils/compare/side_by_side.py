@@ -228,10 +228,10 @@ def _by_rank(left: RoleSide, right: RoleSide) -> tuple[HeadPair, ...]:
     longest = max(len(left.heads), len(right.heads))
     return tuple(
         _pair(
-            left.heads[place] if place < len(left.heads) else None,
-            right.heads[place] if place < len(right.heads) else None,
+            left.heads[position] if position < len(left.heads) else None,
+            right.heads[position] if position < len(right.heads) else None,
         )
-        for place in range(longest)
+        for position in range(longest)
     )
 
 

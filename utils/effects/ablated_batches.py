@@ -32,12 +32,12 @@ def batches(sets: Sequence[Collection[Head]], most: int) -> Iterator[list[int]]:
     """
     lowest = [min((head.layer for head in heads), default=0) for heads in sets]
     batch: list[int] = []
-    for place in sorted(range(len(sets)), key=lambda place: lowest[place]):
-        higher = bool(batch) and lowest[place] > lowest[batch[-1]]
+    for position in sorted(range(len(sets)), key=lambda position: lowest[position]):
+        higher = bool(batch) and lowest[position] > lowest[batch[-1]]
         if len(batch) == most or (higher and len(batch) >= most / 2):
             yield batch
             batch = []
-        batch.append(place)
+        batch.append(position)
     if batch:
         yield batch
 
@@ -57,7 +57,7 @@ def ablated_logits(
         clean: its clean run on the text.
         sets: the heads that are off, a set an ablation.
         mode: what is put in their place.
-        progress: told after each batch how many sets are done.
+        progress: called after each batch how many sets are done.
         what: how it is told what is being done.
 
     Yields:
@@ -65,10 +65,10 @@ def ablated_logits(
     """
     done = 0
     most = rows_per_batch(clean.ids.shape[1], loaded.model.config.vocab_size)
-    for places in batches(sets, most):
-        logits = next_logits(loaded, clean, [sets[place] for place in places], mode)
-        yield places, logits
-        done += len(places)
+    for positions in batches(sets, most):
+        logits = next_logits(loaded, clean, [sets[position] for position in positions], mode)
+        yield positions, logits
+        done += len(positions)
         progress(what, done, len(sets))
 
 
@@ -88,7 +88,7 @@ def ablated_values(
     """
     return join(
         [
-            (places, values(clean.logits, logits, target, other))
-            for places, logits in ablated_logits(loaded, clean, sets, mode, progress, what)
+            (positions, values(clean.logits, logits, target, other))
+            for positions, logits in ablated_logits(loaded, clean, sets, mode, progress, what)
         ]
     )

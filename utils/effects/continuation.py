@@ -1,7 +1,7 @@
 """The text that the model would write next, all heads on beside some off, token by token.
 
-Each token is one forward of `ablation.forward` with a key/value cache and the same heads off, so that a head
-stays off in the prompt and in all that is written. The model's lock is held for that one forward: a class
+Each token is one forward of `ablation.forward` with a key/value cache and the same heads ablated, so that a
+head stays off in the prompt and in all that is written. The model's lock is held for that one forward: a class
 can share the model while somebody's text is being written.
 
 Sampled texts share their random numbers step by step (`token_choice`), so that they differ where the heads
@@ -76,7 +76,7 @@ class ContinuationPair:
 
     Attributes:
         clean: with all heads on.
-        ablated: with the heads off.
+        ablated: with the heads ablated.
     """
 
     clean: Continuation
@@ -203,7 +203,7 @@ class PairGenerator:
         """Write both texts to their ends.
 
         Args:
-            progress: told after each token how many are written, both texts together; an exception from it
+            progress: called after each token how many are written, both texts together; an exception from it
                 ends the work.
         """
         for done, _ in enumerate(self, start=1):

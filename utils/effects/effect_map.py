@@ -1,4 +1,4 @@
-"""Every head switched off alone: what it does to one prediction, as a grid of layers by heads.
+"""Every head ablated alone: what it does to one prediction, as a grid of layers by heads.
 
 One clean forward, then about one batched forward a layer that begins at that layer (`partial_forward`); the
 numbers are those of one ablation after the other. Not necessary is not the same as unused: another head may
@@ -19,12 +19,12 @@ from utils.heads import Head
 from utils.models.loading import LoadedModel
 from utils.runtime.jobs import Progress
 
-WHAT = "switching heads off one by one"
+WHAT = "ablating heads one by one"
 
 
 @dataclass(frozen=True, eq=False)
 class EffectMap:
-    """The prediction at one position with each head off alone; tensors are [layer, head], float64.
+    """The prediction at one position with each head ablated alone; tensors are [layer, head], float64.
 
     Attributes:
         target: the token whose probability is asked for.
@@ -34,10 +34,10 @@ class EffectMap:
         clean_probability: of the target with all heads on.
         clean_log_probability: its natural logarithm.
         clean_logit_difference: the target's logit minus the other token's, all heads on.
-        probability: of the target with this head off.
+        probability: of the target with this head ablated.
         log_probability: its natural logarithm.
-        logit_difference: the target's logit minus the other token's with this head off.
-        kl: KL(clean || this head off), nats.
+        logit_difference: the target's logit minus the other token's with this head ablated.
+        kl: KL(clean || this head ablated), nats.
     """
 
     target: int
@@ -53,7 +53,7 @@ class EffectMap:
     kl: Tensor
 
     def change(self, measure: MeasureKey) -> Tensor:
-        """The effect [layer, head]: with the head off minus clean; for "kl" the divergence itself."""
+        """The effect [layer, head]: with the head ablated minus clean; for "kl" the divergence itself."""
         if measure == "kl":
             return self.kl
         changes = {
@@ -66,8 +66,8 @@ class EffectMap:
     def strongest(self, measure: MeasureKey, count: int = 5) -> list[Head]:
         """The heads with the largest effects in either direction, the largest first."""
         change = self.change(measure)
-        places = change.abs().flatten().argsort(descending=True, stable=True)[:count]
-        return [Head(*divmod(place, change.shape[1])) for place in places.tolist()]
+        positions = change.abs().flatten().argsort(descending=True, stable=True)[:count]
+        return [Head(*divmod(index, change.shape[1])) for index in positions.tolist()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,16 +118,16 @@ def effect_map(
     mode: AblationMode = "zero",
     progress: Progress = lambda what, done, total: None,
 ) -> EffectMap:
-    """Switch off every head alone and measure the prediction at one position.
+    """Ablate every head alone and measure the prediction at one position.
 
     Args:
         loaded: the model.
         ids: tokens of the prompt, BOS included where the model has one.
-        target: the token to watch; by default the likeliest one with all heads on.
-        other: the token to compare it with; by default the likeliest besides the target.
+        target: the token to watch; by default the most likely one with all heads on.
+        other: the token to compare it with; by default the most likely besides the target.
         position: where the prediction is made, from 0; by default after the last token.
         mode: what is put in a head's place.
-        progress: told after each batch how many heads are done; an exception from it ends the work.
+        progress: called after each batch how many heads are done; an exception from it ends the work.
 
     Raises:
         UserFacingError: tokens that the model cannot run, a position outside the prompt, a target outside

@@ -1,4 +1,4 @@
-"""What switching heads off does to one prediction: four measures, pure functions on logits.
+"""What ablating heads does to one prediction: four measures, pure functions on logits.
 
 The effect map and the random sets share them with the prediction panel (`prediction.compare`).
 """
@@ -98,13 +98,13 @@ def values(clean: Tensor, logits: Tensor, target: int, other: int) -> Values:
 
 
 def rival_of(clean: Tensor, target: int) -> int:
-    """The likeliest token besides `target` in logits [vocab]."""
+    """The most likely token besides `target` in logits [vocab]."""
     return next(token for token in clean.topk(2).indices.tolist() if token != target)
 
 
 def join(parts: list[tuple[list[int], Values]]) -> Values:
     """Values that were measured in pieces, each with its places, put together in order of the places."""
-    order = torch.tensor([place for places, _ in parts for place in places]).argsort()
+    order = torch.tensor([position for positions, _ in parts for position in positions]).argsort()
     return Values(
         *(
             torch.cat([part[key] for _, part in parts])[order]

@@ -14,13 +14,13 @@ class PositionRow:
         position: from 0.
         token: the token here.
         following: the token that really comes next; None at the last position.
-        clean_token: the likeliest next token with all heads on.
+        clean_token: the most likely next token with all heads on.
         clean_probability: its probability.
-        ablated_token: the likeliest next token with the heads off.
-        ablated_probability: its probability, heads off.
+        ablated_token: the most likely next token with the heads ablated.
+        ablated_probability: its probability, heads ablated.
         clean_loss: -log of the probability of the token that comes next (cross-entropy, nats); None at the
             last position.
-        ablated_loss: the same with the heads off.
+        ablated_loss: the same with the heads ablated.
     """
 
     position: int
@@ -35,7 +35,7 @@ class PositionRow:
 
     @property
     def changed(self) -> bool:
-        """Whether another token is expected with the heads off."""
+        """Whether another token is expected with the heads ablated."""
         return self.clean_token != self.ablated_token
 
 
@@ -46,7 +46,7 @@ class PositionView:
     Attributes:
         rows: one a position.
         clean_loss: mean over the positions that have a next token; None for a prompt of one token.
-        ablated_loss: the same with the heads off.
+        ablated_loss: the same with the heads ablated.
     """
 
     rows: tuple[PositionRow, ...]
@@ -55,7 +55,7 @@ class PositionView:
 
     @property
     def changed(self) -> tuple[int, ...]:
-        """The positions at which another token is expected with the heads off."""
+        """The positions at which another token is expected with the heads ablated."""
         return tuple(row.position for row in self.rows if row.changed)
 
 
@@ -65,7 +65,7 @@ def view_positions(ids: Sequence[int], clean: Tensor, ablated: Tensor) -> Positi
     Args:
         ids: the prompt's tokens, BOS included.
         clean: logits [position, vocab] with all heads on.
-        ablated: logits [position, vocab] with heads off; the same as `clean` when nothing is off.
+        ablated: logits [position, vocab] with heads ablated; the same as `clean` when nothing is off.
 
     Raises:
         ValueError: shapes that do not fit the tokens, or a token outside the vocabulary.
@@ -100,7 +100,7 @@ def view_positions(ids: Sequence[int], clean: Tensor, ablated: Tensor) -> Positi
 def _at_each_position(
     ids: Sequence[int], logits: Tensor
 ) -> tuple[list[int], list[float], list[float | None]]:
-    """The likeliest next token, its probability and the loss, at each position."""
+    """The most likely next token, its probability and the loss, at each position."""
     tokens: list[int] = []
     best: list[float] = []
     losses: list[float | None] = []

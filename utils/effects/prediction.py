@@ -1,4 +1,4 @@
-"""What the model expects next, and how switching heads off changes it. Pure functions on logits."""
+"""What the model expects next, and how ablating heads changes it. Pure functions on logits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch import Tensor
 from utils.heads import Head
 
 TOP_K = 10
-# Tokens that are among the top k only with heads off are added, at most so many.
+# Tokens that are among the top k only with heads ablated are added, at most so many.
 MAX_NEWCOMERS = 5
 # A change smaller than this (probability) is called no change in words.
 SMALL_CHANGE = 0.01
@@ -24,9 +24,9 @@ class TokenChange:
     Attributes:
         token: its id.
         clean: probability with all heads on.
-        ablated: probability with the chosen heads off.
-        clean_rank: rank, 1 for the likeliest.
-        ablated_rank: rank with the heads off.
+        ablated: probability with the chosen heads ablated.
+        clean_rank: rank, 1 for the most likely.
+        ablated_rank: rank with the heads ablated.
     """
 
     token: int
@@ -49,7 +49,7 @@ class Comparison:
         rows: the clean top k in order, then tokens that are in the ablated top k alone.
         watched: the token that the user watches.
         logit_difference: clean and ablated logit of the watched token minus that of `rival`.
-        rival: the token to compare with; the likeliest besides the watched one, all heads on, where none
+        rival: the token to compare with; the most likely besides the watched one, all heads on, where none
             was named.
         kl: Kullback-Leibler divergence of the ablated from the clean distribution, KL(clean || ablated),
             nats.
@@ -63,12 +63,12 @@ class Comparison:
 
     @property
     def top(self) -> TokenChange:
-        """The likeliest token with all heads on."""
+        """The most likely token with all heads on."""
         return self.rows[0]
 
     @property
     def ablated_top(self) -> TokenChange:
-        """The likeliest token with the heads off."""
+        """The most likely token with the heads ablated."""
         return min(self.rows, key=lambda row: row.ablated_rank)
 
 
@@ -80,8 +80,8 @@ def compare(
     Args:
         clean: logits [vocab].
         ablated: logits [vocab]; the same as `clean` when nothing is off.
-        watched: token id to watch, default the likeliest one.
-        against: token id of the logit difference's other side, default the likeliest besides `watched`.
+        watched: token id to watch, default the most likely one.
+        against: token id of the logit difference's other side, default the most likely besides `watched`.
 
     Raises:
         ValueError: shapes that differ, or a token outside the vocabulary.

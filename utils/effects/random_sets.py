@@ -30,7 +30,7 @@ DRAWS = 20
 MAX_DRAWS = 100
 # The interval over draws holds the middle 95% of them.
 INTERVAL = (0.025, 0.975)
-WHAT = "switching random sets of heads off"
+WHAT = "ablating random sets of heads"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class RandomSets:
 class Contrast:
     """The tested set's effect beside that of the random sets, in one measure.
 
-    Effects are with the heads off minus clean; for "kl" the divergence itself.
+    Effects are with the heads ablated minus clean; for "kl" the divergence itself.
 
     Attributes:
         measure: a key of `effect_measures.MEASURES`.
@@ -149,12 +149,12 @@ def draw_sets(
             f"{draws} random sets cannot be drawn.", f"Choose a number from 1 to {MAX_DRAWS}."
         )
     if not tested:
-        raise UserFacingError("There is no head to compare with random heads.", "Switch off at least one.")
+        raise UserFacingError("There is no head to compare with random heads.", "Ablate at least one.")
     total = geometry.n_layers * geometry.n_heads
     if 2 * len(tested) > total:
         raise UserFacingError(
             f"{len(tested)} of {total} heads are off, so there are not as many others to compare with.",
-            f"Switch off at most {total // 2}.",
+            f"Ablate at most {total // 2}.",
         )
     rng = random.Random(f"{kind}-{seed}")
     left = {
@@ -218,20 +218,20 @@ def compare_with_random(
     seed: int = 0,
     progress: Progress = lambda what, done, total: None,
 ) -> RandomComparison:
-    """Switch off a set of heads, and random sets of its size, and compare what that does to one prediction.
+    """Ablate a set of heads, and random sets of its size, and compare what that does to one prediction.
 
     Args:
         loaded: the model.
         ids: tokens of the prompt, BOS included where the model has one.
         heads: the tested set.
-        target: the token to watch; by default the likeliest one with all heads on.
-        other: the token to compare it with; by default the likeliest besides the target.
+        target: the token to watch; by default the most likely one with all heads on.
+        other: the token to compare it with; by default the most likely besides the target.
         position: where the prediction is made, from 0; by default after the last token.
         mode: what is put in the heads' place, in the tested set and in the random ones.
         kind: how the random sets are drawn.
         draws: how many.
         seed: the same seed gives the same sets.
-        progress: told after each batch how many sets are done; an exception from it ends the work.
+        progress: called after each batch how many sets are done; an exception from it ends the work.
 
     Raises:
         UserFacingError: as `effect_map.effect_map` and `draw_sets`, or a head that the model does not have.

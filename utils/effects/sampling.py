@@ -1,4 +1,4 @@
-"""How the next token is chosen: the likeliest, or one drawn by the model's probabilities.
+"""How the next token is chosen: the most likely, or one drawn by the model's probabilities.
 
 A draw adds random numbers to the scores and takes the largest sum: with Gumbel noise that is a draw from the
 softmax of the scores. Two models whose dice are seeded alike get the same noise at the same step, and so
@@ -25,9 +25,9 @@ class WritingOptions:
 
     Attributes:
         new_tokens: most tokens to write.
-        temperature: 0 for the likeliest token at each step (greedy); else the scores are divided by it and a
-            token is drawn: below 1 keeps to the likely ones, above 1 strays.
-        top_k: draw from so many of the likeliest tokens; None for all.
+        temperature: 0 for the most likely token at each step (greedy); else the scores are divided by it and
+            a token is drawn: below 1 keeps to the likely ones, above 1 strays.
+        top_k: draw from so many of the most likely tokens; None for all.
         seed: the same seed gives the same text.
     """
 
@@ -48,12 +48,12 @@ def check_options(options: WritingOptions) -> None:
     if not (options.temperature == 0 or MIN_TEMPERATURE <= options.temperature <= MAX_TEMPERATURE):
         raise UserFacingError(
             f"A temperature of {options.temperature} cannot be used.",
-            f"Choose 0 (always the likeliest token), or a number from {MIN_TEMPERATURE:g} to "
+            f"Choose 0 (always the most likely token), or a number from {MIN_TEMPERATURE:g} to "
             f"{MAX_TEMPERATURE:g}.",
         )
     if options.top_k is not None and options.top_k < 1:
         raise UserFacingError(
-            f"A token cannot be drawn from the {options.top_k} likeliest.",
+            f"A token cannot be drawn from the {options.top_k} most likely.",
             "Choose a number from 1, or leave it empty to draw from all tokens.",
         )
     if not 0 <= options.seed <= MAX_SEED:
@@ -71,8 +71,8 @@ def choose(logits: Tensor, options: WritingOptions, rng: torch.Generator) -> int
     noise = -(-uniform.clamp(min=torch.finfo(torch.float64).tiny).log()).log()
     scores = logits.double() / options.temperature
     if options.top_k is not None and options.top_k < len(scores):
-        kept = torch.full_like(scores, -torch.inf)
+        cached = torch.full_like(scores, -torch.inf)
         best = scores.topk(options.top_k).indices
-        kept[best] = scores[best]
-        scores = kept
+        cached[best] = scores[best]
+        scores = cached
     return int((scores + noise).argmax())

@@ -33,7 +33,7 @@ class Effect:
     Attributes:
         what: what was measured.
         clean: with all heads on, as text.
-        ablated: with the chosen heads off, as text; "" with nothing off.
+        ablated: with the chosen heads ablated, as text; "" with nothing off.
     """
 
     what: str

@@ -32,7 +32,7 @@ def _facts(record: LabRecord) -> list[tuple[str, str]]:
     return [
         *([("By", record.author)] if record.author.strip() else []),
         ("Model", record.model),
-        ("Heads switched off", off),
+        ("Ablated heads", off),
         ("Date", record.made_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")),
         ("Versions", versions),
     ]
@@ -90,7 +90,7 @@ def _quoted(text: str) -> str:
 
 def _table(record: LabRecord) -> tuple[list[str], list[list[str]]]:
     off = bool(record.heads)
-    head = ["what", "all heads on", *(["heads off"] if off else [])]
+    head = ["what", "all heads on", *(["heads ablated"] if off else [])]
     rows = [[effect.what, effect.clean, *([effect.ablated] if off else [])] for effect in record.effects]
     return head, rows
 

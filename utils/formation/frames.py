@@ -129,7 +129,7 @@ def events(history: History) -> tuple[Event, ...]:
     found.sort(key=lambda event: event.index)
     first: dict[int, Event] = {}
     for event in found:
-        kept = first.setdefault(event.index, event)
-        if kept is not event:
-            first[event.index] = Event(f"{kept.name}, {event.name[0].lower()}{event.name[1:]}", event.index)
+        cached = first.setdefault(event.index, event)
+        if cached is not event:
+            first[event.index] = Event(f"{cached.name}, {event.name[0].lower()}{event.name[1:]}", event.index)
     return tuple(first.values())

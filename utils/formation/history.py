@@ -1,4 +1,4 @@
-"""How the heads of a model came about: the curves of its training, and when what was first there.
+"""How the heads of a model formed: the curves of its training, and when what was first there.
 
 `training_log` reads a history, `training_story` puts it into words. A scaffold, an extra loss that for a
 while pointed some heads at their targets, is part of it: without it the curves would tell of heads that came

@@ -81,8 +81,8 @@ def load_history(model: str, folder: Path, scaffolds: Sequence[Scaffold] = ()) -
             checkpoints.append(_checkpoint(parsed, checkpoints[-1] if checkpoints else None))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"])
-            what = " ".join(f"{place}: {first['msg']}".removeprefix(": ").split())
+            position = ".".join(str(part) for part in first["loc"])
+            what = " ".join(f"{position}: {first['msg']}".removeprefix(": ").split())
             raise _damaged(model, number, what[:200]) from error
         except (ValueError, UserFacingError) as error:
             raise _damaged(model, number, getattr(error, "message", str(error))) from error

@@ -46,8 +46,8 @@ def order_sentence(history: History) -> str:
         missing.append(f"accuracy on repeated sequences stays below {HALF:.0%}")
     else:
         events.append((passing.tokens, f"accuracy on repeated sequences passes {HALF:.0%} {_when(passing)}"))
-    told = [text for _, text in sorted(events, key=lambda event: event[0])] + missing
-    sentence = told[0] if len(told) == 1 else f"{', '.join(told[:-1])}, and {told[-1]}"
+    message = [text for _, text in sorted(events, key=lambda event: event[0])] + missing
+    sentence = message[0] if len(message) == 1 else f"{', '.join(message[:-1])}, and {message[-1]}"
     return sentence[0].upper() + sentence[1:] + "."
 
 
@@ -150,7 +150,7 @@ def base_sentence(history: History) -> str:
         return ""
     return (
         f"{history.model} went on from {history.base}: at the first line of this log it is what "
-        f"{history.base} was at its end, heads and all. How they came about is in the log of {history.base}; "
+        f"{history.base} was at its end, heads and all. How they formed is in the log of {history.base}; "
         "this one tells what further training changed."
     )
 

@@ -1,4 +1,4 @@
-"""Heads switched off by PyVene, for the live page and for the study.
+"""Heads ablated by PyVene, for the live page and for the study.
 
 Ablation of a head puts something else in the place of its slice of the *input* of the attention output
 projection, at every position of the forward (docs/METHODS.md, section 4): zero, or the head's mean over the
@@ -40,7 +40,8 @@ def check_mode(mode: str) -> None:
     """Raise UserFacingError for a way of ablation that does not exist."""
     if mode not in ABLATION_MODES:
         raise UserFacingError(
-            f"'{mode[:40]}' is not a way to switch heads off.", f"Choose one of: {', '.join(ABLATION_MODES)}."
+            f"'{mode[:40]}' is not a way to switch heads ablated.",
+            f"Choose one of: {', '.join(ABLATION_MODES)}.",
         )
 
 
@@ -84,7 +85,7 @@ def forward(
     ablated: Collection[Head] = (),
     mode: AblationMode = "zero",
 ) -> Any:
-    """One forward by PyVene with the heads `ablated` switched off; the model is unchanged afterwards.
+    """One forward by PyVene with the heads `ablated`; the model is unchanged afterwards.
 
     Runs under the model's lock and in inference mode. Building the wrapper takes about 1 ms, so there is a
     new one each time and nothing of one request is left for the next.
@@ -93,7 +94,7 @@ def forward(
         loaded: the model.
         inputs: what the model's forward takes: `input_ids` [batch, position], and any of `attention_mask`,
             `past_key_values`, `use_cache`, `output_attentions`, `logits_to_keep`.
-        ablated: heads to switch off, in all rows and at all positions of this forward.
+        ablated: heads to ablate, in all rows and at all positions of this forward.
         mode: what is put in their place, "zero" or "mean" (`mean_activations.mean_head_outputs`).
 
     Returns:

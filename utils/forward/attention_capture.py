@@ -34,7 +34,7 @@ class Capture:
 def capture(
     loaded: LoadedModel, ids: Sequence[int], ablated: Collection[Head] = (), mode: AblationMode = "zero"
 ) -> Capture:
-    """Run `ids` (BOS included where the model has one) with the heads `ablated` switched off, as `mode` says.
+    """Run `ids` (BOS included where the model has one) with the heads `ablated`, as `mode` says.
 
     Raises:
         UserFacingError: no tokens, more than the model's context, a token outside its vocabulary, a head

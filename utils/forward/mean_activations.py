@@ -30,22 +30,22 @@ def mean_head_outputs(loaded: LoadedModel) -> Tensor:
     Returns:
         Means in the model's own type and on its device; summed in float64.
     """
-    kept = _kept(loaded)
-    if kept is not None:
-        return kept
+    cached = _cached(loaded)
+    if cached is not None:
+        return cached
     # Who comes second waits for the first and finds what it kept.
     with loaded.lock:
-        kept = _kept(loaded)
-        if kept is None:
+        cached = _cached(loaded)
+        if cached is None:
             # Inference tensors, which a caller in inference mode would leave here, cannot be used everywhere.
             with torch.inference_mode(False):
-                kept = _compute(loaded)
+                cached = _compute(loaded)
             with _GUARD:
-                _KEPT[loaded] = kept
-    return kept
+                _KEPT[loaded] = cached
+    return cached
 
 
-def _kept(loaded: LoadedModel) -> Tensor | None:
+def _cached(loaded: LoadedModel) -> Tensor | None:
     with _GUARD:
         return _KEPT.get(loaded)
 

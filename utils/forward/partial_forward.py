@@ -1,8 +1,8 @@
 """A forward that begins in the middle, for many ablations of one and the same text.
 
 Switching off a head of layer l changes nothing in the layers below l: for this text they give out what they
-gave with all heads on. So one clean forward keeps what each layer gave, and a forward with heads off in the
-layers from l on hands out those results for the layers below instead of computing them again: in the mean
+gave with all heads on. So one clean forward keeps what each layer gave, and a forward with heads ablated in
+the layers from l on hands out those results for the layers below instead of computing them again: in the mean
 over all heads nearly half of the work. It holds for every family here, since what a layer gives out is all
 that it hands on.
 """
@@ -70,18 +70,18 @@ def run_clean(loaded: LoadedModel, ids: Sequence[int], position: int | None = No
     # The positions that end with this one, or the first ones.
     end = max(where + 1, min(KEPT, len(ids)))
     positions = torch.arange(max(end - KEPT, 0), end, device=device)
-    kept: dict[int, Any] = {}
+    cached: dict[int, Any] = {}
 
     with loaded.lock, contextlib.ExitStack() as hooks:
         for layer in range(loaded.geometry.n_layers):
 
             def keep(module: nn.Module, args: Any, output: Any, layer: int = layer) -> None:
-                kept[layer] = output
+                cached[layer] = output
 
             handle = decoder_layer(loaded, layer).register_forward_hook(keep)
             hooks.callback(handle.remove)
         output = forward_rows(loaded, rows, [()], logits_to_keep=positions)
-    layers = tuple(kept[layer] for layer in range(loaded.geometry.n_layers))
+    layers = tuple(cached[layer] for layer in range(loaded.geometry.n_layers))
     logits = output.logits[0, where - int(positions[0])]
     return CleanRun(rows, where, positions, logits.clone().float().cpu(), layers)
 
@@ -92,7 +92,7 @@ def next_logits(
     heads_by_row: Sequence[Collection[Head]],
     mode: AblationMode = "zero",
 ) -> Tensor:
-    """The logits at the run's position with a set of heads off in each row, beginning at the lowest head.
+    """The logits at the run's position with a set of heads ablated in each row, beginning at the lowest head.
 
     Args:
         loaded: the model.

@@ -110,7 +110,7 @@ BASICS = (
         "attention",
         "Window (local attention)",
         "In some models a layer sees only the last so many tokens. What lies further back is out of its "
-        "sight, so chance levels are reckoned from what it sees.",
+        "sight, so chance levels are computed from what it sees.",
         "Also called sliding-window attention.",
         BELTAGY,
     ),
@@ -199,7 +199,7 @@ BASICS = (
         "little_evidence",
         "scores",
         "Little evidence",
-        f"Fewer than {registry.MIN_POSITIONS} places of your text call for the role, so luck may do much. "
+        f"Fewer than {registry.MIN_POSITIONS} places of your text call for the role, so chance may do much. "
         "A longer text tells more.",
     ),
     Term(
@@ -253,13 +253,13 @@ BASICS = (
         "rank",
         "prediction",
         "Rank",
-        "The place of a token when all are put in order: 1 is the likeliest.",
+        "The place of a token when all are put in order: 1 is the most likely.",
     ),
     Term(
         "temperature",
         "prediction",
         "Temperature",
-        "How daring the model is when it writes: near 0 it takes the likeliest token, above 1 it takes "
+        "How daring the model is when it writes: near 0 it takes the most likely token, above 1 it takes "
         "unlikely ones more often.",
         "Logits are divided by it before the softmax.",
     ),
@@ -267,7 +267,7 @@ BASICS = (
         "top_k",
         "prediction",
         "Top-k",
-        "When it writes, the model draws among the k likeliest tokens alone.",
+        "When it writes, the model draws among the k most likely tokens alone.",
         "All others get probability 0.",
         FAN,
     ),
@@ -275,12 +275,12 @@ BASICS = (
         "greedy",
         "prediction",
         "Greedy",
-        "The model always writes the likeliest token, so the same text comes out each time.",
+        "The model always writes the most likely token, so the same text comes out each time.",
     ),
     Term(
         "seed",
         "prediction",
         "Seed",
-        "A number that fixes what is drawn by lot. The same seed gives the same draws again.",
+        "A number that fixes what is drawn at random. The same seed gives the same draws again.",
     ),
 )

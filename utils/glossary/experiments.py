@@ -1,4 +1,4 @@
-"""Glossary rows on switching heads off, on training, on retrieval heads and on figures."""
+"""Glossary rows on ablating heads, on training, on retrieval heads and on figures."""
 
 from utils.glossary.term import ELHAGE, SPEARMAN, WU, ZHANG, Term
 from utils.roles.registry import OLSSON, WANG
@@ -44,7 +44,7 @@ EXPERIMENTS = (
         "random_control",
         "ablation",
         "Random control",
-        "As many heads, drawn by lot, are switched off for comparison. A set of heads is special only if the "
+        "As many heads, drawn at random, are ablated for comparison. A set of heads is special only if the "
         "random ones do less.",
         "One draw says little: many are made, with a seed, without the heads under test.",
     ),
@@ -59,7 +59,7 @@ EXPERIMENTS = (
         "interval",
         "ablation",
         "Interval",
-        "The range that holds the middle 95% of the random draws. What lies outside is hardly luck.",
+        "The range that holds the middle 95% of the random draws. What lies outside is hardly chance.",
     ),
     Term(
         "continuation",
@@ -110,7 +110,7 @@ EXPERIMENTS = (
         "needle",
         "retrieval",
         "Needle",
-        "The sentence of a long text that holds the answer to the question. All else is hay.",
+        "The sentence of a long text that holds the answer to the question. All else is the haystack.",
     ),
     Term(
         "retrieval_head",

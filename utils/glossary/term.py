@@ -23,7 +23,7 @@ GROUPS = {
     "roles": "Roles of heads",
     "scores": "Scores",
     "prediction": "Predictions",
-    "ablation": "Switching heads off",
+    "ablation": "Ablating heads",
     "training": "How heads form",
     "retrieval": "Finding facts in a text",
     "figures": "Figures",

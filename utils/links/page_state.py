@@ -31,7 +31,7 @@ class View:
 VIEWS: dict[str, View] = {
     view.key: view
     for view in (
-        View("next", "What comes next", "The likeliest next tokens, clean beside ablated."),
+        View("next", "What comes next", "The most likely next tokens, clean beside ablated."),
         View("effects", "Which heads matter", "The effect of switching off each head alone, as a grid."),
         View("positions", "At every position", "What the model expects after each token of the prompt."),
         View("continuations", "Continuations", "How the model goes on with the text, clean beside ablated."),
@@ -108,8 +108,8 @@ def fit(
         if missing := sorted(head for head in state.ablated or () if not has(head)):
             few = ", ".join(map(str, missing[:3])) + (" and more" if len(missing) > 3 else "")
             problems.append(f"This model has no head {few}, so it is not switched off ({shape}).")
-            kept = frozenset(head for head in state.ablated or () if has(head))
-            state = replace(state, ablated=kept or None)
+            cached = frozenset(head for head in state.ablated or () if has(head))
+            state = replace(state, ablated=cached or None)
     if tokens is not None and state.position is not None and state.position >= tokens:
         problems.append(
             f"The prompt has no position {state.position} (its tokens are numbered 0 to {tokens - 1}); the "

@@ -24,7 +24,7 @@ MAX_BACK = 5
 # A place that gets less does not stand out, however far above chance.
 MIN_SHARE = 0.2
 # At most so many places stand out.
-MAX_TOLD = 5
+MAX_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ def _first(prompt: TokenizedPrompt) -> Tensor:
     return mask
 
 
-def _back(*places: int) -> Callable[[TokenizedPrompt], Tensor]:
+def _back(*positions: int) -> Callable[[TokenizedPrompt], Tensor]:
     def mask(prompt: TokenizedPrompt) -> Tensor:
         position = torch.arange(len(prompt.ids))
-        near = torch.isin(position[:, None] - position[None, :], torch.tensor(places))
+        near = torch.isin(position[:, None] - position[None, :], torch.tensor(positions))
         near[:, 0] = False  # the first token is a place of its own
         return near
 
@@ -173,9 +173,9 @@ class View:
         special = [token for token, is_special in zip(prompt.ids, prompt.special, strict=True) if is_special]
         target = target or partial(role_target, tokens=prompt.ids, special_ids=special)
         masks = {
-            key: (target(place.mask).mask if isinstance(place.mask, str) else place.mask(prompt))
+            key: (target(index.mask).mask if isinstance(index.mask, str) else index.mask(prompt))
             & self.visible
-            for key, place in PLACES.items()
+            for key, index in PLACES.items()
         }
         return {key: mask for key, mask in masks.items() if bool(mask.any())}
 
@@ -215,20 +215,20 @@ def standing_out(view: View, masks: Mapping[str, Tensor]) -> tuple[str, ...]:
         view: the pattern.
         masks: `View.masks`.
     """
-    told: list[str] = []
+    message: list[str] = []
     explained = torch.zeros_like(view.visible)
 
     def gain(key: str) -> float:
         left = masks[key] & ~explained
         return view.measure(left).gain if bool(left.any()) else 0.0
 
-    while len(told) < MAX_TOLD:
-        gains = {key: gain(key) for key in masks if key not in told and key != "nearby"}
+    while len(message) < MAX_NAMED:
+        gains = {key: gain(key) for key in masks if key not in message and key != "nearby"}
         best = max(gains, key=lambda key: gains[key], default="")
         if not best or gains[best] <= 0:
             break
-        told.append(best)
+        message.append(best)
         explained |= masks[best]
-    if "nearby" in masks and not any(key.startswith("back_") for key in told) and gain("nearby") > 0:
-        told.append("nearby")
-    return tuple(told)
+    if "nearby" in masks and not any(key.startswith("back_") for key in message) and gain("nearby") > 0:
+        message.append("nearby")
+    return tuple(message)

@@ -90,22 +90,22 @@ def read_pattern(
         return Reading((), (), 0.0, 0.0, window, sentence)
     view = View(pattern, window)
     masks = view.masks(prompt, target)
-    told = standing_out(view, masks)
+    message = standing_out(view, masks)
     shares = {}
     for key, mask in masks.items():
         got = view.measure(mask)
         shares[key] = PlaceShare(
-            key, PLACES[key].name, got.share, got.chance, got.rows, got.of_all, stands_out=key in told
+            key, PLACES[key].name, got.share, got.chance, got.rows, got.of_all, stands_out=key in message
         )
     spread, peak = view.spread(), float(max_attention(view.pattern))
     is_spread = spread >= registry.SPREAD_THRESHOLD and peak <= registry.SPREAD_MAX_ATTENTION
-    if told:
-        sentence = _what_stands_out(name, told, shares, is_spread, n - FIRST_ROW)
+    if message:
+        sentence = _what_stands_out(name, message, shares, is_spread, n - FIRST_ROW)
     else:
         sentence = _nothing_stands_out(name, view, prompt, is_spread, spread, peak)
     if window is not None and window < n:
         sentence += f" (This layer sees the last {window} tokens alone.)"
-    return Reading(tuple(shares.values()), told, spread, peak, window, sentence)
+    return Reading(tuple(shares.values()), message, spread, peak, window, sentence)
 
 
 def read_head(analysis: LiveAnalysis, head: Head) -> Reading:

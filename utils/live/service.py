@@ -36,7 +36,7 @@ PINNED_BYTES = 64 * 2**20
 # Prompts, and watched tokens, whose tokens are cached.
 CACHED_PROMPTS = 1024
 
-# Model, token ids, heads off, what is put in their place.
+# Model, token ids, heads ablated, what is put in their place.
 _PredictionKey = tuple[str, tuple[int, ...], frozenset[Head], AblationMode]
 
 
@@ -151,7 +151,7 @@ class LiveService:
     def next_token_logits(
         self, model: str, text: str, ablated: Collection[Head], mode: AblationMode = "zero"
     ) -> Tensor:
-        """Logits [vocab] of the last position with the heads `ablated` switched off, as `mode` says.
+        """Logits [vocab] of the last position with the heads `ablated`, as `mode` says.
 
         Raises:
             UserFacingError: as `tokenize`, a head that the model does not have, or no such mode.
@@ -173,7 +173,7 @@ class LiveService:
     def position_logits(
         self, model: str, text: str, ablated: Collection[Head] = (), mode: AblationMode = "zero"
     ) -> Tensor:
-        """Logits [position, vocab] of all positions with the heads `ablated` switched off, as `mode` says.
+        """Logits [position, vocab] of all positions with the heads `ablated`, as `mode` says.
 
         Shared with whoever asks for the same: do not change them in place.
 

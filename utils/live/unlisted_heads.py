@@ -1,6 +1,6 @@
 """Heads that the catalog does not list for a role, but that show its pattern on the text at hand.
 
-All heads of the model are searched, so luck has many tries: the rule is stricter than the live check of a
+All heads of the model are searched, so chance has many tries: the rule is stricter than the live check of a
 listed head, which has its catalog score to speak for it. Measured on 36,000 heads that do nothing in
 particular (`random_heads`: three spreads of logits, 12 texts of 4 to 30 tokens), 0.02% pass for a role that
 has a chance level, and 0.5% for the unluckiest role, text and spread; the live check's own rule with no
@@ -69,15 +69,15 @@ class UnlistedHeads:
         if not self.count:
             return "No other head shows this pattern clearly on your text."
         verb = "shows" if self.count == 1 else "show"
-        told = f"{self.count} more head{'s' if self.count > 1 else ''} {verb} this pattern on your text"
+        message = f"{self.count} more head{'s' if self.count > 1 else ''} {verb} this pattern on your text"
         if self.count > len(self.heads):
-            told += f" (the best {len(self.heads)} are shown)"
+            message += f" (the best {len(self.heads)} are shown)"
         if not self.over_cap:
-            return told + "."
+            return message + "."
         which = "all of them" if self.over_cap == self.count else f"{self.over_cap} of them"
         if self.count == 1:
             which = "it"
-        return f"{told}; {which} would be in the catalog's list if that had room for more than the best."
+        return f"{message}; {which} would be in the catalog's list if that had room for more than the best."
 
 
 def find_unlisted_heads(

@@ -226,10 +226,10 @@ class _Download:
         return transfer(lambda bar: self._trying(lambda: work(bar)), what, total, self._progress)
 
     def _check_disk(self, size: int) -> None:
-        place = self._hub.folder
-        while not place.exists() and place != place.parent:
-            place = place.parent
-        free = shutil.disk_usage(place).free
+        position = self._hub.folder
+        while not position.exists() and position != position.parent:
+            position = position.parent
+        free = shutil.disk_usage(position).free
         if size + _SPARE_DISK > free:
             raise UserFacingError(
                 f"The model '{self._name}' is a download of {size_text(size)}, "

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 # How often the caller hears, in seconds.
 _EVERY = 0.2
-# How long a download that was told to stop is waited for, in seconds. Then it is left to end by itself: at
+# How long a download that was asked to stop is waited for, in seconds. Then it is left to end by itself: at
 # its next piece, or when its file is there.
 _GRACE = 2
 

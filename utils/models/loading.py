@@ -273,9 +273,9 @@ def _telling(tell: Callable[[int, int], None]) -> Iterator[None]:
     def hook(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if threading.get_ident() != here or not args:
             return factory(*args, **kwargs)
-        return told(list(args[0]))
+        return counted(list(args[0]))
 
-    def told(items: list[Any]) -> Iterator[Any]:
+    def counted(items: list[Any]) -> Iterator[Any]:
         for done, item in enumerate(items):
             tell(done, len(items))
             yield item

@@ -216,8 +216,10 @@ def lookalike_sentence(prompt: TokenizedPrompt) -> str:
     alike = [list(labels.values()) for labels in by_text.values() if len(labels) > 1][:MAX_LOOKALIKES]
     if not alike:
         return ""
-    told = "; ".join(" and ".join(f"“{label}”" for label in labels) for labels in alike)
-    return f"{told} look alike but are different tokens for the model (· is a space), so they do not repeat."
+    message = "; ".join(" and ".join(f"“{label}”" for label in labels) for labels in alike)
+    return (
+        f"{message} look alike but are different tokens for the model (· is a space), so they do not repeat."
+    )
 
 
 def token_of_text(loaded: LoadedModel, text: str | None) -> int | None:

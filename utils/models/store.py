@@ -32,11 +32,11 @@ class _Load:
     def tell(self, progress: Progress) -> Progress:
         """The progress of the one who loads, noted for the others too."""
 
-        def told(what: str, done: int, total: int) -> None:
+        def report(what: str, done: int, total: int) -> None:
             self.latest = (what, done, total)
             progress(what, done, total)
 
-        return told
+        return report
 
     def follow(self, progress: Progress) -> None:
         """Wait for the end; what `progress` raises ends the waiting."""
@@ -168,8 +168,8 @@ class ModelStore:
                 load.end()
 
     def _load(self, source: ModelSource, progress: Progress) -> LoadedModel:
-        kept = self._kept_bytes()
-        folder = folder_of(source, self._hub, progress, self.device, self.dtype, evictable=kept)
+        remaining = self._kept_bytes()
+        folder = folder_of(source, self._hub, progress, self.device, self.dtype, evictable=remaining)
         while not self._reading.acquire(timeout=_EVERY):
             progress("waiting for another model", 0, 0)
         try:

@@ -257,7 +257,7 @@ def prompt_scores(
     """
     layers = windows or (None,) * len(attention)
     inputs = {role: role_inputs(role, tokens, special_ids, layers) for role in roles}
-    peaks = max_attention(attention)
+    largest = max_attention(attention)
     checks = {role: check for role in roles if (check := score_of(role).check) is not None}
     return PromptScores(
         inputs=inputs,
@@ -265,11 +265,11 @@ def prompt_scores(
             role: target_score(role, attention, asked[0].target).clamp(0, 1) for role, asked in inputs.items()
         },
         checked={
-            role: peaks if check.measure is max_attention else check.measure(attention)
+            role: largest if check.measure is max_attention else check.measure(attention)
             for role, check in checks.items()
         },
         sink_share=sink_share(attention),
-        max_attention=peaks,
+        max_attention=largest,
     )
 
 

@@ -1,4 +1,4 @@
-"""Heads that do nothing in particular: attention from random queries and keys, for measuring luck.
+"""Heads that do nothing in particular: attention from random queries and keys, to measure chance by.
 
 A threshold or a suggested prompt is worth something only where such heads hardly ever pass (docs/METHODS.md,
 section 1, "Active"). The analyzer checks the prompts that it lists against them, the tests the thresholds.

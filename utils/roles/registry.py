@@ -30,7 +30,7 @@ MIN_LIVE_SHARE = 0.5
 # ... and at least chance + max(this, 1.64 standard errors of a uniform head over the positions averaged).
 MIN_MARGIN = 0.15
 Z_ONE_SIDED = 1.64
-# ... or this many standard errors where all heads are searched: of many heads some pass the first by luck.
+# ... or this many standard errors where all heads are searched: of many heads some pass the first by chance.
 Z_SEARCH = 3.1
 # Below this many query positions the page adds "little evidence".
 MIN_POSITIONS = 3
@@ -204,7 +204,7 @@ _ROWS = (
         explanation=(
             "From every token this head looks at the first one (an attention sink). That is often a resting "
             "place: a head with nothing to do here parks its attention where it changes little. So a high "
-            "score does not by itself make a head positional by trade."
+            "score does not by itself make a head primarily positional."
         ),
         score=RoleScore(first_token),
         scoring=(

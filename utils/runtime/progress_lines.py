@@ -48,8 +48,8 @@ class JsonLines:
         self._stream = stream
         self._last = ""
 
-    def _write(self, **told: Any) -> None:
-        line = json.dumps(told) + "\n"
+    def _write(self, **message: Any) -> None:
+        line = json.dumps(message) + "\n"
         if line != self._last:
             self._stream.write(line)
             self._stream.flush()

@@ -44,7 +44,7 @@ OTHER_FILES = 256
 FIRST_FREE_PORT = 1_024
 # Connections that wait while the app gets ready.
 BACKLOG = 1_024
-# How long jobs that were told to stop are waited for, in seconds: a preset on a large model, an analysis.
+# How long jobs that were asked to stop are waited for, in seconds: a preset on a large model, an analysis.
 JOB_SECONDS = 10
 _HOSTS = "Choose another with --host: 127.0.0.1 for this machine alone, 0.0.0.0 for everyone on its network."
 
@@ -103,15 +103,15 @@ def open_sockets(host: str, port: int) -> list[socket.socket]:
                 # "localhost" has an IPv6 address also on machines that do not.
                 if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     continue
-                raise _told(error, host, port) from error
+                raise _message(error, host, port) from error
             sockets.append(opened.enter_context(listening))
         if problem is not None and not sockets:
-            raise _told(problem, host, port) from problem
+            raise _message(problem, host, port) from problem
         opened.pop_all()
     return sockets
 
 
-def _told(error: OSError, host: str, port: int) -> UserFacingError:
+def _message(error: OSError, host: str, port: int) -> UserFacingError:
     if error.errno == errno.EADDRINUSE:
         return UserFacingError(
             f"Port {port} on {host} is in use.", "End what uses it, or choose another with --port."

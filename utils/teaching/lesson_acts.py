@@ -8,7 +8,7 @@ The page tells what has just happened as an event, a mapping of what is the case
     off      the heads that are off, ["L1H2"]
     view     the view that is shown
 
-What is the case counts, not how it came about: a step that asks for a head is complete when that head is
+What is the case counts, not how it happened: a step that asks for a head is complete when that head is
 chosen, by a click, a key or a link.
 """
 
@@ -92,11 +92,11 @@ def _all_on(condition: Condition, event: Event) -> bool:
     return isinstance(event.get("off"), list | tuple) and not event["off"]
 
 
-def _woken(condition: Condition, event: Event) -> bool:
+def _became_active(condition: Condition, event: Event) -> bool:
     return event.get("act") == "run" and condition.value in _names(event, "active")
 
 
-def _asleep(condition: Condition, event: Event) -> bool:
+def _stayed_inactive(condition: Condition, event: Event) -> bool:
     has_run = event.get("act") == "run" and isinstance(event.get("active"), list | tuple)
     return has_run and condition.value not in _names(event, "active")
 
@@ -105,6 +105,8 @@ def _shown(condition: Condition, event: Event) -> bool:
     return event.get("view") == condition.value
 
 
+# What lessons of the first version call two of them.
+_OLD_NAMES = {"wake": "activate", "rest": "leave_inactive"}
 ACTS: dict[str, ActKind] = {
     row.key: row
     for row in (
@@ -117,8 +119,13 @@ ACTS: dict[str, ActKind] = {
         ActKind("ablate", "heads", lambda what: f"Switch off {what}.", _off),
         ActKind("clear", "", lambda what: "Switch all heads on again.", _all_on),
         ActKind("open_view", "view", lambda what: f"Open the view “{what}”.", _shown),
-        ActKind("wake", "role", lambda what: f"Run a text on which “{what}” is active.", _woken),
-        ActKind("rest", "role", lambda what: f"Run a text on which “{what}” is not active.", _asleep),
+        ActKind("activate", "role", lambda what: f"Run a text on which “{what}” is active.", _became_active),
+        ActKind(
+            "leave_inactive",
+            "role",
+            lambda what: f"Run a text on which “{what}” is inactive.",
+            _stayed_inactive,
+        ),
     )
 }
 
@@ -138,7 +145,7 @@ def parse_act(written: Any) -> Act:
         kind, takes = next(iter(written.items()))
     else:
         raise ValueError(f"it must be one act, choose from {known}")
-    row = ACTS.get(str(kind))
+    row = ACTS.get(_OLD_NAMES.get(str(kind), str(kind)))
     if row is None:
         raise ValueError(f"{str(kind)[:40]!r} is no act; choose from {known}")
     if not row.takes:

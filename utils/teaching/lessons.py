@@ -48,7 +48,7 @@ class Step(Record):
         target: the token to watch.
         question: what to think about; the act is then "answer".
         answer: what is shown after it.
-        effect: what switching heads off in this step does (only with the act "ablate").
+        effect: what ablating heads in this step does (only with the act "ablate").
     """
 
     text: Text
@@ -198,7 +198,7 @@ def state_at(
     lesson.step(number)
     state = PageState(model=model, ablated=frozenset())
     problems: list[str] = []
-    for place, step in enumerate(lesson.steps[:number], 1):
+    for position, step in enumerate(lesson.steps[:number], 1):
         if step.preset is not None:
             opened = open_preset(presets.get(step.preset), model, catalog)
             problems += opened.problems
@@ -208,7 +208,7 @@ def state_at(
             state = PageState(model=model, prompt=step.prompt, ablated=frozenset())
         if step.target is not None:
             state = replace(state, target=step.target)
-        if place < number:
+        if position < number:
             try:
                 state = _after(state, step.act, model, catalog)
             except UserFacingError as error:

@@ -1,6 +1,6 @@
 """Presets computed before a class begins, so that opening one needs no forward pass.
 
-For each preset and model: the live analysis, the prediction with its heads off, and how that prediction
+For each preset and model: the live analysis, the prediction with its heads ablated, and how that prediction
 fares with 100 random sets of as many heads of the same layers. For the presets that come with HeadScope that
 takes one to two seconds, for those of a class on large models longer, so it runs in a thread after the start
 (`jobs.Jobs`); a preset that is opened before its turn is computed then.
@@ -28,7 +28,7 @@ _ALL_POSITIONS = ("positions",)
 
 @dataclass(frozen=True)
 class PresetEffect:
-    """What switching a preset's heads off does to its token, beside random sets of as many heads.
+    """What switching a preset's heads ablated does to its token, beside random sets of as many heads.
 
     Attributes:
         comparison: the numbers; `contrasts["probability"]` has the distribution.
@@ -47,7 +47,7 @@ class PresetEffect:
 
     @property
     def ablated(self) -> float:
-        """The token's probability with the heads off."""
+        """The token's probability with the heads ablated."""
         return self.clean + self.comparison.contrasts["probability"].tested
 
     @property
@@ -69,7 +69,7 @@ class PresetEffect:
     def sentence(self) -> str:
         """All of it in plain words."""
         token = self.label.strip("·")
-        told = f"Without {self.heads} “{token}” goes from {self.clean:.0%} to {self.ablated:.0%}."
+        message = f"Without {self.heads} “{token}” goes from {self.clean:.0%} to {self.ablated:.0%}."
         count = len(self.comparison.heads)
         several = f"{count} other heads" if count > 1 else "another head"
         where = (
@@ -78,12 +78,11 @@ class PresetEffect:
         if self.comparison.random.moved:
             where += " and the next ones"
         if self.different_sets == 1:
-            return (
-                f"{told} Without {several} of {where} (there is only one such set) it is {self.median:.0%}."
-            )
+            only = f"Without {several} of {where} (there is only one such set) it is {self.median:.0%}."
+            return f"{message} {only}"
         low, high = min(self.random), max(self.random)
         return (
-            f"{told} Without {several} of {where}, chosen by chance {len(self.random)} times, it is "
+            f"{message} Without {several} of {where}, chosen by chance {len(self.random)} times, it is "
             f"{self.median:.0%} in the middle (from {low:.0%} to {high:.0%})."
         )
 
@@ -181,9 +180,9 @@ class PreparedPresets:
         # A catalog that was made again may name other heads.
         catalog = self.service.catalog(opened.model)
         with self._guard:
-            kept = self._effects.get(key)
-        if kept is not None and kept[0] is catalog:
-            return kept[1]
+            cached = self._effects.get(key)
+        if cached is not None and cached[0] is catalog:
+            return cached[1]
         effect = self._compute(opened)
         with self._guard:
             self._effects[key] = (catalog, effect)

@@ -74,9 +74,9 @@ def test_a_prompt_is_read_and_answered(page: LabPage, views: LabViews):
 @pytest.mark.parametrize("method", METHODS)
 def test_each_method_is_told_beside_its_grid(page: LabPage, views: LabViews, method: str):
     shown = read(page, PROMPT)
-    told, here, _, style, _, _, top, table = views.show_method(shown, method, "L1H2", "dark")
-    assert METHODS[method].explanation in words(told)
-    assert METHODS[method].source in words(told)
+    message, here, _, style, _, _, top, table = views.show_method(shown, method, "L1H2", "dark")
+    assert METHODS[method].explanation in words(message)
+    assert METHODS[method].source in words(message)
     assert len(here.data[0].z) == 4 and len(here.data[0].z[0]) == 16 and style["height"].endswith("px")
     heads = re.findall(r'data-pick="(L\d+H\d+)"', top)
     reading = page.readings.shown(shown)
@@ -92,30 +92,34 @@ def test_the_catalog_stands_beside_it(page: LabPage, views: LabViews, monkeypatc
     service = page.readings.service
     catalog = service.catalog("demo-llama")
     assert catalog is not None
-    rankings = [{"head": f"L{place // 16}H{place % 16}", "score": 1 - place / 64} for place in range(64)]
+    rankings = [
+        {"head": f"L{position // 16}H{position % 16}", "score": 1 - position / 64} for position in range(64)
+    ]
     record: Any = {"question": "inc_state", "successful_samples": 5, "head_rankings": rankings}
     with_one = catalog.model_copy(update={"rankings": {"qrhead": [record]}})
     monkeypatch.setattr(service, "catalog", lambda model: with_one)
-    told, _, there, _, _, place, top, table = views.show_method(shown, "qrhead", None, "light")
-    assert "mean over 5 samples (inc_state)" in words(told) and "Spearman" in told
-    assert there.data[0].z[0][0] == 1 and place == {} and "catalog:" in top
+    message, _, there, _, _, position, top, table = views.show_method(shown, "qrhead", None, "light")
+    assert "mean over 5 samples (inc_state)" in words(message) and "Spearman" in message
+    assert there.data[0].z[0][0] == 1 and position == {} and "catalog:" in top
     assert "rank, catalog" in words(table)
     _, body, _ = views.show_off(ids.LAB_K, shown, "qrhead", "catalog", 2, "zero", "me")
     assert "L0H0, L0H1" in words(body)
     monkeypatch.setattr(service, "catalog", lambda model: None)
-    told, _, _, _, _, place, top, _ = views.show_method(shown, "qrhead", None, "light")
-    assert "no ranking by this method" in told and place == {"display": "none"} and "catalog:" not in top
+    message, _, _, _, _, position, top, _ = views.show_method(shown, "qrhead", None, "light")
+    assert (
+        "no ranking by this method" in message and position == {"display": "none"} and "catalog:" not in top
+    )
     _, body, rests = views.show_off(ids.LAB_K, shown, "qrhead", "catalog", 2, "zero", "me")
     assert "no ranking in the catalog" in body and rests
 
 
 def test_the_chosen_head_and_its_share_of_the_needle(page: LabPage, views: LabViews):
     shown = read(page, PROMPT)
-    told, figure, _, table, looks = views.show_head(shown, "L2H4", "light")
+    message, figure, _, table, looks = views.show_head(shown, "L2H4", "light")
     reading = page.readings.shown(shown)
     assert reading is not None
     start, end = reading.encoded.spans["needle"]
-    assert "L2H4 puts" in told and "needle's share" in words(told)
+    assert "L2H4 puts" in message and "needle's share" in words(message)
     assert (figure.layout.shapes[0].x0, figure.layout.shapes[0].x1) == (start - 0.5, end - 0.5)
     assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("looks at", "looks from")
     question = reading.encoded.spans["question"]
@@ -169,8 +173,8 @@ def test_ones_own_text(page: LabPage, views: LabViews):
     text = "<script>x</script> makes boots. The company has 431 employees in total."
     prompt = LabPrompt("demo-llama", OWN, text=text, asked="How many employees?", answer="431")
     shown = read(page, prompt)
-    _, facts, told = views.show_prompt(shown)
-    assert "<script" not in told and "&lt;" in told and "<mark" in told and "needle: tokens" in facts
+    _, facts, message = views.show_prompt(shown)
+    assert "<script" not in message and "&lt;" in message and "<mark" in message and "needle: tokens" in facts
     bare = read(page, replace(prompt, answer=""))
     assert "no needle yet" in views.show_prompt(bare)[1]
     assert "Choose the sentence" in views.show_method(bare, "qrhead", None, None)[0]
@@ -302,8 +306,8 @@ def test_the_studys_figures_are_drawn(page: LabPage, tmp_path: Path):
     for key in figures:
         options, first = study.choices(key)
         assert options[0]["value"] == first and options[0]["label"]
-        told, figure, style, numbers = study.show(key, first, "dark")
-        assert told == FIGURES[key].help and figure.data and style["height"].endswith("px")
+        message, figure, style, numbers = study.show(key, first, "dark")
+        assert message == FIGURES[key].help and figure.data and style["height"].endswith("px")
         assert "<table" in numbers
     assert study.show("accuracy_curve", "of another figure", None) == (no_update,) * 4
     assert study.show("nothing", "x", None) == (no_update,) * 4

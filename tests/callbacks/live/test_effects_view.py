@@ -34,10 +34,10 @@ def finished(view: EffectsView, measure: str = "probability", mode: str = "zero"
 
 def test_the_heads_of_the_circuit_matter_most(view: EffectsView):
     state, body, rests = finished(view)
-    told = text_of(body)
+    message = text_of(body)
     assert (state, rests) == (None, True)
-    assert f"For “a” {INDUCTION} matters most" in told or f"For “a” {PREVIOUS} matters most" in told
-    rows = told[told.index("The heads with the largest effects") :]
+    assert f"For “a” {INDUCTION} matters most" in message or f"For “a” {PREVIOUS} matters most" in message
+    rows = message[message.index("The heads with the largest effects") :]
     first, second = sorted((rows.index(str(INDUCTION)), rows.index(str(PREVIOUS))))
     assert all(rows.index(other) > second for other in ("L0H1",) if other in rows)
     assert first < second

@@ -1,4 +1,4 @@
-"""The card "Take it with you": the files say what the page says, whatever was typed."""
+"""The card "Export": the files say what the page says, whatever was typed."""
 
 import csv
 import io
@@ -50,9 +50,9 @@ def asked(what: str, **answers: str) -> Asked:
 
 
 def saved(answer: tuple[Any, Any]) -> str:
-    file, told = answer
-    assert file is not no_update, told
-    assert file["base64"] is False and told == f"Saved as {file['filename']}."
+    file, message = answer
+    assert file is not no_update, message
+    assert file["base64"] is False and message == f"Saved as {file['filename']}."
     return file["content"]
 
 
@@ -112,8 +112,8 @@ def test_what_was_computed_goes_along(built_service: LiveService, panel: ExportP
     analysis = built_service.analyze(NAME, PROMPT)
     alone = effect_map(analysis.loaded, analysis.prompt.ids)
     assert data["effect_map"]["target"] == alone.target
-    for kept, fresh in zip(data["effect_map"]["probability"], alone.probability.tolist(), strict=True):
-        assert kept == pytest.approx(fresh, abs=1e-5)
+    for cached, fresh in zip(data["effect_map"]["probability"], alone.probability.tolist(), strict=True):
+        assert cached == pytest.approx(fresh, abs=1e-5)
     assert data["random_sets"]["heads"] == [str(INDUCTION)]
     assert len(data["random_sets"]["contrasts"]["probability"]["draws"]) == 20
     record = saved(panel.download(asked("markdown"), now))
@@ -206,8 +206,8 @@ def test_what_is_open_says_which_answers_go_along(panel: ExportPanel) -> None:
 
 
 def test_too_long_notes_are_one_sentence(panel: ExportPanel) -> None:
-    file, told = panel.download(asked("html"), held(notes="a" * (MAX_CHARACTERS + 1)))
-    assert file is no_update and f"a lab record takes {MAX_CHARACTERS:,}" in text_of(told)
+    file, message = panel.download(asked("html"), held(notes="a" * (MAX_CHARACTERS + 1)))
+    assert file is no_update and f"a lab record takes {MAX_CHARACTERS:,}" in text_of(message)
 
 
 def test_nothing_yet_and_a_request_that_cannot_be_shown(panel: ExportPanel) -> None:

@@ -34,9 +34,9 @@ def test_a_preset_opens_with_its_question_and_without_its_answer(guide: Guide):
     assert (state.model, state.prompt, state.head) == (NAME, "abc abc abc", INDUCTION)
     assert state.ablated == frozenset()
     shown = guide.show({"preset": "one"}, REQUEST, None)
-    told = text_of(shown)
-    assert "What comes next?" in told and "Reveal" in told
-    assert "followed it before" not in told and "random" not in told
+    message = text_of(shown)
+    assert "What comes next?" in message and "Reveal" in message
+    assert "followed it before" not in message and "random" not in message
     assert find(shown, data_cover="prediction")
 
 
@@ -45,8 +45,8 @@ def test_the_reveal_switches_off_and_tells_with_the_control(guide: Guide):
     assert step.opened == {"preset": "one", "revealed": True}
     assert step.state is not None and step.state.ablated == {INDUCTION}
     shown = guide.show(step.opened, REQUEST, "dark")
-    told = text_of(shown)
-    assert "followed it before" in told and "random sets of as many heads" in told
+    message = text_of(shown)
+    assert "followed it before" in message and "random sets of as many heads" in message
     assert find(shown, data_cover="")
 
 
@@ -85,9 +85,9 @@ def test_each_step_completes_when_the_student_does_the_thing(guide: Guide):
     assert not walk(guide, 3, off=[]) and walk(guide, 3, off=[head, "L0H0"])
     assert not walk(guide, 4, off=[head]) and walk(guide, 4, off=[])
     assert not walk(guide, 6) and walk(guide, 6, "hover_token")
-    awake: Request = {"model": NAME, "prompt": "the cat sat on a mat. the cat s"}
+    active: Request = {"model": NAME, "prompt": "the cat sat on a mat. the cat s"}
     assert not walk(guide, 7, "run", request={"model": NAME, "prompt": "abc"})
-    assert walk(guide, 7, "run", request=awake)
+    assert walk(guide, 7, "run", request=active)
     assert not walk(guide, 8) and walk(guide, 8, view="effects")
 
 

@@ -38,9 +38,9 @@ def test_a_watched_token_stands_against_another(view: NextTokenView):
 def test_the_prediction_after_an_earlier_token(view: NextTokenView):
     # Position 15 is the "t" of "cat", second time: what followed it before is a space.
     labels = view.service.analyze(NAME, REPEATING).prompt.labels
-    place = len(labels) - 3
-    panel = text_of(view.show(REQUEST, [], "zero", str(place), None, None)[0])
-    assert f"After “{labels[place]}”: The model expects" in panel
+    position = len(labels) - 3
+    panel = text_of(view.show(REQUEST, [], "zero", str(position), None, None)[0])
+    assert f"After “{labels[position]}”: The model expects" in panel
     assert panel != text_of(view.show(REQUEST, [], "zero", "", None, None)[0])
     last = str(len(labels) - 1)
     assert text_of(view.show(REQUEST, [], "zero", last, None, None)[0]) == text_of(

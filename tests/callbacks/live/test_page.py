@@ -131,12 +131,12 @@ def test_the_count_tells_how_many_tokens_are_too_many(page: LivePage):
 
 
 def test_a_text_that_is_far_too_long_is_not_counted_nor_kept_for_a_model(page: LivePage, built_service):
-    told = "The prompt has 10,000,000 characters and at most 6,400 are read."
-    assert page.token_count("a" * 10**7, NAME) == told
+    message = "The prompt has 10,000,000 characters and at most 6,400 are read."
+    assert page.token_count("a" * 10**7, NAME) == message
     for model in (NAME, "not loaded"):
         request, box, error, _, wanted = page.request_prompt(ids.RUN, model, "a" * 10**7, REQUEST)
         assert (request, box, wanted) == (no_update, no_update, None)
-        assert told in text_of(error)
+        assert message in text_of(error)
 
 
 def test_what_is_not_repeated_is_told_with_where_the_head_rests(page: LivePage):
@@ -212,8 +212,8 @@ def test_leaving_a_load_ends_the_waiting(folder: Path):
 
 def test_a_model_without_a_catalog_asks_for_an_analysis(folder: Path, tmp_path: Path):
     service = LiveService(ModelStore((folder / NAME,)), tmp_path)
-    told, problem, analyze = page_of(service).show_roles(REQUEST, [])
-    assert "no catalog" in text_of(told)
+    message, problem, analyze = page_of(service).show_roles(REQUEST, [])
+    assert "no catalog" in text_of(message)
     assert (problem, analyze) == (None, NAME)
 
 
@@ -236,10 +236,10 @@ def test_a_link_opens_what_it_says(page: LivePage):
 
 def test_a_link_with_nonsense_says_what_and_shows_the_rest(page: LivePage):
     opened = page.layout(f"?v=1&model={NAME}&prompt=abc+abc&head=L99H0&position=500&mode=x&what=1")
-    told = text_of(opened)
-    assert "not read as a whole" in told
+    message = text_of(opened)
+    assert "not read as a whole" in message
     for part in ("L99H0", "500", "mode", "what"):
-        assert part in told
+        assert part in message
     assert find(opened, data={"model": "hand-built", "prompt": "abc abc"})
 
 

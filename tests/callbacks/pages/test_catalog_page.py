@@ -25,13 +25,13 @@ def page(service: LiveService) -> CatalogPage:
 def test_every_role_is_shown_with_its_heads(page: CatalogPage, role: str, theme: str | None):
     body, nothing, analyze = page.show("demo-gpt2", role, theme)
     catalog = load_catalog(catalog_path("demo-gpt2", CATALOG_FOLDER))
-    told = text_of(body)
+    message = text_of(body)
     assert (nothing, analyze) == (False, None)
     for entry in catalog.categories[role].top_heads:
-        assert f" {Head(entry.layer, entry.head)} " in told
-        assert f" {entry.score:.3f} " in told
-    assert f"seed {catalog.settings.seed}" in told
-    assert "python scripts/analyze_heads.py --model demo-gpt2" in told
+        assert f" {Head(entry.layer, entry.head)} " in message
+        assert f" {entry.score:.3f} " in message
+    assert f"seed {catalog.settings.seed}" in message
+    assert "python scripts/analyze_heads.py --model demo-gpt2" in message
 
 
 def test_the_address_chooses_model_and_role_and_nonsense_does_not(page: CatalogPage):
@@ -54,9 +54,9 @@ def test_a_catalog_without_its_model_is_shown_unless_the_class_is_locked(tmp_pat
     (tmp_path / "far--away.json").write_text(text.replace("demo-gpt2", "far/away"), encoding="utf-8")
     service = LiveService(ModelStore(), tmp_path)
     assert CatalogPage(service).show("far/away", "induction", "light")[1:] == (False, None)
-    told, nothing, analyze = CatalogPage(service, locked=True).show("far/away", "induction", "light")
+    message, nothing, analyze = CatalogPage(service, locked=True).show("far/away", "induction", "light")
     assert (nothing, analyze) == (True, None)
-    assert "no such model" in text_of(told)
+    assert "no such model" in text_of(message)
 
 
 def test_gpt2_stands_beside_what_the_literature_says(tmp_path: Path):

@@ -58,14 +58,14 @@ def card(body: Any, role: str) -> Any:
 
 def test_two_prompts_on_one_model(page: ComparePage):
     body = shown(page, STATE)
-    told = words_of(body)
-    assert "Active on one side alone: induction on the left." in told
-    assert "“·ring”" in told
+    message = words_of(body)
+    assert "Active on one side alone: induction on the left." in message
+    assert "“·ring”" in message
     induction = card(body, "induction")
     assert getattr(induction, "data-changed") == "true"
     assert "changed:  active on the left alone" in words_of(induction)
     assert getattr(card(body, "previous_token"), "data-changed") == "false"
-    assert "A role on test inputs is not all that a head does." in told
+    assert "A role on test inputs is not all that a head does." in message
 
 
 def test_the_heads_numbers_are_those_of_the_two_analyses(page: ComparePage):
@@ -73,16 +73,16 @@ def test_the_heads_numbers_are_those_of_the_two_analyses(page: ComparePage):
     left = page.service.analyze("demo-gpt2", REPEATS)
     for entry in left.listed["induction"]:
         name = str(entry.head)
-        told = words_of(card(body, "induction"))
-        assert f"{name}" in told and f"{entry.live:.2f}" in told
+        message = words_of(card(body, "induction"))
+        assert f"{name}" in message and f"{entry.live:.2f}" in message
 
 
 def test_one_prompt_on_two_models(page: ComparePage):
     state = CompareState("demo-gpt2", REPEATS, "demo-llama", REPEATS)
-    told = words_of(shown(page, state))
-    assert "Left: demo-gpt2" in told and "Right: demo-llama" in told
-    assert "Two models have no head in common" in told
-    assert "Heads that change most" not in told
+    message = words_of(shown(page, state))
+    assert "Left: demo-gpt2" in message and "Right: demo-llama" in message
+    assert "Two models have no head in common" in message
+    assert "Heads that change most" not in message
 
 
 def test_each_side_opens_in_the_live_page(page: ComparePage):
@@ -102,10 +102,10 @@ def test_each_side_opens_in_the_live_page(page: ComparePage):
 def test_every_pair_worth_comparing_differs(page: ComparePage, number: int):
     state = page.ask(ids.compare_example(number), "x", "x", "x", "x")
     assert state is not None and state == pair_state(number, MODELS)
-    told = words_of(shown(page, state))
-    assert "so nothing differs" not in told
-    # On one model a role wakes on one side alone; two models may well do the same.
-    assert PAIRS[number].right is None or "Active on one side alone:" in told
+    message = words_of(shown(page, state))
+    assert "so nothing differs" not in message
+    # On one model a role becomes active on one side alone; two models may well do the same.
+    assert PAIRS[number].right is None or "Active on one side alone:" in message
 
 
 def test_pairs_make_do_with_one_model():

@@ -33,26 +33,26 @@ def slider(tree: Any) -> Any:
 @pytest.mark.parametrize("model", ["demo-gpt2", "demo-llama"])
 def test_a_training_is_shown_with_its_scaffold_said_openly(page: FormationPage, model: str):
     body = page.show(model)
-    told = text_of(body)
-    assert "Previous-token heads pass 0.4" in told
-    assert "A scaffold stood from" in told
-    assert "so this does not show that they would have come by themselves" in told
+    message = text_of(body)
+    assert "Previous-token heads pass 0.4" in message
+    assert "A scaffold stood from" in message
+    assert "so this does not show that they would have come by themselves" in message
     history = page.history(model)
     assert slider(body).value == slider(body).max == len(history.tokens) - 1
     for point in history.checkpoints:
-        assert f" {point.tokens:,} " in told  # the table has every line of the log
+        assert f" {point.tokens:,} " in message  # the table has every line of the log
 
 
 def test_without_a_scaffold_none_is_told():
-    told = text_of(FormationPage(ModelStore()).show("demo-gpt2"))
-    assert "scaffold" not in told.lower()
+    message = text_of(FormationPage(ModelStore()).show("demo-gpt2"))
+    assert "scaffold" not in message.lower()
 
 
 def test_a_tuned_model_is_shown_as_what_its_base_became(page: FormationPage):
-    told = text_of(page.show("demo-llama-instruct"))
-    assert "demo-llama-instruct went on from demo-llama" in told
-    assert "demo-llama as it ended" in told and "questions in the chat template" in told
-    assert "scaffold" not in told.lower() and "Before any training" not in told
+    message = text_of(page.show("demo-llama-instruct"))
+    assert "demo-llama-instruct went on from demo-llama" in message
+    assert "demo-llama as it ended" in message and "questions in the chat template" in message
+    assert "scaffold" not in message.lower() and "Before any training" not in message
     history = page.history("demo-llama-instruct")
     shot = json.loads(json.dumps(dict(film(history)), cls=PlotlyJSONEncoder))
     assert shot["tokens"] == list(history.tokens) and set(shot["pointed"]) == {None}
@@ -95,9 +95,9 @@ def test_a_damaged_log_is_told_with_its_line(tmp_path: Path, monkeypatch: pytest
     (folder / LOG_NAME).write_text("\n".join([*lines[:3], lines[3][:40]]), encoding="utf-8")
     monkeypatch.setattr("utils.models.sources.BUNDLED", tmp_path)
     page = FormationPage(ModelStore((tmp_path,)), SCAFFOLDS)
-    told = text_of(page.layout(""))
-    assert "Line 4 of the training log of demo-gpt2 is damaged" in told
-    assert str(tmp_path) not in told
+    message = text_of(page.layout(""))
+    assert "Line 4 of the training log of demo-gpt2 is damaged" in message
+    assert str(tmp_path) not in message
     # Mended, it is read again.
     (folder / LOG_NAME).write_text("\n".join(lines[:3]), encoding="utf-8")
     assert slider(page.show("demo-gpt2")).max == 2
@@ -115,9 +115,9 @@ def test_the_browser_gets_every_checkpoint(page: FormationPage, model: str):
     for index, point in enumerate(history.checkpoints):
         for number, passed in enumerate(shot["cells"][index]):
             layer, head = divmod(number, history.shape[1])
-            for place, score in passed:
-                exact = point.role_scores[keys[place]][layer][head]
-                assert score == pytest.approx(exact, abs=5e-4) and exact >= ROLES[keys[place]].threshold
+            for position, score in passed:
+                exact = point.role_scores[keys[position]][layer][head]
+                assert score == pytest.approx(exact, abs=5e-4) and exact >= ROLES[keys[position]].threshold
     pointed = {name for name, since in zip(shot["heads"], shot["pointed"], strict=True) if since is not None}
     assert pointed == {str(head) for heads in SCAFFOLDS[model][0].heads.values() for head in heads}
     # The slider's line stands where Plotly puts the checkpoint on its axis.

@@ -28,8 +28,8 @@ def pieces(tree: Any) -> list[Any]:
 
 
 def words_of(tree: Any) -> str:
-    told = (piece if isinstance(piece, str) else static_text(piece) for piece in pieces(tree))
-    return " ".join(text for text in told if text)
+    message = (piece if isinstance(piece, str) else static_text(piece) for piece in pieces(tree))
+    return " ".join(text for text in message if text)
 
 
 def static_text(piece: Any) -> str:
@@ -39,8 +39,8 @@ def static_text(piece: Any) -> str:
 def test_every_word_has_its_anchor_once_and_its_text():
     found = {getattr(piece, "id", None): piece for piece in pieces(words_layout())}
     for key, term in GLOSSARY.items():
-        told = words_of(found[word_id(key)])
-        assert term.term in told and term.plain in told and term.more in told and term.see in told
+        message = words_of(found[word_id(key)])
+        assert term.term in message and term.plain in message and term.more in message and term.see in message
     names = [piece.id for piece in pieces(words_layout()) if getattr(piece, "id", None)]
     assert len(names) == len(set(names))
 
@@ -57,8 +57,8 @@ def test_no_word_has_the_id_of_something_else_in_the_app():
 def test_roles_are_told_in_full_with_their_letter():
     found = {getattr(piece, "id", None): piece for piece in pieces(words_layout())}
     for key, role in ROLES.items():
-        told = words_of(found[word_id(key)])
-        assert role.explanation in told and told.startswith(role.letter)
+        message = words_of(found[word_id(key)])
+        assert role.explanation in message and message.startswith(role.letter)
 
 
 def test_the_filter_searches_all_that_is_told_of_a_word():
@@ -88,12 +88,12 @@ def test_every_paper_is_among_the_sources():
 @pytest.mark.parametrize("key", GLOSSARY)
 def test_a_mark_tells_its_word_and_leads_to_it(key: str):
     mark = help_mark(key)
-    told = getattr(mark, PLAIN)
-    assert told.startswith("<details ")
-    summary = re.search(r'<summary aria-label="([^"]*)">', told)
+    message = getattr(mark, PLAIN)
+    assert message.startswith("<details ")
+    summary = re.search(r'<summary aria-label="([^"]*)">', message)
     assert summary and GLOSSARY[key].term in unescape(summary[1])
     assert (ROLES[key].explanation if key in ROLES else GLOSSARY[key].plain) in words_of(mark)
-    assert re.findall(r'href="([^"]*)"', told) == [f"/words#{key}"]
+    assert re.findall(r'href="([^"]*)"', message) == [f"/words#{key}"]
 
 
 def test_a_mark_of_a_word_that_there_is_not_is_refused():
@@ -114,9 +114,9 @@ def test_a_card_has_a_mark_beside_its_heading_where_it_names_a_word():
 
 
 def test_the_help_dialog_tells_the_glossarys_words():
-    told = words_of(help_dialog())
+    message = words_of(help_dialog())
     for key in ("token", "bos", "chance", "zero", "kl"):
-        assert GLOSSARY[key].plain in told
+        assert GLOSSARY[key].plain in message
 
 
 def test_the_page_is_the_same_whatever_its_query():

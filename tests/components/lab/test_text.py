@@ -31,18 +31,18 @@ READING = LabReading(
 
 
 def test_the_needle_is_marked_and_named_and_nothing_typed_is_html():
-    told = to_html(prompt_text(READING))
-    mark = re.findall("<mark.*?</mark>", told)
-    assert len(mark) == 1 and ">needle<" in mark[0] and "&lt;b&gt;" in mark[0] and "<b>" not in told
+    message = to_html(prompt_text(READING))
+    mark = re.findall("<mark.*?</mark>", message)
+    assert len(mark) == 1 and ">needle<" in mark[0] and "&lt;b&gt;" in mark[0] and "<b>" not in message
     assert re.findall(r'data-t="(\d+)"', mark[0]) == ["2", "3", "4"]
-    assert re.findall(r'class="hs-lab-answer" data-t="(\d+)"', told) == ["3"]
-    assert ">question<" in told and re.findall(r'data-t="(\d+)"', told) == [str(i) for i in range(9)]
+    assert re.findall(r'class="hs-lab-answer" data-t="(\d+)"', message) == ["3"]
+    assert ">question<" in message and re.findall(r'data-t="(\d+)"', message) == [str(i) for i in range(9)]
 
 
 def test_without_a_needle_nothing_is_marked():
     spans = {"section": (1, 5), "question": (6, 8)}
-    told = to_html(prompt_text(replace(READING, encoded=replace(READING.encoded, spans=spans))))
-    assert "<mark" not in told and ">question<" in told
+    message = to_html(prompt_text(replace(READING, encoded=replace(READING.encoded, spans=spans))))
+    assert "<mark" not in message and ">question<" in message
 
 
 @pytest.mark.parametrize(
@@ -65,5 +65,5 @@ def test_the_answer_says_whether_it_is_right():
 
 
 def test_only_so_many_sentences_are_listed():
-    told = to_html(sentence_list("ab" * 500, [(i, i + 1) for i in range(500)], 3))
-    assert told.count("<button") == 400 and "first 400" in told
+    message = to_html(sentence_list("ab" * 500, [(i, i + 1) for i in range(500)], 3))
+    assert message.count("<button") == 400 and "first 400" in message

@@ -69,11 +69,13 @@ def test_contract_of_a_task(key: str, whole_sentence: bool) -> None:
         assert span(sample, "section") == sample.document
         assert span(sample, "question") == task.question
         assert sample.answer == (task.sentence.format(value=value) if whole_sentence else value)
-        told = sentences(sample.document)
-        assert len(told) == len(TASKS) + 8
+        message = sentences(sample.document)
+        assert len(message) == len(TASKS) + 8
         # The needle is one whole sentence, and stands where the depth says.
         assert sample.depth is not None
-        assert round(sample.depth * (len(told) - 1)) == [text.strip() for text in told].index(sample.needle)
+        assert round(sample.depth * (len(message) - 1)) == [text.strip() for text in message].index(
+            sample.needle
+        )
 
 
 @pytest.mark.parametrize("key", TASKS)
@@ -106,10 +108,10 @@ def test_the_same_seed_gives_the_same_filings() -> None:
 
 
 def test_depth_places_the_needle() -> None:
-    for depth, place in ((0.0, 0), (0.25, 4), (0.5, 8), (1.0, 16)):
+    for depth, index in ((0.0, 0), (0.25, 4), (0.5, 8), (1.0, 16)):
         options = FilingOptions(other_facts=tuple(TASKS), filler_sentences=8, depth=depth)
         for sample in make_filings("inc_year", 10, seed=depth.__repr__(), options=options):
-            assert sentences(sample.document)[place].strip() == sample.needle
+            assert sentences(sample.document)[index].strip() == sample.needle
             assert sample.depth == depth
     anywhere = Counter(round((s.depth or 0) * 16) for s in make_filings("inc_year", 400, 1, EVERYTHING))
     assert set(anywhere) == set(range(17)) and max(anywhere.values()) < 60
@@ -161,8 +163,8 @@ def patterns(key: str) -> list[re.Pattern[str]]:
 def test_one_sentence_alone_answers_the_question(key: str) -> None:
     """No other sentence has the wording of a needle of this task with a value of this task's kind."""
     for sample in make_filings(key, 80, seed=6, options=EVERYTHING):
-        told = [text.strip() for text in sentences(sample.document)]
-        found = [match for text in told for pattern in patterns(key) if (match := pattern.fullmatch(text))]
+        message = [text.strip() for text in sentences(sample.document)]
+        found = [match for text in message for pattern in patterns(key) if (match := pattern.fullmatch(text))]
         assert [match[1] for match in found] == [sample.facts[key]]
 
 
@@ -240,10 +242,10 @@ def test_filings_of_a_length_are_as_near_to_it_as_sentences_allow(key: str, leng
         assert length - shortest < words(sample.prompt) <= length
         assert span(sample, "answer") == sample.answer == sample.facts[key]
         assert set(sample.facts) == {key, *MAIN_TASKS}
-        told = [text.strip() for text in sentences(sample.document)]
-        assert told.count(sample.needle) == 1
+        message = [text.strip() for text in sentences(sample.document)]
+        assert message.count(sample.needle) == 1
         assert sample.depth is not None
-        assert round(sample.depth * (len(told) - 1)) == told.index(sample.needle)
+        assert round(sample.depth * (len(message) - 1)) == message.index(sample.needle)
 
 
 def test_a_models_own_tokens_are_counted(tiny_gpt2: LoadedModel) -> None:

@@ -101,19 +101,19 @@ def test_samples_of_whole_filings(truth: Path, folder: Path) -> None:
 def test_all_that_is_left_out_or_repaired_is_counted(truth: Path, folder: Path) -> None:
     real = load_real_filings(truth, folder)
 
-    def told(task: str) -> dict[str, int]:
+    def counts(task: str) -> dict[str, int]:
         return {name: count for name, count in real.counts[task].as_dict().items() if count}
 
-    assert told("inc_state") == {"rows": 4, "multi_valued": 1, "no_text": 1, "samples": 2}
-    assert told("inc_year") == {"rows": 4, "null": 1, "repaired": 2, "no_text": 1, "samples": 2}
-    assert told("employee_count") == {"rows": 4, "null": 1, "unreadable": 1, "repaired": 1, "samples": 2}
+    assert counts("inc_state") == {"rows": 4, "multi_valued": 1, "no_text": 1, "samples": 2}
+    assert counts("inc_year") == {"rows": 4, "null": 1, "repaired": 2, "no_text": 1, "samples": 2}
+    assert counts("employee_count") == {"rows": 4, "null": 1, "unreadable": 1, "repaired": 1, "samples": 2}
     # Gamma's headquarters are told by no sentence that speaks of them.
-    assert told("hq_state") == {"rows": 4, "null": 1, "no_text": 1, "needle_unknown": 1, "samples": 2}
+    assert counts("hq_state") == {"rows": 4, "null": 1, "no_text": 1, "needle_unknown": 1, "samples": 2}
     gamma = real.samples["hq_state"][1]
     assert set(gamma.spans) == {"section", "question"} and gamma.depth is None
-    for counts in real.counts.values():
-        left_out = counts.null + counts.multi_valued + counts.unreadable + counts.no_text + counts.answer_cut
-        assert counts.rows == left_out + counts.samples
+    for one in real.counts.values():
+        left_out = one.null + one.multi_valued + one.unreadable + one.no_text + one.answer_cut
+        assert one.rows == left_out + one.samples
 
 
 def test_truncation_cuts_at_a_word_and_counts_the_answers_that_it_takes(truth: Path, folder: Path) -> None:

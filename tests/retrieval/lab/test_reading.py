@@ -75,7 +75,7 @@ def test_where_heads_look_is_the_pattern(model, read):
     shares = attention[1, 2][list(rows.places), start:end].sum(-1)
     assert look.on_needle == pytest.approx(shares.tolist(), abs=1e-5)
     assert look.question_share == pytest.approx(float(shares[:-1].mean()), abs=1e-5)
-    even = [(end - start) / (place + 1) for place in rows.places[:-1]]
+    even = [(end - start) / (position + 1) for position in rows.places[:-1]]
     assert look.even_share == pytest.approx(sum(even) / len(even))
     with pytest.raises(IndexError):
         look_of(rows, Head(4, 0))

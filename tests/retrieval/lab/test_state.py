@@ -60,8 +60,8 @@ def test_what_is_wrong_in_a_link_is_told_and_the_rest_is_kept(query: str, told: 
     state, problems = from_query(query, MODELS)
     assert any(told in problem for problem in problems)
     assert state.prompt.model == "demo-gpt2" and state.view.method == "qrhead"
-    kept, problems = from_query(query + "&mode=mean", MODELS)
-    assert kept.view.mode == "mean" or "mode=" in query
+    cached, problems = from_query(query + "&mode=mean", MODELS)
+    assert cached.view.mode == "mean" or "mode=" in query
 
 
 def test_a_text_that_no_link_can_hold_is_refused():

@@ -184,18 +184,18 @@ def _compared(*names: str) -> str:
 
 
 def test_compare_finds_kin_and_tells_chance() -> None:
-    told = _compared("Mistral-7B-v0.2-hf", "Mixtral-8x7B-v0.1")
+    message = _compared("Mistral-7B-v0.2-hf", "Mixtral-8x7B-v0.1")
     one, other = (set(for_model(name)[0].heads) for name in ("Mistral-7B-v0.2-hf", "Mixtral-8x7B-v0.1"))
     overlap = len(one & other) / len(one | other)
     assert overlap > 0.5  # Mixtral was trained on from Mistral
-    assert f"{overlap:.2f} (0.03)" in told
-    assert "layer 18: 6" in told
+    assert f"{overlap:.2f} (0.03)" in message
+    assert "layer 18: 6" in message
 
 
 def test_compare_puts_unlike_shapes_by_depth_alone() -> None:
-    told = _compared("llama-2-7b-80k", "Qwen1.5-14B")
-    assert "Heads in common" not in told
-    assert "Distance in relative depth" in told
+    message = _compared("llama-2-7b-80k", "Qwen1.5-14B")
+    assert "Heads in common" not in message
+    assert "Distance in relative depth" in message
 
 
 def test_compare_without_a_shape_says_so(tmp_path: Path) -> None:
@@ -205,9 +205,9 @@ def test_compare_without_a_shape_says_so(tmp_path: Path) -> None:
 
 def test_compare_numbers_rankings_of_one_name(tmp_path: Path) -> None:
     path = str(_write(tmp_path, "tokens_2048.json", RECORD))
-    told = _compared(path, path)
-    assert "inc_state 2048 #2" in told
-    assert "1.00 (?)" in told  # the same heads; without the model's shape nobody knows chance
+    message = _compared(path, path)
+    assert "inc_state 2048 #2" in message
+    assert "1.00 (?)" in message  # the same heads; without the model's shape nobody knows chance
 
 
 def test_the_same_file_twice_overlaps_fully(tmp_path: Path) -> None:

@@ -178,8 +178,8 @@ def test_samples_without_the_spans_are_skipped_and_counted(retrieval: LoadedMode
     bare = {name: span for name, span in samples[0].spans.items() if name in ("section", "question")}
     samples[0] = replace(samples[0], spans=bare)
     records = rank_heads(retrieval, samples, METHODS, OPTIONS, 100)
-    told = {key: (record.samples_processed, record.samples_skipped) for key, record in records.items()}
-    assert told == {"summed_attention": (3, 1), "wu24": (3, 1), "qrhead": (3, 1), "reasoning": (4, 0)}
+    message = {key: (record.samples_processed, record.samples_skipped) for key, record in records.items()}
+    assert message == {"summed_attention": (3, 1), "wu24": (3, 1), "qrhead": (3, 1), "reasoning": (4, 0)}
     readings = read_sample(retrieval, encode_sample(retrieval, samples[0]), ["reasoning"], OPTIONS)
     found = sample_scores("qrhead", readings, OPTIONS)
     assert found.scores is None and not found.counted and "was not found" in found.problem

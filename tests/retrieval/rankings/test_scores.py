@@ -40,11 +40,11 @@ PROMPT = [0, 7, 8, 9, 7, 8, 5, 6]
 NEEDLE = (2, 6)
 
 
-def _looking_at(*places: int, keys: int = 11) -> Tensor:
+def _looking_at(*positions: int, keys: int = 11) -> Tensor:
     """Rows [step, 1, 1, key] that look mostly at one key a step."""
-    rows = torch.full((len(places), 1, 1, keys), 0.01)
-    for step, place in enumerate(places):
-        rows[step, 0, 0, place] = 0.9
+    rows = torch.full((len(positions), 1, 1, keys), 0.01)
+    for step, position in enumerate(positions):
+        rows[step, 0, 0, position] = 0.9
     return rows
 
 

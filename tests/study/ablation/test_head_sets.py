@@ -28,7 +28,7 @@ def order(*first: str, scores: tuple[float, ...] = ()) -> HeadOrder:
     """These heads first, the others behind them with score 0."""
     front = tuple(Head(int(name[1]), int(name[3])) for name in first)
     rest = tuple(head for head in HEADS if head not in front)
-    values = scores or tuple(1 - 0.1 * place for place in range(len(front)))
+    values = scores or tuple(1 - 0.1 * position for position in range(len(front)))
     return HeadOrder(front + rest, values + (0.0,) * len(rest))
 
 

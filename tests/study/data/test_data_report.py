@@ -77,7 +77,7 @@ def test_the_confounds_are_told_in_words(splits: dict[str, Split]) -> None:
         "inc_state": TaskCounts(rows=9, null=2, multi_valued=1, answer_cut=2, needle_unknown=1, samples=4),
         "hq_state": TaskCounts(rows=9, null=6, samples=3),
     }
-    told = report_markdown(data_report(splits, "a table", counts=counts, length=99))
+    message = report_markdown(data_report(splits, "a table", counts=counts, length=99))
     for part in (
         "Filings: a table, prompts of at most 99 tokens.",
         "| inc_state | 4 | 2 | 2 | 3 | delaware (50%) | 50% | 3 |",
@@ -88,8 +88,8 @@ def test_the_confounds_are_told_in_words(splits: dict[str, Split]) -> None:
         "2 test samples are about a filing that is in the train part of another question",
         "- `inc_state` = `hq_state`: 66.7% of 3 filings",
     ):
-        assert part in told
-    for table in told.split("\n\n"):
+        assert part in message
+    for table in message.split("\n\n"):
         if table.startswith("|"):
             assert len({line.count("|") for line in table.splitlines()}) == 1
 
@@ -107,5 +107,5 @@ def test_generated_filings_have_no_confound() -> None:
 
 def test_a_sign_of_a_table_in_an_answer_breaks_no_table() -> None:
     samples = [replace(sample, answer="A|B") for sample in make_filings("hq_city", 4, seed=1)]
-    told = report_markdown(data_report({"hq_city": split(samples)}, "x"))
-    assert "A\\|B (100%)" in told
+    message = report_markdown(data_report({"hq_city": split(samples)}, "x"))
+    assert "A\\|B (100%)" in message

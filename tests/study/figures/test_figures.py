@@ -106,7 +106,7 @@ def test_lines_are_told_apart_without_colour() -> None:
     assert len({look.marker for look in looks}) == len({look.colour for look in looks}) == len(looks)
     assert len(set(MARKERS)) == len(MARKERS)
     for theme in COLOURS:
-        assert len({series_colour(theme, place) for place in range(12)}) == 12
+        assert len({series_colour(theme, position) for position in range(12)}) == 12
     general = FIGURES["general_heads"].draw(TABLES)
     lines = {
         (trace["name"], trace["marker"]["symbol"], trace["line"]["dash"])

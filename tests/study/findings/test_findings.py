@@ -192,9 +192,9 @@ def test_heads_that_are_needed_only_together_stand_in_for_each_other() -> None:
         if row["source"] == row["question"]:
             made["transfer"].append({**row, "k": 9, "share": 0.45, "change": -0.8, "low": -0.9, "high": -0.7})
     effect = effects(made, BASE, "wu24")[0]
-    told = why_not(effect, singles(made, BASE, "inc_state"))
-    assert told.short == STAND_INS
-    assert "With the top 9 off answers are lost (-80 [-90, -70])" in told.told
+    message = why_not(effect, singles(made, BASE, "inc_state"))
+    assert message.short == STAND_INS
+    assert "With the top 9 off answers are lost (-80 [-90, -70])" in message.told
 
 
 def test_base_and_tuned_models_are_paired_by_name_and_unlike_shapes_by_depth() -> None:

@@ -42,12 +42,12 @@ def test_the_live_check_decides_who_wakes() -> None:
 
 def test_prompts_that_wake_the_top_head_are_preferred() -> None:
     prompts = [
-        _prompt("wakes the second", LONG_REPEAT, False, True),
-        _prompt("wakes the top", LONG_REPEAT, True, False),
-        _prompt("wakes none", LONG_REPEAT, False, False),
+        _prompt("activates the second", LONG_REPEAT, False, True),
+        _prompt("activates the top", LONG_REPEAT, True, False),
+        _prompt("activates none", LONG_REPEAT, False, False),
     ]
-    assert choose_prompts("duplicate_token", LISTED, prompts) == ["wakes the top"]
-    assert choose_prompts("duplicate_token", LISTED, prompts[::2]) == ["wakes the second"]
+    assert choose_prompts("duplicate_token", LISTED, prompts) == ["activates the top"]
+    assert choose_prompts("duplicate_token", LISTED, prompts[::2]) == ["activates the second"]
     assert choose_prompts("duplicate_token", LISTED, prompts[2:]) == []
 
 

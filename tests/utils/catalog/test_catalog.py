@@ -216,8 +216,8 @@ def test_an_unchanged_catalog_keeps_its_date_and_rankings(tmp_path: Path) -> Non
     # With other scores the rankings no longer hold.
     scores = {**again.all_scores, "diffuse": [[0.5] * again.num_heads] * again.num_layers}
     other = again.model_copy(update={"all_scores": scores})
-    kept, lost = merge_existing(other, tmp_path)
-    assert kept == other and "rankings are dropped" in lost
+    cached, lost = merge_existing(other, tmp_path)
+    assert cached == other and "rankings are dropped" in lost
 
 
 def test_new_rankings_replace_the_earlier_ones_unless_only_their_day_differs(tmp_path: Path) -> None:

@@ -107,8 +107,8 @@ def test_rankings_that_are_whole(tmp_path: Path) -> None:
 def test_rankings_that_are_not(tmp_path: Path, records: list[dict[str, Any]], problem: str) -> None:
     data = _catalog()
     data["rankings"]["wu24"] = records
-    (told,) = catalog_problems(_save(data, tmp_path))
-    assert problem in told and "\n" not in told
+    (message,) = catalog_problems(_save(data, tmp_path))
+    assert problem in message and "\n" not in message
 
 
 Damage = Callable[[dict[str, Any]], Any]
@@ -170,10 +170,10 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
 
 @pytest.mark.parametrize("name", DAMAGES)
 def test_what_does_not_agree_is_told(name: str, tmp_path: Path) -> None:
-    damage, told = DAMAGES[name]
+    damage, message = DAMAGES[name]
     data = json.loads(json.dumps(_catalog()))
     damage(data)
-    assert any(problem.startswith(told) for problem in catalog_problems(_save(data, tmp_path)))
+    assert any(problem.startswith(message) for problem in catalog_problems(_save(data, tmp_path)))
 
 
 def test_another_file_name_is_told(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_a_ranking_is_the_mean_over_the_records_that_can_be_read():
 
 
 def test_what_the_rankings_say_about_a_head():
-    scores = {head: (20 - place) / 100 for place, head in enumerate(HEADS)}
+    scores = {head: (20 - position) / 100 for position, head in enumerate(HEADS)}
     catalog = catalog_with(
         summed_attention=[
             record("a", scores, 2, span_share=0.1),

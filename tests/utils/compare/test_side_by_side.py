@@ -41,10 +41,10 @@ def test_induction_wakes_on_the_side_that_repeats(plain: LiveAnalysis, repeating
     induction = role(comparison, "induction")
     assert (induction.left.state, induction.right.state, induction.changed) == ("inactive", "active", True)
     best = max(repeating.listed["induction"], key=lambda entry: entry.live)
-    told = said(comparison, "induction")
-    assert told.startswith("Induction becomes active on the right: ")
-    assert f"{best.head} ({best.live:.2f})" in told
-    assert told.endswith("On the left: nothing repeats.")
+    message = said(comparison, "induction")
+    assert message.startswith("Induction becomes active on the right: ")
+    assert f"{best.head} ({best.live:.2f})" in message
+    assert message.endswith("On the left: nothing repeats.")
     assert "induction on the right" in summary_sentence(comparison)
     # What cannot be judged has no score and no difference.
     assert all(pair.left and pair.left.live is None for pair in induction.pairs)
@@ -71,8 +71,8 @@ def test_on_one_model_each_head_stands_beside_itself(service: LiveService, repea
     induction = role(comparison, "induction")
     moved = max(induction.pairs, key=lambda pair: abs(pair.difference or 0))
     assert moved.left and moved.right
-    told = f"{moved.left.head} changes most, from {moved.left.live:.2f} to {moved.right.live:.2f}."
-    assert said(comparison, "induction").endswith(told)
+    message = f"{moved.left.head} changes most, from {moved.left.live:.2f} to {moved.right.live:.2f}."
+    assert said(comparison, "induction").endswith(message)
 
 
 def test_every_heads_difference(service: LiveService, plain: LiveAnalysis, repeating: LiveAnalysis) -> None:
@@ -97,11 +97,13 @@ def test_two_models_are_compared_by_rank_and_depth(service: LiveService, repeati
     )
     assert duplicate.pairs[-1].right is None or duplicate.pairs[-1].left is None
     assert duplicate.pairs[-1].difference is None
-    for place, pair in enumerate(role(comparison, "induction").pairs, start=1):
-        assert pair.left and pair.right and pair.left.rank == pair.right.rank == place
+    for position, pair in enumerate(role(comparison, "induction").pairs, start=1):
+        assert pair.left and pair.right and pair.left.rank == pair.right.rank == position
         assert pair.left.depth == pytest.approx(pair.left.head.layer / 3)
-    told = said(comparison, "induction")
-    assert "33% of the way up the layers" in told and "on the left" in told and "on the right" in told
+    message = said(comparison, "induction")
+    assert (
+        "33% of the way up the layers" in message and "on the left" in message and "on the right" in message
+    )
     assert "in the first layer" in said(comparison, "previous_token")
     assert "demo-gpt2 expects" in prediction_sentence(comparison)
     assert "demo-llama expects" in prediction_sentence(comparison)
@@ -115,9 +117,9 @@ def test_predictions_are_the_five_likeliest_of_each_side(service: LiveService, p
         assert [candidate.token for candidate in candidates] == [row.token for row in rows]
         assert [candidate.probability for candidate in candidates] == pytest.approx([r.clean for r in rows])
         assert all(candidate.label for candidate in candidates)
-    told = prediction_sentence(comparison)
+    message = prediction_sentence(comparison)
     for candidates in comparison.predictions:
-        assert f"“{candidates[0].label}” ({candidates[0].probability:.0%})" in told
+        assert f"“{candidates[0].label}” ({candidates[0].probability:.0%})" in message
 
 
 def test_the_same_twice_differs_in_nothing(repeating: LiveAnalysis) -> None:
@@ -132,16 +134,16 @@ def test_the_same_twice_differs_in_nothing(repeating: LiveAnalysis) -> None:
 
 def test_little_evidence_is_told(service: LiveService, repeating: LiveAnalysis) -> None:
     one_place = service.analyze("demo-gpt2", "One day a boy saw a dog by the old mill.")
-    told = said(side_by_side(one_place, repeating), "induction")
-    assert "on the left (little evidence: 1 place)" in told and told.count("little evidence") == 1
+    message = said(side_by_side(one_place, repeating), "induction")
+    assert "on the left (little evidence: 1 place)" in message and message.count("little evidence") == 1
 
 
 def test_why_a_role_is_quiet_is_told_for_its_best_head(repeating: LiveAnalysis) -> None:
-    quiet = role(side_by_side(repeating, repeating), "duplicate_token")
-    assert quiet.left.state == "inactive"
+    unmoved = role(side_by_side(repeating, repeating), "duplicate_token")
+    assert unmoved.left.state == "inactive"
     best = max(repeating.listed["duplicate_token"], key=lambda entry: entry.live)
-    assert f"its best head, {best.head}: scores {best.live:.2f}" in (quiet.left.reason)
-    assert "your text" not in quiet.left.reason
+    assert f"its best head, {best.head}: scores {best.live:.2f}" in (unmoved.left.reason)
+    assert "your text" not in unmoved.left.reason
 
 
 def test_a_short_text_has_no_roles(service: LiveService, repeating: LiveAnalysis) -> None:
@@ -160,8 +162,8 @@ def test_a_model_without_catalog_or_without_heads_of_a_role(
     induction = role(comparison, "induction")
     assert induction.right.state == "unknown" and not induction.changed
     assert all(pair.right is None and pair.difference is None for pair in induction.pairs)
-    told = said(comparison, "induction")
-    assert told.startswith("Induction is active on the left: ") and "demo-llama has no catalog" in told
+    message = said(comparison, "induction")
+    assert message.startswith("Induction is active on the left: ") and "demo-llama has no catalog" in message
     assert "not known to be active" in said(side_by_side(unknown, unknown), "induction")
     bare = replace(repeating, listed={**repeating.listed} | {"induction": ()})
     comparison = side_by_side(bare, repeating)
@@ -173,9 +175,9 @@ def test_one_head_alone_is_named(repeating: LiveAnalysis, plain: LiveAnalysis) -
     def only(analysis: LiveAnalysis) -> LiveAnalysis:
         return replace(analysis, listed={**analysis.listed} | {"induction": analysis.listed["induction"][:1]})
 
-    told = said(side_by_side(only(plain), only(repeating)), "induction")
+    message = said(side_by_side(only(plain), only(repeating)), "induction")
     entry = repeating.listed["induction"][0]
-    assert f"its one head, {entry.head}" in told
+    assert f"its one head, {entry.head}" in message
 
 
 @pytest.mark.parametrize("key", list(measured_roles()))
@@ -187,6 +189,6 @@ def test_every_role_is_said_in_a_sentence(service: LiveService, key: str) -> Non
     ]
     for left in analyses:
         for right in analyses:
-            told = said(side_by_side(left, right), key)
-            assert told.startswith(ROLES[key].display_name.split(" (")[0]) and told.endswith(".")
-            assert ".." not in told and "None" not in told
+            message = said(side_by_side(left, right), key)
+            assert message.startswith(ROLES[key].display_name.split(" (")[0]) and message.endswith(".")
+            assert ".." not in message and "None" not in message

@@ -89,8 +89,8 @@ def test_greedy_is_what_the_library_generates(service: LiveService) -> None:
         assert [token.index for token in written] == list(range(12))
         whole = bundled.tokenizer.decode(ids + [token.token for token in written])
         assert str(whole).endswith("".join(token.text for token in written))
-        for place, token in enumerate(written[:4]):
-            logits = capture(bundled, ids + [before.token for before in written[:place]]).logits[-1]
+        for position, token in enumerate(written[:4]):
+            logits = capture(bundled, ids + [before.token for before in written[:position]]).logits[-1]
             assert token.probability == pytest.approx(float(logits.softmax(-1)[token.token]), abs=1e-5)
 
 
@@ -233,7 +233,9 @@ def test_writing_again_gives_the_same(tiny_gpt2: LoadedModel) -> None:
 
 
 def written(ids: Sequence[int], stop: Stop | None = "limit") -> Continuation:
-    return Continuation(tuple(WrittenToken(place, token, "x", 0.5) for place, token in enumerate(ids)), stop)
+    return Continuation(
+        tuple(WrittenToken(position, token, "x", 0.5) for position, token in enumerate(ids)), stop
+    )
 
 
 @pytest.mark.parametrize(
@@ -257,9 +259,9 @@ def test_the_first_difference(clean: Continuation, ablated: Continuation, expect
 
 def test_progress_and_cancelling(tiny_gpt2: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     endless = without_end(tiny_gpt2, monkeypatch)
-    told: list[tuple[str, int, int]] = []
-    PairGenerator(endless, ids_of(tiny_gpt2), HEADS, options=SHORT).finish(lambda *step: told.append(step))
-    assert told == [(WHAT, done, 16) for done in range(1, 17)]
+    message: list[tuple[str, int, int]] = []
+    PairGenerator(endless, ids_of(tiny_gpt2), HEADS, options=SHORT).finish(lambda *step: message.append(step))
+    assert message == [(WHAT, done, 16) for done in range(1, 17)]
 
     def cancel(what: str, done: int, total: int) -> None:
         if done == 3:
@@ -283,7 +285,7 @@ def test_what_cannot_be_written_is_refused_before_the_first_token(tiny_gpt2: Loa
         TextGenerator(tiny_gpt2, [])
     with pytest.raises(UserFacingError, match="not a head of"):
         PairGenerator(tiny_gpt2, ids, [Head(9, 9)])
-    with pytest.raises(UserFacingError, match="not a way to switch heads off"):
+    with pytest.raises(UserFacingError, match="not a way to switch heads ablated"):
         TextGenerator(tiny_gpt2, ids, [], "half")  # pyright: ignore[reportArgumentType]
     with pytest.raises(UserFacingError, match="temperature"):
         TextGenerator(tiny_gpt2, ids, options=WritingOptions(temperature=-1))

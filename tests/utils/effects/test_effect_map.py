@@ -147,14 +147,14 @@ def test_the_built_induction_head_dominates_on_a_repeated_prompt(
 
 def test_progress_after_each_batch(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ablated_batches, "MAX_ROWS", 3)
-    told: list[tuple[str, int, int]] = []
+    message: list[tuple[str, int, int]] = []
     with counting_forwards() as count:
-        effect_map(loaded, IDS, progress=lambda *step: told.append(step))
+        effect_map(loaded, IDS, progress=lambda *step: message.append(step))
     total = len(all_heads(loaded))
-    assert {(what, all_of_them) for what, _, all_of_them in told} == {(WHAT, total)}
-    done = [step for _, step, _ in told]
+    assert {(what, all_of_them) for what, _, all_of_them in message} == {(WHAT, total)}
+    done = [step for _, step, _ in message]
     assert done == sorted(set(done)) and done[-1] == total
-    assert count.passes == 1 + len(told)
+    assert count.passes == 1 + len(message)
     assert all(after - before <= 3 for before, after in zip([0, *done], done, strict=False))
 
 
@@ -199,8 +199,8 @@ def test_even_a_row_over_the_bound_runs_alone() -> None:
 def test_batches_hold_every_set_once_and_begin_together() -> None:
     sets = [[Head(layer, head)] for layer in (3, 0, 2, 1) for head in range(12)]
     found = list(batches(sets, 16))
-    assert sorted(place for batch in found for place in batch) == list(range(len(sets)))
-    assert [{sets[place][0].layer for place in batch} for batch in found] == [{0}, {1}, {2}, {3}]
+    assert sorted(index for batch in found for index in batch) == list(range(len(sets)))
+    assert [{sets[index][0].layer for index in batch} for batch in found] == [{0}, {1}, {2}, {3}]
     # Batches that would be less than half full go on into the next layer.
     few = [[Head(layer, 0), Head(layer + 3, 1)] for layer in range(6)]
     assert [len(batch) for batch in batches(few, 4)] == [2, 2, 2]
@@ -217,7 +217,7 @@ def test_what_cannot_be_asked_is_refused(tiny_gpt2: LoadedModel) -> None:
         effect_map(tiny_gpt2, IDS, position=9)
     with pytest.raises(UserFacingError, match="There are no tokens"):
         effect_map(tiny_gpt2, [])
-    with pytest.raises(UserFacingError, match="not a way to switch heads off"):
+    with pytest.raises(UserFacingError, match="not a way to switch heads ablated"):
         effect_map(tiny_gpt2, IDS, mode="half")  # pyright: ignore[reportArgumentType]
 
 

@@ -14,7 +14,7 @@ from utils.models.loading import LoadedModel
 
 def logits_of(*rows: list[float]) -> torch.Tensor:
     """Logits whose softmax is these probabilities, each row moved by something of its own."""
-    return torch.stack([torch.tensor(row).log() + 2 * place for place, row in enumerate(rows)])
+    return torch.stack([torch.tensor(row).log() + 2 * position for position, row in enumerate(rows)])
 
 
 CLEAN = logits_of([0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.5, 0.25, 0.25])

@@ -96,7 +96,7 @@ def test_what_cannot_be_drawn_is_refused() -> None:
     assert len(draw_sets(GEOMETRY, half, "uniform").sets[0]) == 12
     with pytest.raises(UserFacingError, match=r"13 of 24 heads are off.*at most 12"):
         draw_sets(GEOMETRY, [*half, Head(2, 0)], "uniform")
-    with pytest.raises(UserFacingError, match="Switch off at least one"):
+    with pytest.raises(UserFacingError, match="Ablate at least one"):
         draw_sets(GEOMETRY, [], "uniform")
     for draws in (0, 101, -1):
         with pytest.raises(UserFacingError, match="from 1 to 100"):
@@ -124,7 +124,7 @@ def test_effects_are_those_of_each_set_off_alone(loaded: LoadedModel, mode: Abla
     assert found.random == draw_sets(loaded.geometry, heads, "layer-matched", 6, 3)
     assert found.heads == tuple(heads) and (found.target, found.other) == (17, 60)
     clean = capture(loaded, IDS).logits[-1]
-    for place, off in enumerate([heads, *found.random.sets]):
+    for position, off in enumerate([heads, *found.random.sets]):
         logits = capture(loaded, IDS, off, mode).logits[-1]
         panel = compare(clean, logits, 17)
         expected = {
@@ -137,7 +137,7 @@ def test_effects_are_those_of_each_set_off_alone(loaded: LoadedModel, mode: Abla
         }
         for measure in MEASURES:
             one = found.contrasts[measure]
-            ours = one.tested if place == 0 else one.draws[place - 1]
+            ours = one.tested if position == 0 else one.draws[position - 1]
             assert ours == pytest.approx(expected[measure], abs=3e-5, rel=0), (measure, off)
     for measure in MEASURES:
         one = found.contrasts[measure]
@@ -173,12 +173,12 @@ def test_the_built_induction_circuit_stands_out(tmp_path_factory: pytest.TempPat
 
 
 def test_a_set_that_comes_up_again_is_run_once(tiny_gpt2: LoadedModel) -> None:
-    told: list[tuple[str, int, int]] = []
+    message: list[tuple[str, int, int]] = []
     found = compare_with_random(
-        tiny_gpt2, IDS, [Head(1, 3)], draws=50, progress=lambda *step: told.append(step)
+        tiny_gpt2, IDS, [Head(1, 3)], draws=50, progress=lambda *step: message.append(step)
     )
     assert len(set(found.random.sets)) == 3 and len(found.contrasts["kl"].draws) == 50
-    assert told[-1][1:] == (4, 4)
+    assert message[-1][1:] == (4, 4)
 
 
 def test_it_runs_in_batches_and_can_be_cancelled(

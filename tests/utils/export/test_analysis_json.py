@@ -80,19 +80,19 @@ def test_the_roles_are_the_analysis_own(analysis: LiveAnalysis) -> None:
     assert isinstance(roles, dict) and list(roles) == list(measured_roles())
     more = analysis.unlisted
     assert analysis.catalog is not None
-    for role, told in roles.items():
-        assert isinstance(told, dict)
+    for role, message in roles.items():
+        assert isinstance(message, dict)
         entries = analysis.listed[role]
-        assert told["active"] is any(entry.is_active for entry in entries)
-        live = torch.tensor(told["live_scores"])
+        assert message["active"] is any(entry.is_active for entry in entries)
+        live = torch.tensor(message["live_scores"])
         torch.testing.assert_close(live, analysis.scores.live[role], atol=1e-6, rtol=6e-3)
-        assert torch.tensor(told["catalog_scores"]).shape == live.shape
-        assert isinstance(told["listed"], list)
-        assert [listed["head"] for listed in told["listed"]] == [  # pyright: ignore
+        assert torch.tensor(message["catalog_scores"]).shape == live.shape
+        assert isinstance(message["listed"], list)
+        assert [listed["head"] for listed in message["listed"]] == [  # pyright: ignore
             str(entry.head) for entry in entries
         ]
-        assert told["unlisted_active_count"] == more[role].count
-        assert [acting["head"] for acting in told["unlisted_active"]] == [  # pyright: ignore
+        assert message["unlisted_active_count"] == more[role].count
+        assert [acting["head"] for acting in message["unlisted_active"]] == [  # pyright: ignore
             str(acting.head) for acting in more[role].heads
         ]
     assert roles["diffuse"]["chance_by_layer"] == [None] * 4  # pyright: ignore
@@ -134,15 +134,19 @@ def test_every_family_can_be_exported(loaded: LoadedModel, tiny_models_folder: P
     rows = rows_of(heads_csv(analysis))
     assert len(rows) == geometry.n_layers * geometry.n_heads * len(measured_roles())
     for layer in range(geometry.n_layers):
-        told = {row["chance"] for row in rows if row["role"] == "positional" and row["layer"] == str(layer)}
-        assert told == {str(chances[layer])}
+        message = {
+            row["chance"] for row in rows if row["role"] == "positional" and row["layer"] == str(layer)
+        }
+        assert message == {str(chances[layer])}
         reading = read_head(analysis, Head(layer, 0))
         assert reading.window == geometry.windows[layer] and reading.sentence
 
 
 def test_no_folder_of_the_machine_is_told(analysis: LiveAnalysis) -> None:
-    told = json.dumps(analysis_export(analysis, Chosen())) + heads_csv(analysis)
-    assert str(analysis.loaded.path) not in told and str(Path(__file__).resolve().parents[3]) not in told
+    message = json.dumps(analysis_export(analysis, Chosen())) + heads_csv(analysis)
+    assert (
+        str(analysis.loaded.path) not in message and str(Path(__file__).resolve().parents[3]) not in message
+    )
 
 
 def test_the_csv_has_a_row_a_head_and_role(analysis: LiveAnalysis) -> None:

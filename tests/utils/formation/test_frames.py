@@ -51,9 +51,9 @@ def test_roles_are_counted_with_their_best_head():
 
 
 def test_the_sentence_says_where_the_scaffold_stands():
-    told = [frame_at(HISTORY, index).sentence for index in range(4)]
-    assert [("scaffold" in sentence) for sentence in told] == [False, False, True, False]
-    assert "After 3.00 million tokens" in told[3] and "90%" in told[3] and "1 of 2 heads" in told[3]
+    message = [frame_at(HISTORY, index).sentence for index in range(4)]
+    assert [("scaffold" in sentence) for sentence in message] == [False, False, True, False]
+    assert "After 3.00 million tokens" in message[3] and "90%" in message[3] and "1 of 2 heads" in message[3]
 
 
 def test_events_are_in_order_of_time_and_a_checkpoint_is_named_once():

@@ -145,7 +145,7 @@ def test_the_sentences_are_true_to_the_numbers(history: History) -> None:
     assert "Accuracy had reached 30% at 200 tokens, when no head had scored above 0.10 for induction" in (
         before_induction_sentence(history)
     )
-    told = scaffold_sentences(history)
+    message = scaffold_sentences(history)
     for part in (
         "A scaffold stood from 300 to 500 tokens: an extra loss pointed L0H1 at the previous token, and L1H0 "
         "and L1H1 at what followed the earlier copy.",
@@ -155,8 +155,8 @@ def test_the_sentences_are_true_to_the_numbers(history: History) -> None:
         "Nothing pointed at anything after 500 tokens; the best scores at 800 are previous token 0.90 and "
         "induction 0.90.",
     ):
-        assert part in told
-    assert story(history).startswith(order_sentence(history)) and told in story(history)
+        assert part in message
+    assert story(history).startswith(order_sentence(history)) and message in story(history)
 
 
 def test_another_log_makes_another_story(tmp_path: Path) -> None:
@@ -215,12 +215,12 @@ def test_the_bundled_stories_do_not_hide_the_scaffold(bundled: History) -> None:
     assert shares in card
     for role, heads in scaffold.heads.items():
         assert f"- {role}: {', '.join(str(head) for head in heads)}" in card
-    told = story(bundled)
-    assert million(scaffold.start) in told and million(scaffold.end) in told
-    assert all(str(head) in told for heads in scaffold.heads.values() for head in heads)
+    message = story(bundled)
+    assert million(scaffold.start) in message and million(scaffold.end) in message
+    assert all(str(head) in message for heads in scaffold.heads.values() for head in heads)
     induction = bundled.role_passes("induction")
     assert induction and induction.standing in ("while", "partly")
-    assert "does not show that they would have come by themselves" in told
+    assert "does not show that they would have come by themselves" in message
     # At the start every head is diffuse by chance, and the page says so.
     assert "diffuse" in untrained_sentence(bundled)
     assert len(grid_cells(bundled, 0)) == 64
@@ -245,9 +245,11 @@ def test_a_tuned_models_log_goes_on_from_its_base() -> None:
             )
             < 0.02
         )
-    told = story(tuned)
-    assert told.startswith("demo-llama-instruct went on from demo-llama: at the first line of this log it is")
-    assert "untrained" not in told and untrained_sentence(tuned) == "" == jump_sentence(tuned)
+    message = story(tuned)
+    assert message.startswith(
+        "demo-llama-instruct went on from demo-llama: at the first line of this log it is"
+    )
+    assert "untrained" not in message and untrained_sentence(tuned) == "" == jump_sentence(tuned)
     # It learns what its base cannot do: to answer in the chat template.
     assert max(tuned.checkpoints[0].filing_accuracy.values()) < 0.2
     assert min(tuned.checkpoints[-1].filing_accuracy.values()) >= 0.9

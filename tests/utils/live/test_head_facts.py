@@ -135,8 +135,8 @@ def test_pairs_are_marked_where_the_head_is_active(analysis: LiveAnalysis) -> No
 
 
 def test_lookalikes_are_told(tiny_gpt2: LoadedModel) -> None:
-    told = lookalike_sentence(tokenize_prompt(tiny_gpt2, "The mat on the"))
-    assert told.startswith("“The” and “·the” look alike but are different tokens for the model")
+    message = lookalike_sentence(tokenize_prompt(tiny_gpt2, "The mat on the"))
+    assert message.startswith("“The” and “·the” look alike but are different tokens for the model")
     for text in (" a cat a cat a cat", "One day"):
         assert lookalike_sentence(tokenize_prompt(tiny_gpt2, text)) == ""
 
@@ -145,8 +145,8 @@ def test_lookalikes_are_words_of_the_text_and_not_too_many() -> None:
     labels = ("<BOS>", "The", "·The", "·", "··", "a", "·a", "·A", "b", "·b", "c", "·c", "·The")
     ids = (*range(12), 2)
     prompt = TokenizedPrompt("", ids, labels, (True, *[False] * 12))
-    told = lookalike_sentence(prompt)
-    assert told.startswith("“The” and “·The”; “a” and “·a” and “·A”; “b” and “·b” look alike")
+    message = lookalike_sentence(prompt)
+    assert message.startswith("“The” and “·The”; “a” and “·a” and “·A”; “b” and “·b” look alike")
     # A special token looks like nothing that is typed.
     special = TokenizedPrompt("", (0, 1), ("<BOS>", "<BOS>"), (True, False))
     assert lookalike_sentence(special) == ""

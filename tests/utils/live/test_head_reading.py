@@ -1,4 +1,4 @@
-"""A head described from its pattern: what is put in comes out, in words and numbers, and luck does not."""
+"""A head described from its pattern: what is put in comes out, in words and numbers, and chance does not."""
 
 import pytest
 import torch
@@ -92,8 +92,8 @@ def test_a_head_that_does_one_thing(place, key: str, words: str) -> None:
     assert (
         reading.sentence.startswith(f"On this text L2H5 {words.split(' (')[0]}") and words in reading.sentence
     )
-    told = next(share for share in reading.shares if share.key == key)
-    assert told.share == pytest.approx(1) and told.stands_out and told.chance < 0.4
+    message = next(share for share in reading.shares if share.key == key)
+    assert message.share == pytest.approx(1) and message.stands_out and message.chance < 0.4
 
 
 def test_a_head_that_does_two_things() -> None:
@@ -219,15 +219,15 @@ def test_a_window_is_considered() -> None:
     for row in range(n):
         first = max(0, row - 2)
         window[row, first : row + 1] = 1 / (row + 1 - first)
-    blind, told = read_pattern(window, prompt), read_pattern(window, prompt, window=3)
-    assert set(blind.told) == {"itself", "back_1", "back_2"} and told.told == ()
-    assert told.spread == pytest.approx(1) and blind.spread < 0.5
-    by_key = {share.key: share for share in told.shares}
+    blind, message = read_pattern(window, prompt), read_pattern(window, prompt, window=3)
+    assert set(blind.told) == {"itself", "back_1", "back_2"} and message.told == ()
+    assert message.spread == pytest.approx(1) and blind.spread < 0.5
+    by_key = {share.key: share for share in message.shares}
     # Row 2 alone sees the first token; nothing further than 2 back is in sight.
     assert by_key["first"].rows == 1 and "back_3" not in by_key
-    for share in told.shares:
+    for share in message.shares:
         assert share.share == pytest.approx(share.chance)
-    assert told.sentence.endswith("(This layer sees the last 3 tokens alone.)")
+    assert message.sentence.endswith("(This layer sees the last 3 tokens alone.)")
     assert "layer sees" not in read_pattern(window, prompt, window=64).sentence
 
 
@@ -291,7 +291,7 @@ def test_heads_built_by_hand_are_described_as_built(tmp_path_factory: pytest.Tem
     assert "spreads its attention" in read_head(analysis, hand_built.DIFFUSE).sentence
 
 
-def test_the_bundled_heads_are_described_by_their_trade(service: LiveService) -> None:
+def test_the_bundled_heads_are_described_by_their_role(service: LiveService) -> None:
     analysis = service.analyze("demo-gpt2", "The cat sat on the mat. The cat sat on the")
     for role, key in (("previous_token", "back_1"), ("induction", "after_same")):
         best = max(analysis.listed[role], key=lambda entry: entry.live)
@@ -302,10 +302,10 @@ def test_the_bundled_heads_are_described_by_their_trade(service: LiveService) ->
 
 
 def test_random_heads_are_hardly_ever_said_to_do_anything() -> None:
-    told = tried = 0
+    message = tried = 0
     for std in LOGIT_STDS:
         for rows in random_head_patterns(N, std, 200, seed=int(std)):
             view = View(rows)
             tried += 1
-            told += bool(standing_out(view, view.masks(PROMPT)))
-    assert told / tried <= 0.03
+            message += bool(standing_out(view, view.masks(PROMPT)))
+    assert message / tried <= 0.03

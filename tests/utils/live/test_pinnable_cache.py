@@ -8,39 +8,39 @@ def cache() -> PinnableCache[str, str]:
 
 
 def test_pinned_entries_stay_while_others_go() -> None:
-    kept = cache()
-    kept["a"] = "aaaa"
-    assert kept.pin("a", kept["a"]) and kept.pin("b", "bb")
+    cached = cache()
+    cached["a"] = "aaaa"
+    assert cached.pin("a", cached["a"]) and cached.pin("b", "bb")
     for number in range(20):
-        kept[f"x{number}"] = "xxx"
-    assert kept["a"] == kept.get("a") == "aaaa" and kept["b"] == "bb" and "b" in kept
-    assert "x0" not in kept and kept.get("x0") is None and kept["x19"] == "xxx"
+        cached[f"x{number}"] = "xxx"
+    assert cached["a"] == cached.get("a") == "aaaa" and cached["b"] == "bb" and "b" in cached
+    assert "x0" not in cached and cached.get("x0") is None and cached["x19"] == "xxx"
 
 
 def test_pins_are_bounded_and_what_is_pinned_once_counts_once() -> None:
-    kept = cache()
-    assert kept.pin("a", "aaaaa") and kept.pin("a", "aaaaa")
-    assert not kept.pin("b", "bbbb") and "b" not in kept
-    assert kept.pin("b", "bbb")
-    assert not kept.pin("c", "c")
+    cached = cache()
+    assert cached.pin("a", "aaaaa") and cached.pin("a", "aaaaa")
+    assert not cached.pin("b", "bbbb") and "b" not in cached
+    assert cached.pin("b", "bbb")
+    assert not cached.pin("c", "c")
 
 
 def test_entries_of_both_kinds_are_there_once_and_can_be_deleted() -> None:
-    kept = cache()
+    cached = cache()
     for name in "abc":
-        kept[name] = "xx"
-    assert kept.pin("a", kept["a"]) and kept.pin("d", "yy")
-    assert sorted(kept) == ["a", "b", "c", "d"] and len(kept) == 4 and kept.currsize == 4
-    for name in list(kept):
-        del kept[name]
-    assert list(kept) == [] and len(kept) == kept.currsize == 0
-    assert kept.pin("e", "yyyyyyyy"), "the room is free again"
+        cached[name] = "xx"
+    assert cached.pin("a", cached["a"]) and cached.pin("d", "yy")
+    assert sorted(cached) == ["a", "b", "c", "d"] and len(cached) == 4 and cached.currsize == 4
+    for name in list(cached):
+        del cached[name]
+    assert list(cached) == [] and len(cached) == cached.currsize == 0
+    assert cached.pin("e", "yyyyyyyy"), "the room is free again"
 
 
 def test_a_pinned_entry_can_be_replaced() -> None:
-    kept = cache()
-    assert kept.pin("a", "aaaaaa")
-    kept["a"] = "z"
+    cached = cache()
+    assert cached.pin("a", "aaaaaa")
+    cached["a"] = "z"
     for number in range(20):
-        kept[f"x{number}"] = "xxx"
-    assert kept["a"] == "z" and kept.pin("b", "bbbbbbb") and not kept.pin("c", "c")
+        cached[f"x{number}"] = "xxx"
+    assert cached["a"] == "z" and cached.pin("b", "bbbbbbb") and not cached.pin("c", "c")

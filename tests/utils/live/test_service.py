@@ -130,7 +130,7 @@ def test_zero_and_mean_ablation_never_mix(service: LiveService) -> None:
             service.next_token_logits(GPT2, TEXT, (), mode), service.analyze(GPT2, TEXT).logits
         )
     for ask in (service.next_token_logits, service.position_logits):
-        with pytest.raises(UserFacingError, match="not a way to switch heads off"):
+        with pytest.raises(UserFacingError, match="not a way to switch heads ablated"):
             ask(GPT2, TEXT, heads, "half")  # pyright: ignore[reportArgumentType]
 
 
@@ -147,14 +147,14 @@ def test_the_logits_of_all_positions(
     assert service.position_logits(GPT2, TEXT, {Head(0, 1), Head(2, 3)}) is off
     assert torch.equal(off[-1], service.next_token_logits(GPT2, TEXT, {Head(0, 1), Head(2, 3)}))
     # With room for two results the third pushes the first out; with room for none each is computed anew.
-    for room, kept in ((2, False), (0, False), (3, True)):
+    for room, cached in ((2, False), (0, False), (3, True)):
         monkeypatch.setattr(live_service, "CACHE_BYTES", room * clean.nbytes + 16)
         small = LiveService(store, catalogs)
         first = small.position_logits(GPT2, TEXT)
         small.position_logits(GPT2, TEXT, {Head(0, 1)})
         small.position_logits(GPT2, TEXT, {Head(0, 2)})
         again = small.position_logits(GPT2, TEXT)
-        assert torch.equal(again, clean) and (again is first) == kept
+        assert torch.equal(again, clean) and (again is first) == cached
 
 
 def test_models_do_not_share_results(service: LiveService) -> None:

@@ -1,4 +1,4 @@
-"""Unlisted heads that show a role's pattern: found where they are, and hardly ever by luck."""
+"""Unlisted heads that show a role's pattern: found where they are, and hardly ever by chance."""
 
 from dataclasses import replace
 
@@ -99,8 +99,8 @@ def test_nothing_repeats_nothing_is_found(hand_built: LiveService) -> None:
         assert found[role] == UnlistedHeads(role, (), 0, 0, "nothing repeats in your text")
         assert found[role].sentence == "Nothing to look for: nothing repeats in your text."
     # With nothing to find the induction and the duplicate head rest on the first token.
-    resting = {acting.head for acting in found["positional"].heads}
-    assert {BUILT["positional"], BUILT["induction"], BUILT["duplicate_token"]} <= resting
+    sinks = {acting.head for acting in found["positional"].heads}
+    assert {BUILT["positional"], BUILT["induction"], BUILT["duplicate_token"]} <= sinks
 
 
 def test_a_resting_head_is_told_to_be_one(hand_built: LiveService) -> None:
@@ -127,22 +127,22 @@ def test_at_most_eight_are_told_and_all_are_counted(service: LiveService) -> Non
 def test_on_a_bundled_model_all_that_is_told_is_true(service: LiveService) -> None:
     """Each head told passes the rule, each head not told is listed or fails it."""
     analysis = service.analyze("demo-llama", TEXTS[5])
-    peaks = max_attention(analysis.attention)
+    largest = max_attention(analysis.attention)
     everything = find_unlisted_heads(analysis.scores, analysis.by_head, analysis.catalog, most=64)
     for role, found in everything.items():
         asked, shows = analysis.scores.inputs[role][0], analysis.scores.clear_pattern(role)
-        told = {acting.head for acting in found.heads}
+        message = {acting.head for acting in found.heads}
         listed = {entry.head for entry in analysis.listed[role]}
-        assert not told & listed
+        assert not message & listed
         for layer in range(4):
             for number in range(16):
                 head = Head(layer, number)
                 live = float(analysis.scores.live[role][layer, number])
                 passes = bool(shows[layer, number])
-                assert passes == (head in told) or head in listed
+                assert passes == (head in message) or head in listed
                 if passes:
                     assert live >= ROLES[role].threshold
-                    assert asked.is_active(live, 0.0, float(peaks[layer, number]))
+                    assert asked.is_active(live, 0.0, float(largest[layer, number]))
     assert analysis.unlisted["induction"].count > 0
 
 

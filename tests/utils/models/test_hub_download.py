@@ -37,14 +37,14 @@ class TestDownload:
         assert fake.asked == []
 
     def test_progress_in_bytes_up_to_the_whole(self, hub: Hub, files: Path) -> None:
-        told: list[tuple[str, int, int]] = []
-        fetch(NAME, hub, lambda what, done, total: told.append((what, done, total)))
-        assert [what for what, _, _ in told][:2] == ["looking for the model", "asking the hub"]
+        text: list[tuple[str, int, int]] = []
+        fetch(NAME, hub, lambda what, done, total: text.append((what, done, total)))
+        assert [what for what, _, _ in text][:2] == ["looking for the model", "asking the hub"]
         size = (files / ONE).stat().st_size
-        weights = [(done, total) for what, done, total in told if total == size]
+        weights = [(done, total) for what, done, total in text if total == size]
         assert weights[0][0] == 0 and weights[-1] == (size, size)
         assert [done for done, _ in weights] == sorted(done for done, _ in weights)
-        assert all(what == f"downloading {NAME}" for what, _, total in told if total)
+        assert all(what == f"downloading {NAME}" for what, _, total in text if total)
 
     def test_shards(self, in_shards: Path, fake: FakeHub, hub: Hub) -> None:
         folder = fetch(NAME, hub)

@@ -97,13 +97,13 @@ def test_a_loaded_model_does_not_hang_on_its_file(copied_model: Callable[[str], 
 
 
 def test_progress_tells_each_weight_and_ends_whole(tiny_models_folder: Path) -> None:
-    told: list[tuple[str, int, int]] = []
+    message: list[tuple[str, int, int]] = []
     load_model(
         "m",
         tiny_models_folder / "tiny-gpt2",
-        progress=lambda what, done, total: told.append((what, done, total)),
+        progress=lambda what, done, total: message.append((what, done, total)),
     )
-    stages = list(dict.fromkeys(what for what, _, _ in told))
+    stages = list(dict.fromkeys(what for what, _, _ in message))
     assert stages == [
         "checking the files",
         "reading the weights",
@@ -111,20 +111,20 @@ def test_progress_tells_each_weight_and_ends_whole(tiny_models_folder: Path) -> 
         "reading the tokenizer",
     ]
     for stage in stages[1:]:
-        steps = [(done, total) for what, done, total in told if what == stage]
+        steps = [(done, total) for what, done, total in message if what == stage]
         total = steps[0][1]
         assert steps == [(done, total) for done in range(total + 1)]
-    assert len(told) > 60
+    assert len(message) > 60
 
 
 def test_a_load_can_be_stopped_at_every_step(
     tiny_models_folder: Path, tiny_gpt2: LoadedModel, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = tiny_models_folder / "tiny-gpt2"
-    told: list[str] = []
-    load_model("m", folder, progress=lambda what, done, total: told.append(what))
+    message: list[str] = []
+    load_model("m", folder, progress=lambda what, done, total: message.append(what))
     number = torch.get_default_dtype()
-    for stop_at in {0, 1, 2, 10, told.index("checking the weights"), len(told) - 2, len(told) - 1}:
+    for stop_at in {0, 1, 2, 10, message.index("checking the weights"), len(message) - 2, len(message) - 1}:
         left = iter(range(stop_at))
 
         def progress(what: str, done: int, total: int, left: Iterator[int] = left) -> None:

@@ -142,15 +142,15 @@ def test_names_that_would_share_a_catalog(tiny_models_folder: Path, tmp_path: Pa
 
 def test_a_script_loads_what_it_found(tmp_path: Path) -> None:
     folder = save_tiny_model("gpt2", tmp_path / "there")
-    told: list[str] = []
+    message: list[str] = []
 
     def progress(what: str, done: int, total: int) -> None:
-        told.append(what)
+        message.append(what)
 
     assert load_source(find_model(str(folder)), progress=progress).name == "there"
-    assert "downloading someone/tiny" not in told
+    assert "downloading someone/tiny" not in message
     with FakeHub(**{"someone/tiny": Repository(folder)}) as fake:
         hub = Hub(tmp_path / "cache", fake.endpoint)
         loaded = load_source(find_model("someone/tiny"), progress=progress, hub=hub)
     assert loaded.name == "someone/tiny" and loaded.family.model_type == "gpt2"
-    assert "downloading someone/tiny" in told
+    assert "downloading someone/tiny" in message

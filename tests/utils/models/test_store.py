@@ -172,10 +172,10 @@ class TestHubModels:
             assert fake.asked == []
             assert not store.is_here("someone/tiny")
             assert fake.asked == []
-            told: list[str] = []
-            loaded = store.get("someone/tiny", lambda what, done, total: told.append(what))
+            message: list[str] = []
+            loaded = store.get("someone/tiny", lambda what, done, total: message.append(what))
             assert loaded.name == "someone/tiny" and loaded.family.model_type == "llama"
-            assert "downloading someone/tiny" in told and "reading the tokenizer" in told
+            assert "downloading someone/tiny" in message and "reading the tokenizer" in message
             assert store.is_here("someone/tiny")
         # The hub has gone: another process finds the model in the cache.
         again = ModelStore([tiny_models_folder], ["someone/tiny"], hub=hub)

@@ -115,17 +115,17 @@ class TestLoadsAtOnce:
         first = threading.Thread(target=store.get, args=("a", gate))
         first.start()
         assert gate.reached.wait(PATIENCE)
-        told: list[str] = []
+        message: list[str] = []
         waits = threading.Event()
 
         def progress(what: str, done: int, total: int) -> None:
-            told.append(what)
+            message.append(what)
             waits.set()
 
         second = threading.Thread(target=store.get, args=("b", progress))
         second.start()
         assert waits.wait(PATIENCE)
-        assert told == ["waiting for another model"] and not store.is_loaded("b")
+        assert message == ["waiting for another model"] and not store.is_loaded("b")
         gate.opened.set()
         first.join(PATIENCE)
         second.join(PATIENCE)

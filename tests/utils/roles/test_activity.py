@@ -94,7 +94,7 @@ def test_an_unknown_role_is_refused_with_the_list() -> None:
 
 
 def test_half_of_the_catalog_score_or_of_the_threshold_is_needed() -> None:
-    """A long text, so that luck is far away: then the share of the larger of the two decides."""
+    """A long text, so that chance is far away: then the share of the larger of the two decides."""
     tokens = [BOS, *range(10, 110)]
     asked = role_input("previous_token", tokens, {BOS})
     assert asked.chance_bound() < 0.2
@@ -196,7 +196,7 @@ def test_little_evidence_is_said() -> None:
 
 
 def test_where_no_score_could_count_it_says_so() -> None:
-    """One position with three keys: a head that looks at nothing but its target may still be luck."""
+    """One position with three keys: a head that looks at nothing but its target may still be chance."""
     asked = role_input("previous_token", [BOS, 5, 6], {BOS})
     assert asked.target.rows == 1 and asked.needed(0.9) > 1
     assert reason("previous_token", [BOS, 5, 6], previous([BOS, 5, 6])) == (

@@ -88,9 +88,9 @@ def test_random_patterns_are_causal_probabilities_of_their_seed() -> None:
 
 
 def test_larger_logits_make_sharper_heads() -> None:
-    peaks = [float(random_head_patterns(30, std, seed=1)[:, -1].amax(-1).mean()) for std in LOGIT_STDS]
-    assert peaks == sorted(peaks)
-    assert peaks[0] < 0.3 < 0.6 < peaks[-1]
+    largest = [float(random_head_patterns(30, std, seed=1)[:, -1].amax(-1).mean()) for std in LOGIT_STDS]
+    assert largest == sorted(largest)
+    assert largest[0] < 0.3 < 0.6 < largest[-1]
 
 
 def _committed() -> list[Catalog]:
@@ -99,7 +99,7 @@ def _committed() -> list[Catalog]:
 
 def test_random_heads_stay_inactive_on_the_suggested_prompts(service: LiveService) -> None:
     """Each catalog in head_categories/, each role, each prompt: under 5% of 600 random heads."""
-    store, woken = service.store, []
+    store, passing = service.store, []
     for catalog in _committed():
         loaded = store.get(catalog.model_name)
         for role in JUDGED:
@@ -110,8 +110,8 @@ def test_random_heads_stay_inactive_on_the_suggested_prompts(service: LiveServic
                     for logit_std in LOGIT_STDS
                 ]
                 if sum(shares) / len(shares) >= MAX_ACTIVE:
-                    woken.append((catalog.model_name, role, text, shares))
-    assert woken == []
+                    passing.append((catalog.model_name, role, text, shares))
+    assert passing == []
 
 
 def test_each_suggested_prompt_activates_its_roles_top_head(service: LiveService) -> None:

@@ -17,8 +17,8 @@ def test_json_lines_are_objects_and_none_is_told_twice_in_a_row() -> None:
         lines("reading é", done, 2)
     lines.fail(UserFacingError("It broke.", "Mend it."))
     lines.finish("/some/path.json")
-    told = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert told == [
+    message = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert message == [
         *({"what": "reading é", "done": done, "total": 2} for done in (0, 1, 2)),
         {"error": "It broke.", "remedy": "Mend it."},
         {"catalog": "/some/path.json"},

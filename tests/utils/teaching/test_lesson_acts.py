@@ -50,8 +50,8 @@ CASES: dict[str, tuple[Any, str, list[dict], list[dict]]] = {
         [{"view": "effects"}],
         [{"view": "next"}, {"act": "open_view"}],
     ),
-    "wake": (
-        {"wake": "induction"},
+    "activate": (
+        {"activate": "induction"},
         "Run a text on which “Induction (pattern completion)” is active.",
         [{"act": "run", "active": ["diffuse", "induction"]}],
         [{"act": "run", "active": ["diffuse"]}, {"act": "run"}, {"active": ["induction"]}],
@@ -96,7 +96,7 @@ BAD: list[tuple[Any, str]] = [
     ("ablate", "ablate needs heads, like"),
     ({"open_view": "sideways"}, "'sideways' is no view; choose from next,"),
     ({"open_view": ["next"]}, "is no view"),
-    ({"wake": "other"}, "'other' is no role; choose from previous_token,"),
+    ({"activate": "other"}, "'other' is no role; choose from previous_token,"),
 ]
 
 

@@ -92,8 +92,8 @@ def test_the_lessons_that_come_with_headscope_are_good() -> None:
 
 
 def test_the_readme_tells_of_every_field_and_act() -> None:
-    told = (LESSONS_FOLDER / "README.md").read_text(encoding="utf-8")
-    rows = [line.split("|")[1] for line in told.splitlines() if line.startswith("| `")]
+    message = (LESSONS_FOLDER / "README.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in message.splitlines() if line.startswith("| `")]
     names = {name.partition(":")[0] for name in re.findall("`(.+?)`", " ".join(rows))}
     assert names == {*Lesson.model_fields, *Step.model_fields, *ACTS}
 

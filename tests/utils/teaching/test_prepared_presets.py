@@ -200,10 +200,10 @@ def test_opening_loads_no_model(tiny_models_folder: Path, prepared: PreparedPres
 
 
 def test_progress_is_told_and_can_stop_it(prepared: PreparedPresets) -> None:
-    told: list[tuple[str, int, int]] = []
-    prepared.prepare(lambda *step: told.append(step))
+    message: list[tuple[str, int, int]] = []
+    prepared.prepare(lambda *step: message.append(step))
     # plain on both models, asks, middle, lacking and too-long on one each.
-    assert told == [(WHAT, done, 6) for done in range(7)]
+    assert message == [(WHAT, done, 6) for done in range(7)]
 
     def stop(what: str, done: int, total: int) -> None:
         raise CancelledError

@@ -72,10 +72,10 @@ def test_the_presets_that_come_with_headscope_are_good() -> None:
 
 
 def test_the_readme_tells_of_every_field() -> None:
-    told = (PRESETS_FOLDER / "README.md").read_text(encoding="utf-8")
-    rows = " ".join(line.split("|")[1] for line in told.splitlines() if line.startswith("| `"))
+    message = (PRESETS_FOLDER / "README.md").read_text(encoding="utf-8")
+    rows = " ".join(line.split("|")[1] for line in message.splitlines() if line.startswith("| `"))
     assert set(re.findall("`(.+?)`", rows)) == set(Preset.model_fields)
-    assert all(f"`{key}`" in told for key in (*ROLES, *VIEWS, *ABLATION_MODES))
+    assert all(f"`{key}`" in message for key in (*ROLES, *VIEWS, *ABLATION_MODES))
 
 
 def test_a_title_and_a_prompt_are_enough(tmp_path: Path) -> None:
