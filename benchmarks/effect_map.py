@@ -1,4 +1,4 @@
-"""How fast the effect map is, beside switching the heads ablated one after the other.
+"""How fast the effect map is, beside ablating the heads one after the other.
 
 python benchmarks/effect_map.py
 python benchmarks/effect_map.py --json

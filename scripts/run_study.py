@@ -3,7 +3,7 @@
 python scripts/run_study.py all                    every stage, with study/protocol.toml
 python scripts/run_study.py prepare                make the filings, divide and describe them
 python scripts/run_study.py rank                   rank heads on the train parts
-python scripts/run_study.py ablate                 switch heads ablated on the test parts, make the tables
+python scripts/run_study.py ablate                 ablate heads on the test parts, make the tables
 python scripts/run_study.py figures                draw the figures
 python scripts/run_study.py report                 tell the findings
 python scripts/run_study.py compare FILE...        how alike rankings are, published ones too

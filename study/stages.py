@@ -105,7 +105,7 @@ def run_rank(run: StudyRun) -> Path:
 
 
 def run_ablate(run: StudyRun) -> Path:
-    """Switch heads ablated on the test parts, and make the tables; returns their folder.
+    """Ablate heads on the test parts, and make the tables; returns their folder.
 
     Raises:
         UserFacingError: the data is not prepared, heads are not ranked, or a task failed.

@@ -26,7 +26,7 @@ def _held(draws: Sequence[Outcome], known: bool) -> int:
 
 
 def off_sentence(done: LabAblation) -> str:
-    """What switching the heads ablated came to, in plain words."""
+    """What ablating the heads came to, in plain words."""
     count = len(done.tested.heads)
     known = done.clean.right is not None
     if not count:

@@ -40,7 +40,7 @@ def compared_k(rows: Sequence[Row]) -> int | None:
 
 
 def differences(tables: Tables, choice: Choice, theme: str) -> go.Figure:
-    """Accuracy with top heads ablated minus that with random ones: one row per question, one panel per control."""
+    """Accuracy with top heads ablated minus random ones: a row per question, a panel per control."""
     rows = [
         row
         for row in picked(tables["differences"], model=choice["model"], length=choice["length"], of="within")

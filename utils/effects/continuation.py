@@ -1,8 +1,8 @@
 """The text that the model would write next, all heads on beside some off, token by token.
 
 Each token is one forward of `ablation.forward` with a key/value cache and the same heads ablated, so that a
-head stays off in the prompt and in all that is written. The model's lock is held for that one forward: a class
-can share the model while somebody's text is being written.
+head stays off in the prompt and in all that is written. The model's lock is held for that one forward: a
+class can share the model while somebody's text is being written.
 
 Sampled texts share their random numbers step by step (`token_choice`), so that they differ where the heads
 make a difference, not where the dice fell otherwise.

@@ -40,7 +40,7 @@ def check_mode(mode: str) -> None:
     """Raise UserFacingError for a way of ablation that does not exist."""
     if mode not in ABLATION_MODES:
         raise UserFacingError(
-            f"'{mode[:40]}' is not a way to switch heads ablated.",
+            f"'{mode[:40]}' is not a way to ablate heads.",
             f"Choose one of: {', '.join(ABLATION_MODES)}.",
         )
 

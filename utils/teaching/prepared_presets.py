@@ -28,7 +28,7 @@ _ALL_POSITIONS = ("positions",)
 
 @dataclass(frozen=True)
 class PresetEffect:
-    """What switching a preset's heads ablated does to its token, beside random sets of as many heads.
+    """What ablating a preset's heads does to its token, beside random sets of as many heads.
 
     Attributes:
         comparison: the numbers; `contrasts["probability"]` has the distribution.

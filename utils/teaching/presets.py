@@ -59,7 +59,7 @@ ViewKey = Annotated[str, known_key(tuple(VIEWS), "view")]
 
 
 class Effect(Record):
-    """What switching the preset's heads ablated does, as a claim that can be checked.
+    """What ablating the preset's heads does, as a claim that can be checked.
 
     Attributes:
         token: the token whose probability changes; default: the preset's `target`.
@@ -107,7 +107,7 @@ class Preset(Record):
         question: what to think about before the reveal.
         answer: what is shown at the reveal.
         cover: parts of the page that would give the answer away; they are covered until the reveal.
-        effect: what switching the heads ablated does.
+        effect: what ablating the heads does.
         shows: where its head looks.
     """
 

@@ -285,7 +285,7 @@ def test_what_cannot_be_written_is_refused_before_the_first_token(tiny_gpt2: Loa
         TextGenerator(tiny_gpt2, [])
     with pytest.raises(UserFacingError, match="not a head of"):
         PairGenerator(tiny_gpt2, ids, [Head(9, 9)])
-    with pytest.raises(UserFacingError, match="not a way to switch heads ablated"):
+    with pytest.raises(UserFacingError, match="not a way to ablate heads"):
         TextGenerator(tiny_gpt2, ids, [], "half")  # pyright: ignore[reportArgumentType]
     with pytest.raises(UserFacingError, match="temperature"):
         TextGenerator(tiny_gpt2, ids, options=WritingOptions(temperature=-1))

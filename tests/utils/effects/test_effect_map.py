@@ -217,7 +217,7 @@ def test_what_cannot_be_asked_is_refused(tiny_gpt2: LoadedModel) -> None:
         effect_map(tiny_gpt2, IDS, position=9)
     with pytest.raises(UserFacingError, match="There are no tokens"):
         effect_map(tiny_gpt2, [])
-    with pytest.raises(UserFacingError, match="not a way to switch heads ablated"):
+    with pytest.raises(UserFacingError, match="not a way to ablate heads"):
         effect_map(tiny_gpt2, IDS, mode="half")  # pyright: ignore[reportArgumentType]
 
 

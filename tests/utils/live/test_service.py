@@ -130,7 +130,7 @@ def test_zero_and_mean_ablation_never_mix(service: LiveService) -> None:
             service.next_token_logits(GPT2, TEXT, (), mode), service.analyze(GPT2, TEXT).logits
         )
     for ask in (service.next_token_logits, service.position_logits):
-        with pytest.raises(UserFacingError, match="not a way to switch heads ablated"):
+        with pytest.raises(UserFacingError, match="not a way to ablate heads"):
             ask(GPT2, TEXT, heads, "half")  # pyright: ignore[reportArgumentType]
 
 

@@ -56,8 +56,8 @@ CASES: dict[str, tuple[Any, str, list[dict], list[dict]]] = {
         [{"act": "run", "active": ["diffuse", "induction"]}],
         [{"act": "run", "active": ["diffuse"]}, {"act": "run"}, {"active": ["induction"]}],
     ),
-    "rest": (
-        {"rest": "induction"},
+    "leave_inactive": (
+        {"leave_inactive": "induction"},
         "Run a text on which “Induction (pattern completion)” is not active.",
         [{"act": "run", "active": ["diffuse"]}, {"act": "run", "active": []}],
         [{"act": "run", "active": ["induction"]}, {"act": "run"}, {"active": []}],
