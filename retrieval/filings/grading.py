@@ -10,6 +10,8 @@ _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _SMALL = {word: value for value, word in enumerate(_ONES.split())}
 _SMALL |= {word: 10 * value for value, word in enumerate(_TENS.split(), start=2)}
 _LARGE = {"thousand": 10**3, "million": 10**6, "billion": 10**9}
+# "hundred hundred ..." is cut into several numbers from here on: each would make the next one longer.
+_MAX_CURRENT = 10**18
 _NUMBER_WORDS = {*_SMALL, "hundred", *_LARGE}
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 # "1929.0" as spreadsheets write years; not the 1.0 of 1.0.2.
@@ -101,6 +103,8 @@ def _values(run: list[str]) -> list[int | str]:
         if word in _LARGE:
             total, current, open_number = total + max(current, 1) * _LARGE[word], 0, True
         elif word == "hundred":
+            if current >= _MAX_CURRENT:
+                close()
             current, open_number = max(current, 1) * 100, True
         else:
             value = _SMALL[word]

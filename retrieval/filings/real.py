@@ -25,10 +25,12 @@ COLUMNS = {
     "hq_state": "headquarters_state_truth",
 }
 _NOTHING = {"", "null", "none", "nan", "n/a", "na", "unknown", "-"}
-# White space is read from its beginning alone, so that a long stretch of it is read once.
-_SEVERAL = re.compile(r"(?<!\s)\s*[;|/\n]\s*")
-_SEVERAL_NAMES = re.compile(r"(?<!\s)\s*[;|/,\n]\s*")
+# The space around a value is stripped afterwards: a pattern with it would read a long stretch over and over.
+_SEVERAL = re.compile(r"[;|/\n]")
+_SEVERAL_NAMES = re.compile(r"[;|/,\n]")
 _NUMBER = re.compile(r"(\d+|\d{1,3}(?:,\d{3})+)(?:\.0+)?")
+# No count and no year has more; Python refuses to read numbers of thousands of digits.
+_MAX_DIGITS = 18
 
 
 @dataclass
@@ -115,9 +117,10 @@ def read_truth(task_key: str, cell: str | None) -> Truth:
             continue
         if numerical:
             match = _NUMBER.fullmatch(part)
-            if match is None:
+            digits = match[1].replace(",", "") if match else ""
+            if not 0 < len(digits) <= _MAX_DIGITS:
                 return Truth(None, "unreadable")
-            part = str(int(match[1].replace(",", "")))
+            part = str(int(digits))
         values.setdefault(part.casefold(), part)
     if not values:
         return Truth(None, "null")

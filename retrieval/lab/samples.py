@@ -155,16 +155,25 @@ def _fact(document: str, answer: str, needle: int | None) -> dict[str, tuple[int
         )
     among = positions if needle is None else [positions[needle]]
     if answer:
-        # Lower case character by character keeps every position; the search for a fixed text is linear.
-        lowered, wanted = _lowered(document), _lowered(answer)
+        # Folding case character by character keeps every position; the search for a fixed text is linear.
+        folded, wanted = _fold_case(document), _fold_case(answer)
         for start, end in among:
-            if found := _whole_word(lowered, wanted, start, end):
+            if found := _whole_word(folded, wanted, start, end):
                 return {"needle": (start, end), "answer": found}
     return {} if needle is None else {"needle": positions[needle]}
 
 
-def _lowered(text: str) -> str:
-    return "".join(low if len(low := character.lower()) == 1 else character for character in text)
+def _fold_case(text: str) -> str:
+    """A text of the same length in which the forms of a letter are one, as re.IGNORECASE has it."""
+    if text.isascii():
+        return text.lower()
+    return "".join(_fold_character(character) for character in text)
+
+
+def _fold_character(character: str) -> str:
+    # The way through upper case joins forms that lower case alone keeps apart.
+    folded = character.upper().lower()
+    return folded if len(folded) == 1 else character.lower()[0]
 
 
 def _whole_word(text: str, word: str, start: int, end: int) -> tuple[int, int] | None:

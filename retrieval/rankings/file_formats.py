@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -142,7 +143,7 @@ def _ranked_rows(rows: Sequence[Any], position: str) -> tuple[tuple[Head, ...], 
         found.append((rank, _head(row["head"], here), score))
     ranks = [rank for rank, _, _ in found]
     if len(set(ranks)) < len(ranks):
-        twice = next(rank for rank in ranks if ranks.count(rank) > 1)
+        twice = next(rank for rank, times in Counter(ranks).items() if times > 1)
         raise NotARankingError(f"at {position}: rank {twice:g} stands twice")
     found.sort(key=lambda entry: entry[0])
     heads = _each_once([head for _, head, _ in found], position)

@@ -28,6 +28,8 @@ from retrieval.filings.grading import normalise, rouge1_recall, values_match
         ("one, two", "1, 2"),
         ("and", "and"),
         ("someone", "someone"),
+        ("hundred hundred", "10000"),
+        ("hundred " * 2000, " ".join(["1" + "0" * 18] * 222 + ["10000"])),
         ("zero", "0"),
         ("", ""),
     ],
