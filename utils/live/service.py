@@ -18,7 +18,7 @@ from utils.forward.attention_capture import capture
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis, analyze_prompt
 from utils.live.pinnable_cache import PinnableCache
-from utils.models.files import weights_digest
+from utils.models.files import WeightFile, weights_digest
 from utils.models.loading import LoadedModel
 from utils.models.prompts import (
     DEFAULT_MAX_TOKENS,
@@ -67,7 +67,8 @@ class LiveService:
         )
         self._prompts: LRUCache[tuple[str, str], TokenizedPrompt] = LRUCache(CACHED_PROMPTS)
         self._watched: LRUCache[tuple[str, str], int | None] = LRUCache(CACHED_PROMPTS)
-        self._catalogs: dict[str, tuple[int | None, Catalog | None, str]] = {}
+        # By the files too: a model that is loaded again may have other weights.
+        self._catalogs: dict[tuple[str, tuple[WeightFile, ...]], tuple[int | None, Catalog | None, str]] = {}
         self._guard = threading.Lock()
         store.when_dropped(self._let_go)
 
@@ -271,8 +272,9 @@ class LiveService:
             changed = path.stat().st_mtime_ns
         except OSError:
             changed = None
+        key = loaded.name, loaded.weight_files
         with self._guard:
-            cached = self._catalogs.get(loaded.name)
+            cached = self._catalogs.get(key)
         if cached is not None and cached[0] == changed:
             return cached
         catalog, problem = None, ""
@@ -282,10 +284,8 @@ class LiveService:
             check_fit(
                 catalog, geometry.n_layers, geometry.n_heads, lambda: weights_digest(loaded.weight_files)
             )
-        except OSError as error:
-            catalog, problem = None, f"The weights of {loaded.name} cannot be read again ({error.strerror})."
         except UserFacingError as error:
             catalog, problem = None, str(error)
         with self._guard:
-            self._catalogs[loaded.name] = (changed, catalog, problem)
+            self._catalogs[key] = (changed, catalog, problem)
         return changed, catalog, problem

@@ -47,6 +47,31 @@ class DamagedFileError(UserFacingError):
 
 
 @dataclass(frozen=True)
+class WeightFile:
+    """A weight file as it was when its header was read.
+
+    Attributes:
+        path: where it is.
+        size: its bytes.
+        changed: when it was last changed, in nanoseconds.
+    """
+
+    path: Path
+    size: int
+    changed: int
+
+    @classmethod
+    def at(cls, path: Path) -> "WeightFile":
+        """The file as it is now.
+
+        Raises:
+            OSError: it is not there.
+        """
+        now = path.stat()
+        return cls(path, now.st_size, now.st_mtime_ns)
+
+
+@dataclass(frozen=True)
 class WeightFiles:
     """What the headers of a model's weight files say.
 
@@ -57,7 +82,7 @@ class WeightFiles:
         largest: numbers in the largest tensor.
     """
 
-    files: tuple[Path, ...]
+    files: tuple[WeightFile, ...]
     tensors: int
     parameters: int
     largest: int
@@ -164,40 +189,55 @@ def read_weight_files(name: str, folder: Path) -> WeightFiles:
         raise DamagedFileError(
             ONE_FILE, f"The model '{name}' has no weights (model.safetensors).", _SAVE_AGAIN
         )
+    weight_files: list[WeightFile] = []
     for file in files:
-        if not (folder / file).is_file():
+        try:
+            weight_files.append(WeightFile.at(folder / file))
+        except OSError:
             raise DamagedFileError(
                 file, f"The weights of the model '{name}' are damaged: the file {file} is missing."
-            )
+            ) from None
     sizes = [size for file in files for size in _tensor_sizes(name, folder / file)]
     return WeightFiles(
-        files=tuple(folder / file for file in files),
+        files=tuple(weight_files),
         tensors=len(sizes),
         parameters=sum(sizes),
         largest=max(sizes, default=0),
     )
 
 
-def weights_digest(files: Sequence[Path]) -> str:
+def weights_digest(files: Sequence[WeightFile]) -> str:
     """One SHA-256 over those of the weight files, in their order: another digest, other weights.
 
-    A file that did not change since is not read again (its size and time of change are looked at). The first
-    reading takes about as long as reading the files does.
+    The same weights in other shards have another digest. A file is read once for all calls, which takes about
+    as long as reading it from the disk does.
 
     Raises:
-        OSError: a file cannot be read.
+        UserFacingError: a file cannot be read, or it is not the one any more that was loaded.
     """
     whole = hashlib.sha256()
-    for path in files:
-        known = path.stat()
-        whole.update(_file_digest(path, known.st_size, known.st_mtime_ns))
+    for file in files:
+        try:
+            whole.update(_file_digest(file))
+            same = WeightFile.at(file.path) == file
+        except OSError as error:
+            raise UserFacingError(
+                f"The weight file {file.path.name} cannot be read again ({error.strerror}).",
+                "Put it back, or check its permissions.",
+            ) from error
+        if not same:
+            raise UserFacingError(
+                f"The weight file {file.path.name} was changed after the model was loaded, so no catalog can "
+                "be checked against what is loaded.",
+                "Start HeadScope again.",
+            )
     return whole.hexdigest()
 
 
 @lru_cache(maxsize=256)
-def _file_digest(path: Path, size: int, changed: int) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+def _file_digest(file: WeightFile) -> bytes:
+    with file.path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").digest()
 
 
 def _tensor_sizes(name: str, path: Path) -> list[int]:

@@ -22,7 +22,7 @@ from transformers.utils import logging as transformers_logging
 from utils.errors import UserFacingError
 from utils.models.devices import DTYPES, check_device
 from utils.models.families import HeadGeometry, ModelFamily, family_of, head_geometry, start_token
-from utils.models.files import WeightFiles, check_folder
+from utils.models.files import WeightFile, WeightFiles, check_folder
 from utils.models.memory import check_memory, misfit, need_of_folder, read_model_config
 from utils.runtime.jobs import Progress
 
@@ -41,7 +41,7 @@ class LoadedModel:
     Attributes:
         name: its name in the menu and in the catalog.
         path: its folder.
-        weight_files: its safetensors, sorted by name.
+        weight_files: its safetensors as they were when it was loaded, sorted by name.
         model: eager attention, eval mode, no gradients; float32 on the CPU, on a GPU what was asked for. Run
             it under `lock` only.
         tokenizer: the Hugging Face tokenizer.
@@ -57,7 +57,7 @@ class LoadedModel:
 
     name: str
     path: Path
-    weight_files: tuple[Path, ...]
+    weight_files: tuple[WeightFile, ...]
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
     text_tokenizer: Tokenizer

@@ -17,7 +17,7 @@ from utils.catalog.catalog import (
     save_catalog,
 )
 from utils.errors import UserFacingError
-from utils.models.files import weights_digest
+from utils.models.files import WeightFile, weights_digest
 from utils.models.loading import load_model
 from utils.models.store import ModelStore
 from utils.roles.registry import ROLES
@@ -191,6 +191,26 @@ def test_a_catalog_made_with_other_weights_is_refused() -> None:
     check_fit(catalog, 2, 3, lambda: "a" * 64)
     with pytest.raises(UserFacingError, match="was made with other weights"):
         check_fit(catalog, 2, 3, lambda: "b" * 64)
+
+
+def test_a_catalog_that_records_no_weights_is_good(tmp_path: Path) -> None:
+    data = catalog_data()
+    del data["settings"]["weights_sha256"]
+    path = _written(tmp_path, data).rename(tmp_path / "someone--some-model.json")
+    assert load_catalog(path).settings.weights_sha256 is None
+
+
+def test_the_digest_is_over_all_weight_files_and_needs_each(tmp_path: Path) -> None:
+    paths = [tmp_path / "model-1.safetensors", tmp_path / "model-2.safetensors"]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    one, two = (WeightFile.at(path) for path in paths)
+    digest = weights_digest([one, two])
+    assert digest == weights_digest([one, two])
+    assert len({digest, weights_digest([one]), weights_digest([two]), weights_digest([two, one])}) == 4
+    paths[1].unlink()
+    with pytest.raises(UserFacingError, match=r"model-2\.safetensors cannot be read again"):
+        weights_digest([one, two])
 
 
 def test_every_bundled_model_has_its_catalog() -> None:

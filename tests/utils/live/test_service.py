@@ -1,15 +1,18 @@
 """The live entry point: the same answer whatever was asked before, and by whom."""
 
 import random
+import shutil
 import threading
 import weakref
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tests.fixtures.catalogs import write_catalog
+from tests.fixtures.catalogs import make_catalog, write_catalog
+from utils.catalog.catalog import save_catalog
 from utils.errors import UserFacingError
 from utils.forward.ablation import ABLATION_MODES, AblationMode
 from utils.forward.attention_capture import capture
@@ -18,6 +21,7 @@ from utils.heads import Head
 from utils.live import service as live_service
 from utils.live.analysis import LiveAnalysis
 from utils.live.service import LiveService
+from utils.models.files import WeightFile, weights_digest
 from utils.models.store import ModelStore
 from utils.roles.activity import as_record
 from utils.roles.registry import measured_roles
@@ -259,6 +263,51 @@ def test_a_missing_damaged_or_foreign_catalog_is_a_sentence_and_the_rest_works(
     path.unlink()
     assert service.analyze(GPT2, TEXT).catalog is None
     assert service.analyze(LLAMA, TEXT).catalog is None
+
+
+def _save_with_digest(folder: Path, digest: str) -> None:
+    catalog = make_catalog(GPT2, 3, 4, LISTED)
+    settings = catalog.settings.model_copy(update={"weights_sha256": digest})
+    save_catalog(catalog.model_copy(update={"settings": settings}), folder)
+
+
+def _change_weights(path: Path) -> str:
+    """Put other numbers into a weight file; returns its digest."""
+    save_file({name: tensor + 1 for name, tensor in load_file(path).items()}, path, {"format": "pt"})
+    return weights_digest([WeightFile.at(path)])
+
+
+@pytest.fixture
+def one_of_own(tiny_models_folder: Path, tmp_path: Path) -> tuple[LiveService, Path]:
+    """A service of copied models, of which one at a time is loaded, and the weights of the tiny GPT-2.
+
+    Its catalog records them, and has been read.
+    """
+    shutil.copytree(tiny_models_folder, tmp_path / "models")
+    service = LiveService(ModelStore([tmp_path / "models"], memory_budget=0), tmp_path / "catalogs")
+    _save_with_digest(service.catalog_folder, weights_digest(service.store.get(GPT2).weight_files))
+    assert service.analyze(GPT2, TEXT).catalog_problem == ""
+    return service, tmp_path / "models" / GPT2 / "model.safetensors"
+
+
+def test_a_catalog_of_weights_that_came_later_is_refused(one_of_own: tuple[LiveService, Path]) -> None:
+    """What is loaded counts, not what lies on the disk by now."""
+    service, weights = one_of_own
+    _save_with_digest(service.catalog_folder, _change_weights(weights))
+    assert "model.safetensors was changed after" in service.analyze(GPT2, TEXT).catalog_problem
+    weights.unlink()
+    _save_with_digest(service.catalog_folder, "0" * 64)
+    assert "cannot be read again" in service.analyze(GPT2, TEXT).catalog_problem
+
+
+def test_a_model_that_is_loaded_again_is_checked_again(one_of_own: tuple[LiveService, Path]) -> None:
+    service, weights = one_of_own
+    digest = _change_weights(weights)
+    service.store.get(LLAMA)  # the other goes
+    changed = service.analyze(GPT2, TEXT)
+    assert not changed.listed and "was made with other weights" in changed.catalog_problem
+    _save_with_digest(service.catalog_folder, digest)
+    assert service.analyze(GPT2, TEXT).catalog_problem == ""
 
 
 def test_catalogs_are_each_models_own(service: LiveService) -> None:
