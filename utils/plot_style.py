@@ -71,9 +71,12 @@ def series_colour(theme: str, position: int) -> str:
     series = COLOURS.get(theme, COLOURS["light"]).series
     if position < len(series):
         return series[position]
-    lightness, saturation = (0.70, 0.60) if theme == "dark" else (0.36, 0.65)
-    hue = ((position - len(series)) * _GOLDEN + 0.12) % 1
-    return "#" + "".join(f"{round(255 * part):02x}" for part in hls_to_rgb(hue, lightness, saturation))
+    further = position - len(series)
+    # Two lightnesses by turns: hues alone soon come near to one of the first colours.
+    lightness, saturation = ((0.7, 0.6), 0.95) if theme == "dark" else ((0.2, 0.36), 0.8)
+    hue = (further * _GOLDEN + 0.66) % 1
+    parts = hls_to_rgb(hue, lightness[further % 2], saturation)
+    return "#" + "".join(f"{round(255 * part):02x}" for part in parts)
 
 
 def base_layout(theme: str) -> dict[str, Any]:

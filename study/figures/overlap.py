@@ -30,6 +30,9 @@ from utils.plot_style import series_colour
 
 Choice = Mapping[str, Any]
 
+# All that Plotly has: bars are never told apart by colour alone.
+_PATTERNS = ("", "/", ".", "x", "\\", "-", "|", "+")
+
 
 def heads_of(row: Row) -> list[Head]:
     """The heads of a row of the table `tops`."""
@@ -150,7 +153,6 @@ def layer_distribution(tables: Tables, choice: Choice, theme: str) -> go.Figure:
         f"Layers of the top {rows[0]['k']} heads, mean over questions: {choice['model']}, "
         f"{choice['length']} tokens",
     )
-    patterns = ("", "/", ".", "x")
     for number, method in enumerate(methods_in(rows)):
         here = picked(rows, method=method)
         shares = [
@@ -165,7 +167,7 @@ def layer_distribution(tables: Tables, choice: Choice, theme: str) -> go.Figure:
                 name=short_method_name(method),
                 marker={
                     "color": look.colour,
-                    "pattern": {"shape": patterns[number % len(patterns)], "solidity": 0.35},
+                    "pattern": {"shape": _PATTERNS[number % len(_PATTERNS)], "solidity": 0.35},
                 },
                 hovertemplate="layer %{x}: %{y:.0%} of the top heads<extra></extra>",
             )

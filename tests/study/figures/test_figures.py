@@ -1,6 +1,8 @@
 import copy
 import json
+import math
 import re
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,35 @@ def test_every_figure_is_drawn_in_both_themes(row: StudyFigure, theme: str) -> N
     assert before == TABLES
     assert row.title
     assert row.help.endswith(".")
+
+
+def _linear(colour: str) -> list[float]:
+    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    return [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+
+
+def _luminance(colour: str) -> float:
+    red, green, blue = _linear(colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _lab(colour: str) -> tuple[float, float, float]:
+    """CIE Lab under D65, in which equal distances look equally far apart."""
+    red, green, blue = _linear(colour)
+    x = (0.4124 * red + 0.3576 * green + 0.1805 * blue) / 0.95047
+    z = (0.0193 * red + 0.1192 * green + 0.9505 * blue) / 1.08883
+    x, y, z = (t ** (1 / 3) if t > 0.008856 else 7.787 * t + 16 / 116 for t in (x, _luminance(colour), z))
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+@pytest.mark.parametrize("theme", COLOURS)
+def test_further_colours_stand_out_from_the_paper_and_from_each_other(theme: str) -> None:
+    colours = [series_colour(theme, place) for place in range(12)]
+    paper = _luminance(COLOURS[theme].paper)
+    for colour in colours:
+        low, high = sorted((paper, _luminance(colour)))
+        assert (high + 0.05) / (low + 0.05) >= 3  # WCAG 2.2, 1.4.11, of parts of graphics
+    assert min(math.dist(_lab(one), _lab(other)) for one, other in combinations(colours, 2)) > 20
 
 
 def test_choices_are_all_combinations_in_order() -> None:
@@ -107,6 +138,19 @@ def test_lines_are_told_apart_without_colour() -> None:
     assert len(set(MARKERS)) == len(MARKERS)
     for theme in COLOURS:
         assert len({series_colour(theme, position) for position in range(12)}) == 12
+    # Those of the committed figures.
+    assert [series_colour("light", position) for position in range(4)] == [
+        "#0072b2",
+        "#c2500b",
+        "#007a5a",
+        "#a3457f",
+    ]
+    assert [series_colour("dark", position) for position in range(4)] == [
+        "#6db8ec",
+        "#f2945a",
+        "#3fcf9f",
+        "#e6a0cb",
+    ]
     general = FIGURES["general_heads"].draw(TABLES)
     lines = {
         (trace["name"], trace["marker"]["symbol"], trace["line"]["dash"])
