@@ -23,6 +23,9 @@ DECIMALS = 6
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Matrix = list[list[Share]]
+# The catalog does not know the methods, whose registry stands above it: which there are is for whoever uses a
+# ranking. A key stands in names of files and in links.
+MethodKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 
 def iso_date(text: str) -> str:
@@ -113,7 +116,7 @@ class Catalog(_Record):
     all_scores: dict[str, Matrix]
     all_scores_std: dict[str, Matrix]
     probe_scores: dict[str, dict[str, Matrix]]
-    rankings: dict[str, list[dict[str, JsonValue]]]
+    rankings: dict[MethodKey, list[dict[str, JsonValue]]]
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from utils.catalog.catalog import iso_date
+from utils.catalog.catalog import MethodKey, iso_date
 from utils.errors import UserFacingError
 from utils.heads import Head, parse_head
 
@@ -82,7 +82,7 @@ class RankingRecord(_Record):
         top_50_heads: the names of the first 50.
     """
 
-    method: str
+    method: MethodKey
     model_key: str
     model_name: str
     question: str
