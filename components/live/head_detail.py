@@ -98,8 +98,7 @@ def _retrieval(facts: Sequence[RetrievalFact], lab: str) -> list[Any]:
                 scrolled_table("Retrieval scores of this head", titles, rows, numbers=range(1, 5)),
                 html.P(
                     [
-                        "By chance: what attention spread evenly over the prompt (summed attention), or over "
-                        "the last five tokens (reasoning), would score. ",
+                        _by_chance(facts),
                         html.A("See it at work in the retrieval lab.", href=lab, **data(page="lab"))
                         if lab
                         else None,
@@ -109,6 +108,13 @@ def _retrieval(facts: Sequence[RetrievalFact], lab: str) -> list[Any]:
             ]
         ),
     ]
+
+
+def _by_chance(facts: Sequence[RetrievalFact]) -> str:
+    """What the column "by chance" holds, for the methods that have something there."""
+    methods = [METHODS[fact.method] for fact in facts if fact.control is not None and fact.method in METHODS]
+    chances = [f"{method.chance} ({short_method_name(method.key)})" for method in methods if method.chance]
+    return f"By chance: what {', or '.join(chances)} would score. " if chances else ""
 
 
 def facts_view(

@@ -7,6 +7,8 @@ from dash import html
 
 from components.attributes import aria, data
 from components.roles import role_style
+from retrieval.rankings.methods import short_method_name
+from utils.catalog.rankings import RETRIEVAL_METHOD
 from utils.heads import Head
 from utils.roles.activity import CellRole
 from utils.roles.registry import ROLES
@@ -16,6 +18,7 @@ FAINTEST = 0.06
 
 # Beside the letters of the roles; it is measured on filings, not on the prompt, so it takes no colour.
 RETRIEVAL_LETTER = "R"
+_RETRIEVAL = short_method_name(RETRIEVAL_METHOD)
 
 
 def _cell(head: Head, roles: list[CellRole], chosen: bool, off: bool, retrieval: int | None) -> html.Button:
@@ -28,7 +31,7 @@ def _cell(head: Head, roles: list[CellRole], chosen: bool, off: bool, retrieval:
     )
     message = message or "no catalogued role"
     if retrieval is not None:
-        message += f"; retrieval head, number {retrieval} by QRHead on the catalog's filings"
+        message += f"; retrieval head, number {retrieval} by {_RETRIEVAL} on the catalog's filings"
     main = ordered[0] if ordered else None
     style: dict[str, Any] = {"--strength": f"{FAINTEST if main is None else max(FAINTEST, main.live):.3f}"}
     classes = ["hs-cell"]
@@ -98,8 +101,8 @@ def head_grid(
             html.Span(
                 [html.Span(RETRIEVAL_LETTER, className="hs-swatch"), "Retrieval (on filings)"],
                 className="hs-legend-item",
-                title="Among the first tenth of the heads by QRHead on the catalog's filings; not measured "
-                "on your text",
+                title=f"Among the first tenth of the heads by {_RETRIEVAL} on the catalog's filings; not "
+                "measured on your text",
             )
         )
     return html.Div(

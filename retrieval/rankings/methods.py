@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from torch import Tensor
 
@@ -14,10 +14,14 @@ from retrieval.rankings.scores import (
     summed_attention,
     wu24_score,
 )
-from retrieval.reading.decoding import Decoded
+from utils.catalog.ranking_record import CONTROLS
 from utils.errors import UserFacingError
 from utils.glossary.term import WU, ZHANG, Term
 from utils.heads import Head
+
+if TYPE_CHECKING:
+    # It brings transformers along, for which whoever asks for the methods' names alone would wait.
+    from retrieval.reading.decoding import Decoded
 
 SpanName = Literal["needle", "section", "answer"]
 QuerySpan = Literal["text", "line"]
@@ -107,12 +111,12 @@ class Readings:
     last_row: Tensor | None = None
     query_rows: Tensor | None = None
     null_rows: Tensor | None = None
-    written: Decoded | None = None
+    written: "Decoded | None" = None
     answer_rows: Tensor | None = None
     rouge: float | None = None
 
     @property
-    def answer(self) -> Decoded:
+    def answer(self) -> "Decoded":
         """The greedy answer.
 
         Raises:
@@ -143,11 +147,15 @@ class RankingMethod:
         options: names of the options that it goes by.
         word: its row of the glossary, by whose term figures and tables call it.
         control: the one of its details that its scores are to be held against, averaged in its records;
-            None for none.
+            None for none. It has the name of a record's field (`ranking_record.CONTROLS`).
+        chance: what it is that scores so, in words that go on "what ... would score"; "" without a control.
         comment: what the details come to, in a sentence for the lab; "" for nothing.
         details: what else is worth telling of a sample: numbers, texts and heads, by name.
         gated: whether only samples count in whose output the answer is (ROUGE).
         only_positive: whether a head's mean is over the samples in which it scored.
+
+    Raises:
+        ValueError: its word has another key, or no record could hold its control.
     """
 
     key: str
@@ -160,10 +168,19 @@ class RankingMethod:
     options: tuple[str, ...]
     word: Term
     control: str | None = None
+    chance: str = ""
     comment: Callable[[Readings, Mapping[str, Any]], str] = field(default=lambda readings, details: "")
     details: Details = field(default=lambda readings, options: {})
     gated: bool = False
     only_positive: Callable[[RankingOptions], bool] = field(default=lambda options: False)
+
+    def __post_init__(self) -> None:
+        if self.word.key != self.key:
+            raise ValueError(f"the word of {self.key} must have its key. Got {self.word.key!r}.")
+        if self.control is not None and self.control not in CONTROLS:
+            raise ValueError(f"control must be one of {', '.join(CONTROLS)}. Got {self.control!r}.")
+        if bool(self.chance) != (self.control is not None):
+            raise ValueError(f"{self.key} must have both control and chance, or neither.")
 
 
 def methods_named(keys: Iterable[str]) -> list[RankingMethod]:
@@ -287,6 +304,7 @@ _METHOD_ROWS = (
             "The sum of attention from the final prompt token over the span, mean over samples.",
         ),
         control="span_share",
+        chance="attention spread evenly over the prompt",
     ),
     RankingMethod(
         "wu24",
@@ -357,6 +375,7 @@ _METHOD_ROWS = (
             "Over the 5 keys with most attention: generated tokens count in full, question tokens by half.",
         ),
         control="recency_control",
+        chance="attention spread evenly over the last five tokens",
     ),
 )
 METHODS: dict[str, RankingMethod] = {row.key: row for row in _METHOD_ROWS}

@@ -1,15 +1,38 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from retrieval.rankings.methods import METHODS, RankingOptions, Readings, methods_named, missing_spans
+from utils.catalog.catalog import CATALOG_FOLDER, load_catalog
 from utils.errors import UserFacingError
+
+KEYS = ("summed_attention", "wu24", "qrhead", "reasoning")
 
 
 def test_the_methods_are_those_of_the_catalog() -> None:
-    assert tuple(METHODS) == tuple(METHODS)
+    assert tuple(METHODS) == KEYS
+    catalogs = [path for path in sorted(Path(CATALOG_FOLDER).glob("*.json"))]
+    assert catalogs and all(tuple(load_catalog(path).rankings) == KEYS for path in catalogs)
     for key, method in METHODS.items():
         assert method.key == key and method.name and method.source.endswith(".")
         assert len(method.explanation) > 100
         assert all(hasattr(RankingOptions(), name) for name in method.options)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"key": "other"}, "the word of other must have its key. Got 'qrhead'"),
+        ({"control": "share", "chance": "luck"}, "span_share, recency_control, control. Got 'share'"),
+        ({"control": "control"}, "both control and chance"),
+        ({"chance": "even attention"}, "both control and chance"),
+    ],
+)
+def test_a_row_that_does_not_hold_together(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(METHODS["qrhead"], **change)
 
 
 def test_every_option_matters_to_a_method() -> None:

@@ -204,8 +204,9 @@ def test_files_and_folders_are_found(tmp_path: Path) -> None:
     ]
 
 
-def test_transformers_is_not_needed() -> None:
-    code = "import sys, utils.catalog.check; print('transformers' in sys.modules)"
+@pytest.mark.parametrize("module", ["utils.catalog.check", "retrieval.rankings.methods"])
+def test_transformers_is_not_needed(module: str) -> None:
+    code = f"import sys, {module}; print('transformers' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
