@@ -62,7 +62,7 @@ def build_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--rankings",
         action="store_true",
-        help="also rank the heads by the four retrieval methods, on generated filings with four questions",
+        help="also rank the heads by every retrieval method, on generated filings with four questions",
     )
     parser.add_argument(
         "--ranking-samples",

@@ -102,7 +102,7 @@ def _fold(summary: str, key: str) -> html.Details:
 
 def _rankings(methods: Mapping[str, str], state: LabState) -> html.Section:
     return section(
-        "Which heads find it: four rankings",
+        "Which heads find it: a ranking by each method",
         "A row is a layer, a column a head. Click a cell, or a head in the list, to look at it.",
         html.Div(
             dbc.RadioItems(

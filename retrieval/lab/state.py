@@ -7,12 +7,13 @@ length, depth and seed. What is wrong in a link is said in one sentence each and
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from retrieval.filings.tasks import TASKS
 from retrieval.rankings.methods import METHODS
+from utils.catalog.rankings import RETRIEVAL_METHOD
 from utils.errors import UserFacingError
 from utils.forward.ablation import ABLATION_MODES, AblationMode
 from utils.heads import Head, parse_head
@@ -80,7 +81,7 @@ class LabView:
         mode: what is put in their place.
     """
 
-    method: str = "qrhead"
+    method: str = RETRIEVAL_METHOD
     ranking: Ranking = "here"
     head: Head | None = None
     k: int | None = None
@@ -109,7 +110,7 @@ def _number(least: int, most: int) -> Callable[[str], int]:
     return read
 
 
-def _one_of(options: Sequence[str]) -> Callable[[str], str]:
+def _one_of(options: Collection[str]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in options:
             raise _NonsenseError(f"it must be one of {', '.join(options)}")

@@ -1,4 +1,4 @@
-"""The rankings that go into a model's catalog: all four methods over generated filings."""
+"""The rankings that go into a model's catalog: all methods over generated filings."""
 
 from dataclasses import dataclass
 from typing import Any
