@@ -1,5 +1,6 @@
 """A ranking method that is one row: registered here, it goes through ranking, study, figures and lab."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -17,16 +18,19 @@ from callbacks.lab.views import LabViews
 from callbacks.live.guide import Guide
 from callbacks.live.page import LivePage
 from components import ids
+from components.catalog.page import catalog_body
 from components.terms import GLOSSARY
 from retrieval.lab.state import LabPrompt, LabState, LabView, from_query, to_query
 from retrieval.rankings.methods import METHODS, RankingMethod, RankingOptions, Readings
 from retrieval.rankings.records import as_json, load_ranking
+from scripts.analyze_heads import main as check
 from scripts.run_study import main
 from study.data.cell_records import load_cells, load_rankings
 from study.figures.registry import FIGURES
 from study.figures.style import method_look
 from study.tables.columns import load_tables
 from tests.fixtures.reading_trees import find, text_of
+from utils.catalog.catalog import catalog_path
 from utils.catalog.rankings import catalog_rankings
 from utils.glossary.term import Term
 from utils.live.service import LiveService
@@ -37,7 +41,7 @@ from utils.teaching.presets import PresetSet
 
 MODEL = "demo-llama"
 PROTOCOL = """
-methods = ["summed_attention", "needle_peak"]
+methods = ["summed_attention", "wu24", "qrhead", "reasoning", "needle_peak"]
 questions = ["inc_state", "hq_state"]
 ranking_questions = ["inc_state", "hq_state"]
 resamples = 200
@@ -85,6 +89,7 @@ NEEDLE_PEAK = RankingMethod(
     details=even,
     comment=comment,
     control="control",
+    chance="attention spread evenly over this test's prompt",
     word=Term(
         "needle_peak", "retrieval", "Needle peak (largest weight)", "The largest weight in the needle."
     ),
@@ -104,8 +109,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     protocol = folder / "small.toml"
     protocol.write_text(PROTOCOL, encoding="utf-8")
-    for stage in ("prepare", "rank", "ablate", "report"):
-        more = [] if stage in ("prepare", "report") else ["--jobs", "1"]
+    for stage in ("prepare", "rank", "ablate", "figures", "report"):
+        more = ["--jobs", "1"] if stage in ("rank", "ablate") else []
         assert main([stage, "--protocol", str(protocol), "--results", str(folder / "results"), *more]) == 0
     return folder / "results"
 
@@ -132,11 +137,23 @@ def test_its_top_heads_are_ablated_and_tabled(study: Path) -> None:
 
 def test_every_figure_draws_it_in_a_colour_of_its_own(study: Path) -> None:
     tables = load_tables(study)
-    drawn = {key: str(figure.draw(tables).to_plotly_json()) for key, figure in FIGURES.items()}
-    assert sum("Needle peak" in text for text in drawn.values()) >= 3
-    for theme in ("light", "dark"):
-        looks = [method_look(method, theme) for method in METHODS]
-        assert len({look.colour for look in looks}) == len({look.marker for look in looks}) == len(METHODS)
+    assert {row["method"] for row in tables["tops"]} == set(METHODS)
+    for key, figure in FIGURES.items():
+        chosen = {"method": "needle_peak"} if "method" in figure.choose else {}
+        for theme in ("light", "dark"):
+            drawn = json.dumps(json.loads(figure.draw(tables, theme, **chosen).to_json() or "{}"))
+            # What single heads do, no method says.
+            assert ("Needle peak" in drawn) == (key != "single_heads")
+            if key in ("differences", "layer_distribution"):
+                assert method_look("needle_peak", theme).colour in drawn
+    looks = [method_look(method, "dark") for method in METHODS]
+    assert len({look.colour for look in looks}) == len({look.marker for look in looks}) == len(METHODS) == 5
+    bars = [
+        bar for bar in FIGURES["layer_distribution"].draw(tables).to_plotly_json()["data"] if "name" in bar
+    ]
+    shapes = [bar["marker"]["pattern"]["shape"] for bar in bars if bar["type"] == "bar"]
+    assert len(set(shapes)) == len(METHODS)
+    assert "needle_peak" in " ".join(path.name for path in (study / "figures").rglob("*"))
 
 
 def test_the_findings_tell_of_it(study: Path) -> None:
@@ -161,7 +178,21 @@ def test_a_catalog_holds_it_and_a_heads_detail_shows_it(service: LiveService) ->
     assert ranking.control is not None and ranking.records == 2
     page = LivePage(service, Guide(service, PreparedPresets(PresetSet(), service, ()), LessonSet()))
     detail = page.show_detail({"model": MODEL, "prompt": "One day a boy saw a dog."}, "L1H2", "light")
-    assert "by Needle peak" in text_of(detail[1]) and f"{ranking.control:.3f}" in text_of(detail[1])
+    told = text_of(detail[1])
+    assert "by Needle peak" in told and f"{ranking.control:.3f}" in told
+    assert "evenly over this test's prompt (Needle peak)" in told
+    catalog = service.catalog(MODEL)
+    assert catalog is not None
+    assert "induction" in text_of(catalog_body(catalog, "induction", "light")).lower()
+
+
+def test_the_check_of_catalogs_knows_it(service: LiveService, capsys: pytest.CaptureFixture[str]) -> None:
+    path = catalog_path(MODEL, service.catalog_folder)
+    assert check(["--check", str(path)]) == 0, capsys.readouterr().err
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(METHODS, "needle_peak")
+        assert check(["--check", str(path)]) == 1
+    assert "rankings has 'needle_peak'" in capsys.readouterr().err
 
 
 def test_the_glossary_has_it() -> None:
