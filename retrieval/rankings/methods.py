@@ -1,10 +1,10 @@
 """The ways to rank retrieval heads, one row each (docs/METHODS.md, section 3)."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
-
-from torch import Tensor
 
 from retrieval.rankings.scores import (
     copied_tokens,
@@ -20,7 +20,9 @@ from utils.glossary.term import WU, ZHANG, Term
 from utils.heads import Head
 
 if TYPE_CHECKING:
-    # It brings transformers along, for which whoever asks for the methods' names alone would wait.
+    # They bring torch and transformers along, for which whoever asks for the methods' names would wait.
+    from torch import Tensor
+
     from retrieval.reading.decoding import Decoded
 
 SpanName = Literal["needle", "section", "answer"]
@@ -111,12 +113,12 @@ class Readings:
     last_row: Tensor | None = None
     query_rows: Tensor | None = None
     null_rows: Tensor | None = None
-    written: "Decoded | None" = None
+    written: Decoded | None = None
     answer_rows: Tensor | None = None
     rouge: float | None = None
 
     @property
-    def answer(self) -> "Decoded":
+    def answer(self) -> Decoded:
         """The greedy answer.
 
         Raises:
@@ -127,7 +129,7 @@ class Readings:
         return self.written
 
 
-Score = Callable[[Readings, RankingOptions], Tensor | None]
+Score = Callable[[Readings, RankingOptions], "Tensor | None"]
 Details = Callable[[Readings, RankingOptions], dict[str, Any]]
 
 

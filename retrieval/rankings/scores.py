@@ -5,10 +5,15 @@ Rows are post-softmax attention, spans are token positions [start, end) in the p
 made in float64.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+# Who asks the registry for names alone, as the check of catalogs does, should not wait for torch: it is
+# imported where it is used.
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Span = tuple[int, int]
 
@@ -22,6 +27,7 @@ OUTLIER_DEVIATIONS = 2
 def summed_attention(last_row: Tensor, span: Span) -> Tensor:
     """How much of the last prompt token's attention goes to the span.
 
+    >>> import torch
     >>> summed_attention(torch.tensor([[[0.5, 0.25, 0.25]]]), (1, 3)).tolist()
     [[0.5]]
 
@@ -32,6 +38,8 @@ def summed_attention(last_row: Tensor, span: Span) -> Tensor:
     Returns:
         [layer, head], from 0 to 1.
     """
+    import torch
+
     return last_row[..., slice(*span)].sum(-1, dtype=torch.float64)
 
 
@@ -47,15 +55,18 @@ def copied_tokens(rows: Tensor, written: Sequence[int], prompt: Sequence[int], n
     Returns:
         Boolean [step, layer, head]. Of several keys with the most attention the first counts.
     """
+    import torch
+
     position = rows.argmax(-1)
     inside = (position >= needle[0]) & (position < needle[1])
-    looked_at = torch.tensor(list(prompt))[position.clamp(max=len(prompt) - 1)]
+    looked_at = torch.tensor(list(prompt))[place.clamp(max=len(prompt) - 1)]
     return inside & (looked_at == torch.tensor(list(written), dtype=torch.long)[:, None, None])
 
 
 def wu24_score(copied: Tensor, written: Sequence[int], needle: Span, count_steps: bool = False) -> Tensor:
     """How much of the needle a head copied into the answer (Wu et al. 2024).
 
+    >>> import torch
     >>> copied = torch.tensor([[[True]], [[True]], [[False]]])  # the same token twice
     >>> wu24_score(copied, [8, 8, 9], (2, 6)).tolist()
     [[0.25]]
@@ -70,6 +81,8 @@ def wu24_score(copied: Tensor, written: Sequence[int], needle: Span, count_steps
     Returns:
         [layer, head].
     """
+    import torch
+
     if not count_steps:
         steps = torch.tensor(list(written), dtype=torch.long)
         same = [copied[steps == token].any(0) for token in dict.fromkeys(written)]
@@ -101,6 +114,8 @@ def qrhead_score(
     Raises:
         ValueError: the span is not within the shared prefix.
     """
+    import torch
+
     if span[1] > shared:
         raise ValueError(f"span must lie within the {shared} shared tokens. Got {span}.")
     # Over queries first: the two differ in length.
@@ -143,6 +158,8 @@ def recency_control(steps: int, prompt_tokens: int, question: Span, per_step: bo
 
 
 def _worth(keys: int, prompt_tokens: int, question: Span) -> Tensor:
+    import torch
+
     worth = torch.zeros(keys, dtype=torch.float64)
     worth[prompt_tokens:] = 1
     worth[slice(*question)] = QUESTION_SHARE

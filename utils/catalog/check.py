@@ -1,6 +1,6 @@
 """What is wrong with a catalog file, beyond what `load_catalog` refuses: does it agree with itself?
 
-A catalog may have been edited by hand, renamed, or made by an earlier version. No model is
+A catalog may have been edited by hand, renamed, or made by an earlier version. Neither a model nor torch is
 needed to see that.
 """
 
