@@ -6,12 +6,17 @@ some query positions of the attention mass on each one's targets, which makes a 
 (`RoleTarget.mask`); any other measure of a pattern is a function of the row's own (`RoleScore.measure`).
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+# Who asks the registry for names alone, as the check of catalogs does, should not wait for torch: it is
+# imported where it is used.
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # With fewer tokens every row that counts is missing or forced by the causal mask.
 MIN_TOKENS = 3
@@ -67,6 +72,8 @@ class ExtraCheck:
 
 def uniform_mass(target: RoleTarget, window: int | None) -> float:
     """The mean mass of uniform attention on a role's targets; a key of row i gets 1/min(i+1, window)."""
+    import torch
+
     n = len(target.mask)
     query = torch.arange(n)
     seen = query + 1 if window is None else (query + 1).clamp(max=window)
@@ -107,11 +114,15 @@ class RoleScore:
 
 def not_applicable(length: int, reason: str) -> RoleTarget:
     """The target of a role that cannot be judged on `length` tokens, and why."""
+    import torch
+
     return RoleTarget(torch.zeros(length, length, dtype=torch.bool), 0, reason)
 
 
 def previous_token(tokens: Tensor, special: Tensor) -> RoleTarget:
     """The token one back."""
+    import torch
+
     n = len(tokens)
     mask = torch.zeros(n, n, dtype=torch.bool)
     rows = torch.arange(FIRST_ROW, n)
@@ -121,6 +132,8 @@ def previous_token(tokens: Tensor, special: Tensor) -> RoleTarget:
 
 def first_token(tokens: Tensor, special: Tensor) -> RoleTarget:
     """The first token."""
+    import torch
+
     n = len(tokens)
     mask = torch.zeros(n, n, dtype=torch.bool)
     mask[FIRST_ROW:, 0] = True
@@ -129,6 +142,8 @@ def first_token(tokens: Tensor, special: Tensor) -> RoleTarget:
 
 def every_key(tokens: Tensor, special: Tensor) -> RoleTarget:
     """Diffuse has no target of its own: every key that row i sees, from row 2 on."""
+    import torch
+
     n = len(tokens)
     mask = torch.ones(n, n, dtype=torch.bool).tril()
     mask[:FIRST_ROW] = False
@@ -151,6 +166,8 @@ def duplicate_token(tokens: Tensor, special: Tensor) -> RoleTarget:
 
 def induction(tokens: Tensor, special: Tensor) -> RoleTarget:
     """What followed earlier copies of the query's token, well clear of the token one back."""
+    import torch
+
     n = len(tokens)
     same = _earlier_same(tokens, special)
     if not bool(same.any()):
@@ -175,6 +192,8 @@ def spread(attention: Tensor, targets: Sequence[RoleTarget] = ()) -> Tensor:
     Returns:
         [...] in [0, 1], 1 for uniform attention.
     """
+    import torch
+
     n = attention.shape[-1]
     rows = attention[..., FIRST_ROW:, :]
     entropy = torch.special.entr(rows).sum(-1)
@@ -185,6 +204,7 @@ def spread(attention: Tensor, targets: Sequence[RoleTarget] = ()) -> Tensor:
 def sink_share(attention: Tensor) -> Tensor:
     """Mean over i >= 2 of A[i, 0], [...]: how much a head rests on the first token; 0 without such a row.
 
+    >>> import torch
     >>> float(sink_share(torch.tensor([[1.0, 0, 0], [1, 0, 0], [0.75, 0.25, 0]])))
     0.75
     """
@@ -196,6 +216,7 @@ def sink_share(attention: Tensor) -> Tensor:
 def max_attention(attention: Tensor) -> Tensor:
     """Mean over i >= 3 of max_j A[i, j], [...]: how much of a row its largest weight takes.
 
+    >>> import torch
     >>> float(max_attention(torch.eye(4)))
     1.0
     """
