@@ -59,7 +59,7 @@ def copied_tokens(rows: Tensor, written: Sequence[int], prompt: Sequence[int], n
 
     position = rows.argmax(-1)
     inside = (position >= needle[0]) & (position < needle[1])
-    looked_at = torch.tensor(list(prompt))[place.clamp(max=len(prompt) - 1)]
+    looked_at = torch.tensor(list(prompt))[position.clamp(max=len(prompt) - 1)]
     return inside & (looked_at == torch.tensor(list(written), dtype=torch.long)[:, None, None])
 
 

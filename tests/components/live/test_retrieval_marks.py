@@ -36,9 +36,11 @@ def test_the_detail_tells_each_methods_rank_with_what_chance_would_score():
     reading = Reading((), (), 0.5, 0.5, None, "It does something.")
     html = to_html(facts_view([], reading, 64, facts, "/lab?v=1&head=L0H0"))
     message = " ".join(unescape(re.sub("<[^>]+>", " ", html)).split())
-    assert "rank 3 of 64 by Summed attention, 12 by QRHead." in told
-    assert "3 of 64 0.510 0.020 0.080" in message and "12 of 64 0.100 0.010 –" in told
-    assert "By chance: what attention spread evenly over the prompt (Summed attention) would score." in told
+    assert "rank 3 of 64 by Summed attention, 12 by QRHead." in message
+    assert "3 of 64 0.510 0.020 0.080" in message and "12 of 64 0.100 0.010 –" in message
+    assert (
+        "By chance: what attention spread evenly over the prompt (Summed attention) would score." in message
+    )
     without = to_html(facts_view([], reading, 64, facts[1:]))
     assert "rank 12 of 64 by QRHead." in without and "By chance" not in without
     assert 'href="/lab?v=1&amp;head=L0H0"' in html
