@@ -1,8 +1,8 @@
 """How alike two rankings of the heads are: one prompt's, and the same method's over many prompts."""
 
 from dataclasses import dataclass
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from utils.catalog.rankings import rank_order
@@ -47,14 +47,11 @@ def agreement(one: Tensor, other: Tensor) -> Agreement:
 
 
 def _spearman(one: Tensor, other: Tensor) -> float | None:
-    """Pearson's correlation of the ranks; heads that tie share the mean of their ranks."""
-    ranks = torch.stack([_ranks(one), _ranks(other)])
-    centred = ranks - ranks.mean(1, keepdim=True)
-    spread = centred.norm(dim=1)
-    return None if bool((spread == 0).any()) else float((centred[0] * centred[1]).sum() / spread.prod())
+    """The rank correlation of two score vectors [head]; None where one of them is constant."""
+    # Importing it takes a second, which the app need not wait for when it starts.
+    from scipy import stats
 
-
-def _ranks(values: Tensor) -> Tensor:
-    _, position, count = values.unique(return_inverse=True, return_counts=True)
-    last = count.cumsum(0).double()
-    return (last - (count.double() - 1) / 2)[position]
+    if any(bool((scores == scores[0]).all()) for scores in (one, other)):
+        return None
+    result: Any = stats.spearmanr(one.numpy(), other.numpy())
+    return float(result.statistic)
