@@ -1,6 +1,5 @@
 """A figure's numbers as tables, for who cannot see it: read from the figure itself, so that the two agree."""
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,23 +35,6 @@ def figure_tables(figure: go.Figure) -> list[FigureTable]:
         elif trace.get("hoverinfo") != "skip":
             lines.setdefault(panel, []).append(trace)
     return tables + [_lines(traces, titles.get(panel, ""), data["layout"]) for panel, traces in lines.items()]
-
-
-def html_tables(figure: go.Figure) -> str:
-    """`figure_tables` as HTML."""
-    return "".join(
-        f"<table><caption>{html.escape(table.caption)}</caption><thead><tr>"
-        + "".join(f'<th scope="col">{html.escape(title)}</th>' for title in table.titles)
-        + "</tr></thead><tbody>"
-        + "".join(
-            f'<tr><th scope="row">{html.escape(row[0])}</th>'
-            + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:])
-            + "</tr>"
-            for row in table.rows
-        )
-        + "</tbody></table>"
-        for table in figure_tables(figure)
-    )
 
 
 def _panel_titles(layout: dict[str, Any]) -> dict[str, str]:

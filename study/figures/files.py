@@ -6,7 +6,6 @@ which needs a Chrome or Chromium on the machine; without one the pages are writt
 """
 
 import asyncio
-import html
 import importlib.resources
 import json
 import logging
@@ -19,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
+from markupsafe import Markup
 
 from study.data.results_folder import ResultPaths, save_text
-from study.figures.as_tables import html_tables
-from study.figures.registry import FIGURES, Choice, StudyFigure, choice_label
+from study.figures.as_tables import figure_tables
+from study.figures.registry import FIGURES, Choice, StudyFigure, told
 from study.figures.style import Tables
 from study.tables.columns import load_tables
+from utils.runtime.html_files import html_templates
 from utils.runtime.json_output import to_json
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ _SECONDS = 60
 # Plotly names the parts of an image after a random number.
 _RANDOM_NAME = re.compile(r'id="(?:defs|topdefs)-([0-9a-f]{6})"')
 _FOR_SCRIPTS = re.compile(r' (?:class|data-unformatted|data-math)="[^"]*"')
+
+_TEMPLATES = html_templates(Path(__file__).parent / "templates")
 
 Progress = Callable[[int, int], None]
 
@@ -74,7 +77,8 @@ def write_figures(folder: Path, images: bool = True, progress: Progress | None =
         row: [(choice, row.draw(tables, **choice)) for choice in row.choices(tables)] for row in _rows(tables)
     }
     pages = [target / "index.html"]
-    save_text(pages[0], _index(list(drawn)))
+    index = _TEMPLATES.get_template("index.html")
+    save_text(pages[0], index.render(title="The study's figures", rows=list(drawn)))
     for row, figures in drawn.items():
         pages.append(target / f"{row.key}.html")
         save_text(pages[-1], _page(row, figures))
@@ -104,82 +108,18 @@ def _data(figure: go.Figure) -> dict[str, Any]:
     return {"data": traces, "layout": data["layout"]}
 
 
-_POLICY = (
-    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
-)
-_STYLE = """
-:root { color-scheme: light; }
-body { font-family: system-ui, sans-serif; line-height: 1.5; max-width: 76rem; margin: 1.5rem auto;
-  padding: 0 1rem; }
-label { display: inline-block; margin-right: 1rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; margin: 0.6rem 0; }
-th, td { border: 1px solid #adb5bd; padding: 0.15rem 0.5rem; text-align: left; }
-td { font-variant-numeric: tabular-nums; text-align: right; }
-caption { text-align: left; font-weight: 600; }
-"""
-# One menu of all figures of the kind: each is drawn when it is chosen.
-_SCRIPT = """
-const figures = JSON.parse(document.getElementById("figures").textContent);
-const menu = document.getElementById("menu");
-const place = document.getElementById("figure");
-function show() {
-  const chosen = figures[menu.value];
-  document.querySelectorAll("[data-table]").forEach(
-    (table) => { table.hidden = table.dataset.table !== menu.value; });
-  if (!window.Plotly) {
-    place.textContent =
-      "PLOTLY_FILE is not beside this page. Make it with: python scripts/run_study.py figures";
-    return;
-  }
-  Plotly.react(place, chosen.data, chosen.layout, { responsive: true, displaylogo: false });
-}
-menu.addEventListener("change", show);
-show();
-""".replace("PLOTLY_FILE", PLOTLY_FILE)
-
-
-def _document(title: str, body: str) -> str:
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
-
-
-def _index(rows: Sequence[StudyFigure]) -> str:
-    items = "\n".join(
-        f'<dt><a href="{row.key}.html">{html.escape(row.title)}</a></dt><dd>{html.escape(row.help)}</dd>'
-        for row in rows
-    )
-    return _document("The study's figures", f"<h1>The study's figures</h1>\n<dl>\n{items}\n</dl>")
-
-
 def _page(row: StudyFigure, figures: Sequence[tuple[Choice, go.Figure]]) -> str:
     """All figures of one kind: a menu, the chosen one, its numbers as tables."""
-    names = [", ".join(choice_label(name, value) for name, value in choice.items()) for choice, _ in figures]
-    options = "".join(
-        f'<option value="{position}">{html.escape(name)}</option>' for position, name in enumerate(names)
-    )
     # In a script a "<" of the data could end it.
     data = json.dumps([_data(figure) for _, figure in figures], separators=(",", ":")).replace("<", "\\u003c")
-    tables = "\n".join(
-        f'<div data-table="{position}" hidden>{html_tables(figure)}</div>'
-        for position, (_, figure) in enumerate(figures)
+    return _TEMPLATES.get_template("figures.html").render(
+        title=row.title,
+        help=row.help,
+        names=[", ".join(told(name, value) for name, value in choice.items()) for choice, _ in figures],
+        tables_by_figure=[figure_tables(figure) for _, figure in figures],
+        data=Markup(data),
+        plotly_file=PLOTLY_FILE,
     )
-    body = f"""<p><a href="index.html">All figures</a></p>
-<h1>{html.escape(row.title)}</h1>
-<p>{html.escape(row.help)}</p>
-<p><label>Figure <select id="menu">{options}</select></label></p>
-<div id="figure" role="img" aria-label="{html.escape(row.title)}; its numbers are in the tables below"></div>
-<details><summary>As tables</summary><div class="scroll">
-{tables}
-</div></details>
-<script type="application/json" id="figures">{data}</script>
-<script src="{PLOTLY_FILE}"></script>
-<script>{_SCRIPT}</script>"""
-    return _document(row.title, body)
 
 
 def _write_images(

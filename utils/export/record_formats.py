@@ -5,12 +5,12 @@ right to left. Characters that only steer the direction of text are made visible
 the rest of the page around.
 """
 
-import html
 import re
-from collections.abc import Callable
 from datetime import UTC
+from pathlib import Path
 
 from utils.export.lab_record import MODES, LabRecord
+from utils.runtime.html_files import html_templates
 
 # What steers the direction of the text after it (Unicode's embeddings, overrides and isolates), and control
 # characters other than line end and tab.
@@ -101,69 +101,18 @@ def _markdown_table(record: LabRecord) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-# No script runs in the file and nothing is loaded, whoever opens it.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font-family: system-ui, sans-serif; line-height: 1.5; max-width: 46rem; margin: 2rem auto;
-  padding: 0 1rem; }
-table { border-collapse: collapse; }
-th, td { border: 1px solid #868e96; padding: 0.2rem 0.6rem; text-align: left; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-.typed { white-space: pre-wrap; overflow-wrap: anywhere; border-left: 4px solid #868e96; margin: 0;
-  padding: 0.4rem 0.8rem; }
-dt { font-weight: 600; }
-dd { margin: 0 0 0.4rem; overflow-wrap: anywhere; }
-"""
+_TEMPLATES = html_templates(Path(__file__).parent / "templates")
+_TEMPLATES.filters["readable"] = readable
 
 
 def as_html(record: LabRecord) -> str:
     """The record as one HTML file without scripts, pictures or anything from elsewhere."""
-    text = _html
-    facts = "".join(f"<dt>{name}</dt><dd>{text(value)}</dd>" for name, value in _facts(record))
-    if record.link:
-        address, link = html.escape(record.link), text(record.link)
-        shown = f'<a href="{address}" rel="noreferrer">{link}</a>' if _is_address(record.link) else link
-        facts += f"<dt>The same page again</dt><dd>{shown}</dd>"
-    parts = [f"<h1>{text(record.title)}</h1>", f"<dl>{facts}</dl>"]
-    parts += ["<h2>Prompt</h2>", _typed(record.prompt)]
-    if record.findings:
-        items = "".join(f"<li>{text(finding)}</li>" for finding in record.findings)
-        parts += ["<h2>What was seen</h2>", f"<ul>{items}</ul>"]
-    if record.effects:
-        parts += ["<h2>Effects</h2>", _html_table(record, text)]
-    if record.answers:
-        parts.append("<h2>Questions</h2>")
-        for answer in record.answers:
-            parts += [f"<h3>{text(answer.question)}</h3>", _typed(answer.answer)]
-    if record.notes.strip():
-        parts += ["<h2>Notes</h2>", _typed(record.notes.strip())]
-    body = "\n".join(parts)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        f"<title>{html.escape(readable(record.title))}</title>\n<style>{_STYLE}</style>\n</head>\n"
-        f"<body>\n{body}\n</body>\n</html>\n"
+    columns, rows = _table(record)
+    return _TEMPLATES.get_template("lab_record.html").render(
+        title=readable(record.title),
+        record=record,
+        facts=_facts(record),
+        link_is_address=_is_address(record.link),
+        columns=columns,
+        rows=rows,
     )
-
-
-def _html(text: str) -> str:
-    """Text of any direction inside a line of the page."""
-    return f"<bdi>{html.escape(readable(text))}</bdi>"
-
-
-def _typed(text: str) -> str:
-    return f'<blockquote class="typed" dir="auto">{html.escape(readable(text))}</blockquote>'
-
-
-def _html_table(record: LabRecord, text: Callable[[str], str]) -> str:
-    head, rows = _table(record)
-    titles = "".join(f'<th scope="col">{title}</th>' for title in head)
-    lines = "".join(
-        f'<tr><th scope="row">{text(row[0])}</th>'
-        + "".join(f'<td class="number">{html.escape(cell)}</td>' for cell in row[1:])
-        + "</tr>"
-        for row in rows
-    )
-    return f"<table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table>"
