@@ -1,7 +1,8 @@
 """A bounded cache some of whose entries stay for good: what was prepared for a class before it began."""
 
-from collections.abc import Callable, Hashable, Iterator
-from typing import Any, TypeVar
+from collections import ChainMap
+from collections.abc import Callable, Hashable
+from typing import TypeVar
 
 from cachetools import LRUCache
 
@@ -9,63 +10,37 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class PinnableCache(LRUCache[K, V]):
+class PinnableCache(ChainMap[K, V]):
     """Keeps what was used last, and what is pinned; as `LRUCache` not safe for several threads by itself.
 
     Args:
         maxsize: most that the entries that are not pinned may take.
         getsizeof: how much an entry takes.
-        most_pinned: most that the pinned entries may take, in the same unit.
+        max_pinned: most that the pinned entries may take, in the same unit.
+
+    Attributes:
+        pinned: the entries that stay.
+        recent: those that were used last; an entry is in one of the two only.
     """
 
-    def __init__(self, maxsize: int, getsizeof: Callable[[V], int], most_pinned: int) -> None:
-        super().__init__(maxsize, getsizeof)
-        self._pinned: dict[K, V] = {}
-        self._room = most_pinned
-        self._size_of = getsizeof
+    def __init__(self, maxsize: int, getsizeof: Callable[[V], int], max_pinned: int) -> None:
+        self.pinned: dict[K, V] = {}
+        self.recent: LRUCache[K, V] = LRUCache(maxsize, getsizeof)
+        self._size = getsizeof
+        self._max_pinned = max_pinned
+        super().__init__(self.pinned, self.recent)
 
     def pin(self, key: K, value: V) -> bool:
         """Keep an entry until it is deleted; False, and nothing is pinned, where there is no room left."""
-        if key in self._pinned:
-            return True
-        size = self._size_of(value)
-        if size > self._room:
-            return False
-        # An entry is in one of the two places only.
-        if key in self:
-            super().__delitem__(key)
-        self._pinned[key] = value
-        self._room -= size
+        if key not in self.pinned:
+            if sum(map(self._size, self.pinned.values())) + self._size(value) > self._max_pinned:
+                return False
+            self.recent.pop(key, None)
+            self.pinned[key] = value
         return True
 
-    def __delitem__(self, key: K) -> None:
-        if key in self._pinned:
-            self._room += self._size_of(self._pinned.pop(key))
-        else:
-            super().__delitem__(key)
-
-    def __iter__(self) -> Iterator[K]:
-        yield from self._pinned
-        yield from super().__iter__()
-
-    def __len__(self) -> int:
-        return len(self._pinned) + super().__len__()
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._pinned or super().__contains__(key)
-
-    def __getitem__(self, key: K) -> V:
-        if key in self._pinned:
-            return self._pinned[key]
-        return super().__getitem__(key)
-
-    def get(self, key: K, default: Any = None) -> Any:
-        """The entry, or `default`."""
-        return self[key] if key in self else default
-
     def __setitem__(self, key: K, value: V) -> None:
-        if key in self._pinned:
-            self._room += self._size_of(self._pinned.pop(key)) - self._size_of(value)
-            self._pinned[key] = value
-        else:
-            super().__setitem__(key, value)
+        (self.pinned if key in self.pinned else self.recent)[key] = value
+
+    def __delitem__(self, key: K) -> None:
+        del (self.pinned if key in self.pinned else self.recent)[key]

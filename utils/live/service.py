@@ -241,7 +241,7 @@ class LiveService:
         self, cache: PinnableCache[_PredictionKey, Tensor], key: _PredictionKey, logits: Tensor
     ) -> None:
         # A cache refuses what is larger than all of it.
-        if logits.nbytes <= cache.maxsize:
+        if logits.nbytes <= cache.recent.maxsize:
             with self._guard:
                 cache[key] = logits
 
