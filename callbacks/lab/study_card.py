@@ -16,6 +16,7 @@ from study.figures.registry import FIGURES, choice_label
 from study.figures.style import Tables
 from study.tables.columns import COLUMNS, load_tables
 from utils.errors import UserFacingError
+from utils.runtime.file_cache import FileCache
 
 HEIGHT = 420
 
@@ -29,7 +30,7 @@ class LabStudy:
 
     def __init__(self, folder: Path = DEFAULT_FOLDER) -> None:
         self._folder = folder
-        self._kept: tuple[tuple[int, ...], Tables] | None = None
+        self._tables = FileCache[Tables]()
 
     def tables(self) -> Tables:
         """The study's tables, read anew where one of them has changed.
@@ -38,12 +39,13 @@ class LabStudy:
             UserFacingError: they are not there, or damaged.
         """
         paths = [ResultPaths(self._folder).table(name) for name in COLUMNS]
-        changed = tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in paths)
-        if self._kept is None or self._kept[0] != changed:
-            if not any(changed):
+
+        def read() -> Tables:
+            if not any(path.is_file() for path in paths):
                 raise UserFacingError("There are no results of the study yet.", "Run the study.")
-            self._kept = changed, load_tables(self._folder)
-        return self._kept[1]
+            return load_tables(self._folder)
+
+        return self._tables.get(read, *paths)[1]
 
     def menu(self) -> tuple[dict[str, str], str]:
         """Titles of the figures that there are, by key; and why there are none, "" where there are some."""

@@ -13,6 +13,7 @@ from utils.errors import UserFacingError
 from utils.formation.history import History, Scaffold
 from utils.formation.log import load_history, log_path
 from utils.models.store import ModelStore
+from utils.runtime.file_cache import FileCache
 from utils.wording import excerpt
 
 
@@ -29,7 +30,7 @@ class FormationPage:
     ) -> None:
         self.store = store
         self.scaffolds = scaffolds
-        self._kept: dict[str, tuple[int, History]] = {}
+        self._histories = FileCache[History]()
 
     def models(self) -> list[str]:
         """The bundled models that have a training log."""
@@ -52,12 +53,8 @@ class FormationPage:
             raise UserFacingError(f"There is no training log of {excerpt(model)}.", options)
         folder = self.store.source(model).folder
         assert folder is not None
-        changed = log_path(folder).stat().st_mtime_ns
-        cached = self._kept.get(model)
-        if cached is None or cached[0] != changed:
-            cached = changed, load_history(model, folder, self.scaffolds.get(model, ()))
-            self._kept[model] = cached
-        return cached[1]
+        scaffolds = self.scaffolds.get(model, ())
+        return self._histories.get(lambda: load_history(model, folder, scaffolds), log_path(folder))[1]
 
     def layout(self, query: str) -> Any:
         """The page for "?model=demo-gpt2&tokens=4942720"; what is wrong in a link is told."""

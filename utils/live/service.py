@@ -29,6 +29,7 @@ from utils.models.prompts import (
     tokenize_prompt,
 )
 from utils.models.store import ModelStore
+from utils.runtime.file_cache import FileCache
 
 CACHE_BYTES = 256 * 2**20
 # For each of the three caches: what the presets may keep besides.
@@ -65,10 +66,7 @@ class LiveService:
         self._positions: PinnableCache[_PredictionKey, Tensor] = PinnableCache(
             CACHE_BYTES, lambda t: t.nbytes, PINNED_BYTES
         )
-        self._prompts: LRUCache[tuple[str, str], TokenizedPrompt] = LRUCache(CACHED_PROMPTS)
-        self._watched: LRUCache[tuple[str, str], int | None] = LRUCache(CACHED_PROMPTS)
-        # By the files too: a model that is loaded again may have other weights.
-        self._catalogs: dict[tuple[str, tuple[WeightFile, ...]], tuple[int | None, Catalog | None, str]] = {}
+        self._catalogs = FileCache[tuple[Catalog | None, str]]()
         self._guard = threading.Lock()
         store.when_dropped(self._let_go)
 
@@ -268,24 +266,18 @@ class LiveService:
     def _catalog(self, loaded: LoadedModel) -> tuple[int | None, Catalog | None, str]:
         """When the file changed; the catalog and "", or None and why there is none. Read anew on a change."""
         path = catalog_path(loaded.name, self.catalog_folder)
-        try:
-            changed = path.stat().st_mtime_ns
-        except OSError:
-            changed = None
-        key = loaded.name, loaded.weight_files
-        with self._guard:
-            cached = self._catalogs.get(key)
-        if cached is not None and cached[0] == changed:
-            return cached
-        catalog, problem = None, ""
-        try:
-            catalog = load_catalog(path)
-            geometry = loaded.geometry
-            check_fit(
-                catalog, geometry.n_layers, geometry.n_heads, lambda: weights_digest(loaded.weight_files)
-            )
-        except UserFacingError as error:
-            catalog, problem = None, str(error)
-        with self._guard:
-            self._catalogs[key] = (changed, catalog, problem)
-        return changed, catalog, problem
+        changed, (catalog, problem) = self._catalogs.get(lambda: _read_catalog(loaded, path), path)
+        return changed[0], catalog, problem
+
+
+def _read_catalog(loaded: LoadedModel, path: Path) -> tuple[Catalog | None, str]:
+    """The catalog and "", or None and why there is none that fits the model."""
+    geometry = loaded.geometry
+    try:
+        catalog = load_catalog(path)
+        check_fit(catalog, geometry.n_layers, geometry.n_heads, lambda: weights_digest(loaded.weight_files))
+    except OSError as error:
+        return None, f"The weights of {loaded.name} cannot be read again ({error.strerror})."
+    except UserFacingError as error:
+        return None, str(error)
+    return catalog, ""
