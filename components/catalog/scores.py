@@ -5,7 +5,7 @@ from typing import Any
 import plotly.graph_objects as go
 from dash import dcc, html
 
-from components.plots import COLOURS, base_layout, graph_config
+from components.plots import COLOURS, graph_config, heads_figure
 from components.roles import role_style
 from components.section import section
 from components.tables import grid_table, number, scrolled_table, scroller
@@ -74,24 +74,19 @@ def score_heatmap(catalog: Catalog, role: str, theme: str) -> go.Figure:
     table = catalog.all_scores[role]
     spread = catalog.all_scores_std[role]
     listed = catalog.categories[role].top_heads
-    heads, layers = list(range(catalog.num_heads)), list(range(catalog.num_layers))
     colours = COLOURS[theme]
-    figure = go.Figure(
-        go.Heatmap(
-            z=table,
-            x=heads,
-            y=layers,
-            customdata=[
-                [[str(Head(layer, head)), spread[layer][head]] for head in heads] for layer in layers
-            ],
-            zmin=0,
-            zmax=1,
-            colorscale=colours.scale,
-            xgap=2,
-            ygap=2,
-            hovertemplate="%{customdata[0]}: %{z:.3f} ± %{customdata[1]:.3f}<extra></extra>",
-            colorbar={"title": {"text": "score"}, "thickness": 10},
-        )
+    figure = heads_figure(
+        table,
+        theme,
+        "score",
+        customdata=[
+            [[str(Head(layer, head)), deviation] for head, deviation in enumerate(row)]
+            for layer, row in enumerate(spread)
+        ],
+        zmin=0,
+        zmax=1,
+        colorscale=colours.scale,
+        hovertemplate="%{customdata[0]}: %{z:.3f} ± %{customdata[1]:.3f}<extra></extra>",
     )
     figure.add_trace(
         go.Scatter(
@@ -103,12 +98,9 @@ def score_heatmap(catalog: Catalog, role: str, theme: str) -> go.Figure:
             name="listed for the role",
         )
     )
-    figure.update_layout(**base_layout(theme))
-    axis = {"dtick": 1 if catalog.num_heads <= 16 else 4, "showgrid": False, "zeroline": False}
-    figure.update_xaxes(title="head", range=[-0.5, catalog.num_heads - 0.5], constrain="domain", **axis)
-    figure.update_yaxes(
-        title="layer", range=[catalog.num_layers - 0.5, -0.5], scaleanchor="x", constrain="domain", **axis
-    )
+    # Square cells.
+    figure.update_xaxes(constrain="domain")
+    figure.update_yaxes(scaleanchor="x", constrain="domain")
     return figure
 
 

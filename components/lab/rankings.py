@@ -8,7 +8,7 @@ from dash import html
 from torch import Tensor
 
 from components.attributes import aria, data
-from components.plots import COLOURS, base_layout
+from components.plots import COLOURS, base_layout, heads_figure, ticks
 from components.tables import number, scrolled_table
 from retrieval.lab.agreement import Agreement, scored_heads
 from retrieval.lab.reading import PromptRanking
@@ -19,7 +19,6 @@ from utils.heads import Head
 TOP = 10
 # Rows of the table; a large model has a thousand heads.
 MAX_ROWS = 128
-MAX_TICKS = 16
 
 
 def empty_figure(theme: str, told: str) -> go.Figure:
@@ -50,18 +49,14 @@ def score_grid(scores: Tensor, chosen: Head | None, theme: str) -> go.Figure:
         # A calibrated score may lie below 0: the head looks there less than under an empty question.
         bound = max(-least, most)
         scale = {"zmin": -bound, "zmax": bound, "colorscale": colours.diverging}
-    figure = go.Figure(
-        go.Heatmap(
-            z=[[round(value, 4) for value in row] for row in scores.tolist()],
-            x=list(range(heads)),
-            y=list(range(layers)),
-            customdata=[[str(Head(layer, head)) for head in range(heads)] for layer in range(layers)],
-            xgap=2,
-            ygap=2,
-            hovertemplate="%{customdata}: %{z:.3f}<extra></extra>",
-            colorbar={"thickness": 10, "title": {"text": "score"}},
-            **scale,
-        )
+    figure = heads_figure(
+        [[round(value, 4) for value in row] for row in scores.tolist()],
+        theme,
+        "score",
+        layer_ticks=ticks(layers),
+        customdata=[[str(Head(layer, head)) for head in range(heads)] for layer in range(layers)],
+        hovertemplate="%{customdata}: %{z:.3f}<extra></extra>",
+        **scale,
     )
     if chosen is not None and chosen.layer < layers and chosen.head < heads:
         figure.add_shape(
@@ -72,13 +67,7 @@ def score_grid(scores: Tensor, chosen: Head | None, theme: str) -> go.Figure:
             y1=chosen.layer + 0.5,
             line={"color": colours.mark, "width": 3},
         )
-    figure.update_layout(**base_layout(theme), clickmode="event")
-    axis = {"showgrid": False, "zeroline": False}
-    figure.update_xaxes(title="head", range=[-0.5, heads - 0.5], dtick=1 if heads <= MAX_TICKS else 4, **axis)
-    figure.update_yaxes(
-        title="layer", range=[layers - 0.5, -0.5], dtick=1 if layers <= MAX_TICKS else 4, **axis
-    )
-    return figure
+    return figure.update_layout(clickmode="event")
 
 
 def grid_height(layers: int) -> str:

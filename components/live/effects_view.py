@@ -11,7 +11,7 @@ from dash import dcc, html
 from components import ids
 from components.attributes import data
 from components.help_mark import marked
-from components.plots import COLOURS, base_layout, graph_config
+from components.plots import COLOURS, graph_config, heads_figure
 from components.tables import grid_table, number, scrolled_table, scroller
 from utils.effects.effect_map import EffectMap
 from utils.effects.measures import MEASURES, MeasureKey
@@ -75,7 +75,6 @@ def effect_figure(effects: EffectMap, measure: MeasureKey, theme: str) -> go.Fig
     """The effects as a heatmap, layers down and heads across; a click chooses the head."""
     change = effects.change(measure) * _SCALE.get(measure, 1.0)
     layers, heads = change.shape
-    rows = change.tolist()
     largest = max(float(change.abs().max()), 1e-9)
     colours = COLOURS[theme]
     text = [[_shown(value, measure) for value in row] for row in effects.change(measure).tolist()]
@@ -84,27 +83,18 @@ def effect_figure(effects: EffectMap, measure: MeasureKey, theme: str) -> go.Fig
         if measure == "kl"
         else {"colorscale": colours.diverging, "zmin": -largest, "zmax": largest}
     )
-    figure = go.Figure(
-        go.Heatmap(
-            z=rows,
-            x=list(range(heads)),
-            y=list(range(layers)),
-            text=text,
-            texttemplate="%{text}" if heads <= MAX_TEXT_COLUMNS else None,
-            textfont={"size": 9},
-            customdata=[[str(Head(layer, head)) for head in range(heads)] for layer in range(layers)],
-            xgap=2,
-            ygap=2,
-            hovertemplate="%{customdata} off: %{text}<extra></extra>",
-            colorbar={"thickness": 10, "title": {"text": "points" if measure == "probability" else ""}},
-            **scale,
-        )
+    figure = heads_figure(
+        change.tolist(),
+        theme,
+        "points" if measure == "probability" else "",
+        text=text,
+        texttemplate="%{text}" if heads <= MAX_TEXT_COLUMNS else None,
+        textfont={"size": 9},
+        customdata=[[str(Head(layer, head)) for head in range(heads)] for layer in range(layers)],
+        hovertemplate="%{customdata} off: %{text}<extra></extra>",
+        **scale,
     )
-    figure.update_layout(**base_layout(theme), clickmode="event")
-    axis = {"dtick": 1 if heads <= MAX_TEXT_COLUMNS else 4, "showgrid": False, "zeroline": False}
-    figure.update_xaxes(title="head", range=[-0.5, heads - 0.5], **axis)
-    figure.update_yaxes(title="layer", range=[layers - 0.5, -0.5], **axis)
-    return figure
+    return figure.update_layout(clickmode="event")
 
 
 def strongest_table(effects: EffectMap, measure: MeasureKey) -> html.Div:
