@@ -8,18 +8,19 @@ rest is computed. The few tokens of the answer go through all layers.
 
 import contextlib
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers.cache_utils import Cache
 
 from retrieval.reading.decoding import Decoded, greedy_answers
 from retrieval.reading.query_rows import read_on
 from utils.forward.ablation import AblationMode
+from utils.forward.layer_replay import Forward, recorded_layers, repeated, replaced_layers
 from utils.forward.mean_activations import mean_head_outputs
-from utils.forward.partial_forward import decoder_layer
 from utils.heads import Head
 from utils.models.loading import LoadedModel
 
@@ -88,41 +89,25 @@ def _batches(lowest: Sequence[int], rows: int) -> Iterator[list[int]]:
 
 
 def _read_clean(loaded: LoadedModel, ids: Sequence[int]) -> _CleanPrompt:
-    parts: list[list[Tensor]] = [[] for _ in range(loaded.geometry.n_layers)]
-    with loaded.lock, contextlib.ExitStack() as hooks:
-        for layer, cached in enumerate(parts):
-
-            def keep(module: nn.Module, args: Any, output: Any, cached: list[Tensor] = cached) -> None:
-                cached.append(output if isinstance(output, Tensor) else output[0])
-
-            hooks.callback(decoder_layer(loaded, layer).register_forward_hook(keep).remove)
+    with recorded_layers(loaded) as outputs:
         cache = read_on(loaded, ids).cache
+    blocks = [[each if isinstance(each, Tensor) else each[0] for each in found] for found in outputs]
     return _CleanPrompt(
-        hidden=[torch.cat(cached, dim=1) for cached in parts],
+        hidden=[torch.cat(found, dim=1) for found in blocks],
         keys=[layer.keys for layer in cache.layers],
         values=[layer.values for layer in cache.layers],
     )
 
 
-@contextlib.contextmanager
-def _replayed(loaded: LoadedModel, clean: _CleanPrompt, first: int) -> Iterator[None]:
+def _replayed(loaded: LoadedModel, clean: _CleanPrompt, first: int) -> AbstractContextManager[None]:
     """Let the layers below `first` take the prompt's positions from the clean reading; under the lock."""
-    with loaded.lock, contextlib.ExitStack() as undo:
-        for layer in range(first):
-            module = decoder_layer(loaded, layer)
-            own = vars(module).get("forward")
-            module.forward = _Replay(module.forward, clean, layer)
-            if own is None:
-                undo.callback(delattr, module, "forward")
-            else:
-                undo.callback(setattr, module, "forward", own)
-        yield
+    return replaced_layers(loaded, range(first), lambda layer, forward: _Replay(forward, clean, layer))
 
 
 class _Replay:
     """A decoder layer's forward that computes only positions beyond the clean prompt."""
 
-    def __init__(self, forward: Any, clean: _CleanPrompt, layer: int) -> None:
+    def __init__(self, forward: Forward, clean: _CleanPrompt, layer: int) -> None:
         self._forward = forward
         self._clean = clean
         self._layer = layer
@@ -137,8 +122,7 @@ class _Replay:
         keys = self._clean.keys[self._layer][:, :, start:end].expand(rows, -1, -1, -1)
         values = self._clean.values[self._layer][:, :, start:end].expand(rows, -1, -1, -1)
         cache.update(keys, values, self._layer)
-        # A copy: what comes after may write into it.
-        return self._clean.hidden[self._layer][:, start:end].repeat(rows, 1, 1)
+        return repeated(self._clean.hidden[self._layer][:, start:end], rows)
 
 
 @contextlib.contextmanager

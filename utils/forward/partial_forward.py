@@ -7,17 +7,17 @@ over all heads nearly half of the work. It holds for every family here, since wh
 that it hands on.
 """
 
-import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from utils.errors import UserFacingError
 from utils.forward.ablation import AblationMode, check_heads, forward_rows
 from utils.forward.attention_capture import check_ids
+from utils.forward.layer_replay import Forward, recorded_layers, repeated, replaced_layers
 from utils.forward.mean_activations import mean_head_outputs
 from utils.heads import Head
 from utils.models.loading import LoadedModel
@@ -70,18 +70,9 @@ def run_clean(loaded: LoadedModel, ids: Sequence[int], position: int | None = No
     # The positions that end with this one, or the first ones.
     end = max(where + 1, min(KEPT, len(ids)))
     positions = torch.arange(max(end - KEPT, 0), end, device=device)
-    cached: dict[int, Any] = {}
-
-    with loaded.lock, contextlib.ExitStack() as hooks:
-        for layer in range(loaded.geometry.n_layers):
-
-            def keep(module: nn.Module, args: Any, output: Any, layer: int = layer) -> None:
-                cached[layer] = output
-
-            handle = decoder_layer(loaded, layer).register_forward_hook(keep)
-            hooks.callback(handle.remove)
+    with recorded_layers(loaded) as outputs:
         output = forward_rows(loaded, rows, [()], logits_to_keep=positions)
-    layers = tuple(cached[layer] for layer in range(loaded.geometry.n_layers))
+    layers = tuple(output for (output,) in outputs)
     logits = output.logits[0, where - int(positions[0])]
     return CleanRun(rows, where, positions, logits.clone().float().cpu(), layers)
 
@@ -113,39 +104,11 @@ def next_logits(
     # The means of mean ablation come from whole forwards, so they must be there before layers are left out.
     if mode == "mean":
         mean_head_outputs(loaded)
-    with loaded.lock, _replayed(loaded, clean, layers=range(first), rows=rows):
+
+    def replay(layer: int, forward: Forward) -> Forward:
+        return lambda *args, **kwargs: repeated(clean.layers[layer], rows)
+
+    with replaced_layers(loaded, range(first), replay):
         ids = clean.ids.expand(rows, -1)
         output = forward_rows(loaded, ids, heads_by_row, mode, logits_to_keep=clean.kept)
     return output.logits[:, clean.position - int(clean.kept[0])].clone().float().cpu()
-
-
-def decoder_layer(loaded: LoadedModel, layer: int) -> nn.Module:
-    """The decoder layer that holds this output projection: its path up to the layer's number."""
-    above, _, _ = loaded.family.output_projection.partition("{layer}")
-    return loaded.model.get_submodule(f"{above}{layer}")
-
-
-@contextlib.contextmanager
-def _replayed(loaded: LoadedModel, clean: CleanRun, layers: range, rows: int) -> Iterator[None]:
-    """Let these layers give out what they gave in the clean run, for each of `rows` rows; under the lock."""
-    with contextlib.ExitStack() as undo:
-        for layer in layers:
-            module = decoder_layer(loaded, layer)
-            # A forward of the instance's own goes before that of its class, and may be there already.
-            own = vars(module).get("forward")
-            output = clean.layers[layer]
-            module.forward = lambda *args, output=output, **kwargs: _for_rows(output, rows)
-            if own is None:
-                undo.callback(delattr, module, "forward")
-            else:
-                undo.callback(setattr, module, "forward", own)
-        yield
-
-
-def _for_rows(output: Any, rows: int) -> Any:
-    if isinstance(output, Tensor):
-        # A copy: what comes after may write into it.
-        return output.repeat(rows, *[1] * (output.dim() - 1))
-    if isinstance(output, tuple):
-        return tuple(_for_rows(part, rows) for part in output)
-    return output

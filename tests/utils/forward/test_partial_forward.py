@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from utils.errors import UserFacingError
 from utils.forward.ablation import ABLATION_MODES, AblationMode, forward, forward_rows
 from utils.forward.attention_capture import capture
-from utils.forward.partial_forward import KEPT, decoder_layer, next_logits, run_clean
+from utils.forward.layer_replay import decoder_layer
+from utils.forward.partial_forward import KEPT, next_logits, run_clean
 from utils.heads import Head
 from utils.models.loading import LoadedModel
 

@@ -1,0 +1,69 @@
+"""Decoder layers whose outputs are recorded in one forward and handed out again in another."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from torch import Tensor, nn
+
+from utils.models.loading import LoadedModel
+
+Forward = Callable[..., Any]
+
+
+def decoder_layer(loaded: LoadedModel, layer: int) -> nn.Module:
+    """The decoder layer that holds this output projection: its path up to the layer's number."""
+    above, _, _ = loaded.family.output_projection.partition("{layer}")
+    return loaded.model.get_submodule(f"{above}{layer}")
+
+
+@contextlib.contextmanager
+def recorded_layers(loaded: LoadedModel) -> Iterator[list[list[Any]]]:
+    """Record what each decoder layer gives out in each forward within the block; under the model's lock.
+
+    Yields:
+        By layer, its outputs in order: hidden states [batch, position, width], or a tuple of such tensors
+        where the family hands on more.
+    """
+    outputs: list[list[Any]] = [[] for _ in range(loaded.geometry.n_layers)]
+    with loaded.lock, contextlib.ExitStack() as hooks:
+        for layer, found in enumerate(outputs):
+
+            def record(module: nn.Module, args: Any, output: Any, found: list[Any] = found) -> None:
+                found.append(output)
+
+            hooks.callback(decoder_layer(loaded, layer).register_forward_hook(record).remove)
+        yield outputs
+
+
+@contextlib.contextmanager
+def replaced_layers(
+    loaded: LoadedModel, layers: Iterable[int], forward_of: Callable[[int, Forward], Forward]
+) -> Iterator[None]:
+    """Let decoder layers run another forward within the block; under the model's lock.
+
+    Args:
+        loaded: the model.
+        layers: the layers.
+        forward_of: makes a layer's other forward, from its number and its own forward.
+    """
+    with loaded.lock, contextlib.ExitStack() as undo:
+        for layer in layers:
+            module = decoder_layer(loaded, layer)
+            # A forward of the instance's own goes before that of its class, and may be there already.
+            own = vars(module).get("forward")
+            module.forward = forward_of(layer, module.forward)
+            if own is None:
+                undo.callback(delattr, module, "forward")
+            else:
+                undo.callback(setattr, module, "forward", own)
+        yield
+
+
+def repeated(output: Any, rows: int) -> Any:
+    """A layer's output for one row, for `rows` rows: a copy, since what comes after may write into it."""
+    if isinstance(output, Tensor):
+        return output.repeat(rows, *[1] * (output.dim() - 1))
+    if isinstance(output, tuple):
+        return tuple(repeated(part, rows) for part in output)
+    return output
