@@ -85,21 +85,34 @@ def values(clean: Tensor, logits: Tensor, target: int, other: int) -> Values:
     for token in (target, other):
         if not 0 <= token < len(clean):
             raise ValueError(f"a token must be in [0, {len(clean)}). Got {token}.")
-    clean_log = clean.double().log_softmax(-1)
-    logs = logits.double().log_softmax(-1)
-    kl = (clean_log.exp() * (clean_log - logs)).sum(-1)
+    logs = log_probabilities(logits)
     return Values(
         probability=logs[:, target].exp(),
         log_probability=logs[:, target].clone(),
         logit_difference=logits[:, target].double() - logits[:, other].double(),
-        # Rounding can make it a little less than nothing.
-        kl=kl.clamp(min=0),
+        kl=divergence(log_probabilities(clean), logs),
     )
+
+
+def log_probabilities(logits: Tensor) -> Tensor:
+    """Natural logarithms of the probabilities [..., vocab], float64, of logits [..., vocab]."""
+    return logits.double().log_softmax(-1)
+
+
+def divergence(clean: Tensor, other: Tensor) -> Tensor:
+    """KL(clean || other) [...], nats, of the log probabilities `clean` [vocab] and `other` [..., vocab]."""
+    # Rounding can make it a little less than nothing.
+    return (clean.exp() * (clean - other)).sum(-1).clamp(min=0)
+
+
+def order_of(logits: Tensor) -> Tensor:
+    """Token ids [vocab], the most likely first; of equal ones that with the lower id."""
+    return logits.argsort(descending=True, stable=True)
 
 
 def rival_of(clean: Tensor, target: int) -> int:
     """The most likely token besides `target` in logits [vocab]."""
-    return next(token for token in clean.topk(2).indices.tolist() if token != target)
+    return next(token for token in order_of(clean)[:2].tolist() if token != target)
 
 
 def join(parts: list[tuple[list[int], Values]]) -> Values:

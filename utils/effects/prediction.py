@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from utils.effects.measures import divergence, log_probabilities, order_of, rival_of
 from utils.heads import Head
 
 TOP_K = 10
@@ -93,10 +94,8 @@ def compare(
     for name, token in (("watched", watched), ("against", against)):
         if token is not None and not 0 <= token < len(clean):
             raise ValueError(f"{name} must be in [0, {len(clean)}). Got {token}.")
-    clean_log, ablated_log = clean.double().log_softmax(-1), ablated.double().log_softmax(-1)
-    order, ablated_order = (
-        logits.argsort(descending=True, stable=True) for logits in (clean_log, ablated_log)
-    )
+    clean_log, ablated_log = log_probabilities(clean), log_probabilities(ablated)
+    order, ablated_order = order_of(clean), order_of(ablated)
     ranks, ablated_ranks = torch.empty_like(order), torch.empty_like(order)
     counting = torch.arange(1, len(order) + 1)
     ranks[order], ablated_ranks[ablated_order] = counting, counting
@@ -113,9 +112,7 @@ def compare(
     top = order[:TOP_K].tolist()
     newcomers = [token for token in ablated_order[:TOP_K].tolist() if token not in top][:MAX_NEWCOMERS]
     chosen = top[0] if watched is None else watched
-    rival = next(token for token in order[:2].tolist() if token != chosen)
-    if against is not None and against != chosen:
-        rival = against
+    rival = rival_of(clean, chosen) if against is None or against == chosen else against
     return Comparison(
         rows=tuple(change(token) for token in top + newcomers),
         watched=change(chosen),
@@ -124,7 +121,7 @@ def compare(
             float(ablated[chosen] - ablated[rival]),
         ),
         rival=rival,
-        kl=max(0.0, float((clean_log.exp() * (clean_log - ablated_log)).sum())),
+        kl=float(divergence(clean_log, ablated_log)),
     )
 
 
