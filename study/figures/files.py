@@ -22,7 +22,7 @@ from markupsafe import Markup
 
 from study.data.results_folder import ResultPaths, save_text
 from study.figures.as_tables import figure_tables
-from study.figures.registry import FIGURES, Choice, StudyFigure, told
+from study.figures.registry import FIGURES, Choice, StudyFigure, choice_label
 from study.figures.style import Tables
 from study.tables.columns import load_tables
 from utils.runtime.html_files import html_templates
@@ -115,7 +115,9 @@ def _page(row: StudyFigure, figures: Sequence[tuple[Choice, go.Figure]]) -> str:
     return _TEMPLATES.get_template("figures.html").render(
         title=row.title,
         help=row.help,
-        names=[", ".join(told(name, value) for name, value in choice.items()) for choice, _ in figures],
+        names=[
+            ", ".join(choice_label(name, value) for name, value in choice.items()) for choice, _ in figures
+        ],
         tables_by_figure=[figure_tables(figure) for _, figure in figures],
         data=Markup(data),
         plotly_file=PLOTLY_FILE,

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Collection
 from pathlib import Path
 
-from cachetools import LRUCache
 from torch import Tensor
 
 from utils.catalog.catalog import CATALOG_FOLDER, Catalog, catalog_path, check_fit, load_catalog
@@ -18,7 +17,7 @@ from utils.forward.attention_capture import capture
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis, analyze_prompt
 from utils.live.pinnable_cache import PinnableCache
-from utils.models.files import WeightFile, weights_digest
+from utils.models.files import weights_digest
 from utils.models.loading import LoadedModel
 from utils.models.prompts import (
     DEFAULT_MAX_TOKENS,
@@ -66,6 +65,8 @@ class LiveService:
         self._positions: PinnableCache[_PredictionKey, Tensor] = PinnableCache(
             CACHE_BYTES, lambda t: t.nbytes, PINNED_BYTES
         )
+        self._prompts: LRUCache[tuple[str, str], TokenizedPrompt] = LRUCache(CACHED_PROMPTS)
+        self._watched: LRUCache[tuple[str, str], int | None] = LRUCache(CACHED_PROMPTS)
         self._catalogs = FileCache[tuple[Catalog | None, str]]()
         self._guard = threading.Lock()
         store.when_dropped(self._let_go)
@@ -266,7 +267,11 @@ class LiveService:
     def _catalog(self, loaded: LoadedModel) -> tuple[int | None, Catalog | None, str]:
         """When the file changed; the catalog and "", or None and why there is none. Read anew on a change."""
         path = catalog_path(loaded.name, self.catalog_folder)
-        changed, (catalog, problem) = self._catalogs.get(lambda: _read_catalog(loaded, path), path)
+        # By the weights too: a model that is loaded again may have others.
+        weights = loaded.weight_files
+        changed, (catalog, problem) = self._catalogs.get(
+            lambda: _read_catalog(loaded, path), path, of=(loaded.name, weights)
+        )
         return changed[0], catalog, problem
 
 

@@ -28,13 +28,13 @@ def test_pins_are_bounded_and_what_is_pinned_once_counts_once() -> None:
 def test_entries_of_both_kinds_are_there_once_and_can_be_deleted() -> None:
     cached = cache()
     for name in "abc":
-        kept[name] = "xx"
-    assert kept.pin("a", kept["a"]) and kept.pin("d", "yy")
-    assert sorted(kept) == ["a", "b", "c", "d"] and len(kept) == 4 and kept.recent.currsize == 4
-    for name in list(kept):
-        del kept[name]
-    assert list(kept) == [] and len(kept) == kept.recent.currsize == 0
-    assert kept.pin("e", "yyyyyyyy"), "the room is free again"
+        cached[name] = "xx"
+    assert cached.pin("a", cached["a"]) and cached.pin("d", "yy")
+    assert sorted(cached) == ["a", "b", "c", "d"] and len(cached) == 4 and cached.recent.currsize == 4
+    for name in list(cached):
+        del cached[name]
+    assert list(cached) == [] and len(cached) == cached.recent.currsize == 0
+    assert cached.pin("e", "yyyyyyyy"), "the room is free again"
 
 
 def test_a_pinned_entry_can_be_replaced() -> None:
