@@ -8,6 +8,7 @@ import threading
 from collections.abc import Collection
 from pathlib import Path
 
+from cachetools import LRUCache
 from torch import Tensor
 
 from utils.catalog.catalog import CATALOG_FOLDER, Catalog, catalog_path, check_fit, load_catalog
