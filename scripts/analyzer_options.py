@@ -4,28 +4,15 @@ import argparse
 import re
 from pathlib import Path
 
+from utils.runtime.command_line import DTYPES, device, positive
+
 OUTPUT = Path(__file__).resolve().parents[1] / "head_categories"
-_DEVICE = re.compile(r"(cpu|cuda(:\d{1,3})?|mps)")
-_DTYPES = ("float32", "bfloat16", "float16")
-
-
-def _positive(text: str) -> int:
-    number = int(text) if re.fullmatch(r"\d{1,6}", text) else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1. Got '{text}'.")
-    return number
 
 
 def _name(text: str) -> str:
     # It names a file; "/" becomes "--" there.
     if not re.fullmatch(r"[^\x00-\x1f\\:*?\"<>|]{1,150}", text) or not text.strip(" ./"):
         raise argparse.ArgumentTypeError(f"is no name for a catalog: '{text[:150]}'.")
-    return text
-
-
-def _device(text: str) -> str:
-    if not _DEVICE.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"must be cpu, cuda, cuda:1 (and so on) or mps. Got '{text}'.")
     return text
 
 
@@ -54,7 +41,7 @@ def build_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="seed of the random test inputs (default: 0)")
     parser.add_argument(
         "--sequences",
-        type=_positive,
+        type=positive,
         default=50,
         metavar="N",
         help="sequences in each random set of test inputs (default: 50)",
@@ -66,25 +53,25 @@ def build_parser(description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--ranking-samples",
-        type=_positive,
+        type=positive,
         default=20,
         metavar="N",
         help="filings for each question in the rankings (default: 20)",
     )
     parser.add_argument(
         "--ranking-length",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="tokens of a filing with its question in the rankings (default: 128, or what the model reads)",
     )
     parser.add_argument(
         "--device",
-        type=_device,
+        type=device,
         default="cpu",
         help="where the model runs: cpu, cuda, cuda:1, mps (default: cpu)",
     )
     parser.add_argument(
-        "--dtype", choices=_DTYPES, default="float32", help="numbers that the model computes in, on a GPU"
+        "--dtype", choices=DTYPES, default="float32", help="numbers that the model computes in, on a GPU"
     )
     parser.add_argument(
         "--progress-json",

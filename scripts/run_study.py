@@ -27,25 +27,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 if TYPE_CHECKING:
     from utils.errors import UserFacingError
 
+from utils.runtime.command_line import INTERRUPTED, amount, positive
+
 # The modules of the project are imported where they are used: they bring torch along, and a wrong option or
 # --help should not wait for it.
 
-INTERRUPTED = 130
 STUDY = Path(__file__).resolve().parents[1] / "study"
 STAGE_NAMES = ("prepare", "rank", "ablate", "figures", "report", "all", "compare")
-
-
-def _positive(text: str) -> int:
-    number = int(text) if re.fullmatch(r"\d{1,6}", text) else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1. Got '{text}'.")
-    return number
-
-
-def _amount(text: str) -> float:
-    if not re.fullmatch(r"\d{1,3}(\.\d{1,4})?", text):
-        raise argparse.ArgumentTypeError(f"must be a number from 0, such as 1 or 0.5. Got '{text}'.")
-    return float(text)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -74,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--max-samples",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="at most N filings a question, both splits together",
     )
@@ -85,7 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     where = parser.add_argument_group("where the work runs")
     where.add_argument(
         "--jobs",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="processes at a time (default: one a core; one where a model runs on a GPU)",
     )
@@ -97,14 +85,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     where.add_argument(
         "--cpus-per-task",
-        type=_amount,
+        type=amount,
         default=1.0,
         metavar="N",
         help="CPUs that Ray gives a task (default: 1)",
     )
     where.add_argument(
         "--gpus-per-task",
-        type=_amount,
+        type=amount,
         default=0.0,
         metavar="N",
         help="GPUs that Ray gives a task (default: 0); 0.5 lets two tasks share one",

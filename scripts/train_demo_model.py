@@ -27,19 +27,13 @@ from training.recipes import RECIPES, Recipe
 from training.tokenizer import corpus_texts, load_or_train_tokenizer, load_tokenizer, token_ids
 from utils.errors import UserFacingError
 from utils.models.loading import LoadedModel, load_model
+from utils.runtime.command_line import positive
 from utils.runtime.files import write_text_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a card tells of a model that goes on from another.
 LENGTHS = (130, 190, 260, 350)
 FILINGS_A_LENGTH = 40
-
-
-def _positive(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, not {text!r}")
-    return number
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -61,10 +55,10 @@ def build_parser() -> argparse.ArgumentParser:
         default=ROOT / "models",
         help="folder of the model that an instruct model goes on from (default: models/)",
     )
-    parser.add_argument("--tokens", type=_positive, help="training tokens in all (default: the recipe's)")
-    parser.add_argument("--stop-after", type=_positive, help="stop with a checkpoint after so many tokens")
+    parser.add_argument("--tokens", type=positive, help="training tokens in all (default: the recipe's)")
+    parser.add_argument("--stop-after", type=positive, help="stop with a checkpoint after so many tokens")
     parser.add_argument("--seed", type=int, help="seed (default: the recipe's)")
-    parser.add_argument("--threads", type=_positive, default=2, help="CPU threads (default: 2)")
+    parser.add_argument("--threads", type=positive, default=2, help="CPU threads (default: 2)")
     parser.add_argument(
         "--evaluate", type=Path, metavar="DIR", help="print one JSON object about a trained model"
     )

@@ -1,25 +1,12 @@
 """What one browser's lab page is about: its stores and controls, parsed."""
 
-from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
-from retrieval.lab.state import RANKINGS, LabPrompt, LabView
+from retrieval.lab.state import RANKINGS, LabView
 from retrieval.rankings.methods import METHODS
 from utils.errors import UserFacingError
 from utils.forward.ablation import ABLATION_MODES
 from utils.heads import parse_head
-
-
-def parse_prompt(cached: Any) -> LabPrompt | None:
-    """What a store holds; None for nothing, or for something that is no prompt."""
-    if not isinstance(cached, Mapping):
-        return None
-    values: dict[str, Any] = {field.name: cached.get(field.name) for field in fields(LabPrompt)}
-    texts = all(isinstance(values[name], str) for name in ("model", "question", "text", "asked", "answer"))
-    numbers = all(type(values[name]) is int for name in ("depth", "seed"))
-    some = all(values[name] is None or type(values[name]) is int for name in ("length", "needle"))
-    return LabPrompt(**values) if texts and numbers and some else None
 
 
 def parse_view(method: Any, ranking: Any, head: Any, k: Any, mode: Any) -> LabView:

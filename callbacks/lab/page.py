@@ -5,7 +5,7 @@ from typing import Any
 
 from dash import no_update
 
-from callbacks.lab.context import parse_prompt, parse_view, whole
+from callbacks.lab.context import parse_view, whole
 from callbacks.lab.readings import LabReadings
 from callbacks.lab.study_card import LabStudy
 from components import ids
@@ -19,6 +19,7 @@ from retrieval.rankings.methods import METHODS
 from utils.catalog.rankings import rank_order
 from utils.errors import UserFacingError
 from utils.heads import Head
+from utils.links.reading import read_store
 
 AGAIN = "Press Read and answer to try again."
 
@@ -89,7 +90,7 @@ class LabPage:
             progress to show, error to show, whether the tick may rest, what is shown now. What was shown
             stays where the new prompt cannot be read.
         """
-        prompt = parse_prompt(wanted)
+        prompt = read_store(LabPrompt, wanted)
         if prompt is None:
             return None, None, True, no_update
         if isinstance(trigger, dict):

@@ -6,7 +6,6 @@ from typing import Any
 from cachetools import LRUCache
 
 from callbacks.background import Background
-from callbacks.lab.context import parse_prompt
 from retrieval.lab.ablation import LabAblation, ablate_top
 from retrieval.lab.reading import LabReading, read_lab
 from retrieval.lab.rows import QuestionRows, read_question_rows
@@ -16,6 +15,7 @@ from utils.catalog.rankings import CatalogRanking, catalog_rankings
 from utils.errors import UserFacingError
 from utils.forward.ablation import AblationMode
 from utils.heads import Head
+from utils.links.reading import read_store
 from utils.live.service import LiveService
 from utils.runtime.jobs import JobView, Progress
 
@@ -85,7 +85,7 @@ class LabReadings:
 
     def shown(self, store: Any) -> LabReading | None:
         """The reading behind a browser's store; None for none, or for a tampered store."""
-        prompt = parse_prompt(store)
+        prompt = read_store(LabPrompt, store)
         if prompt is None:
             return None
         cached = self._readings.get(prompt)

@@ -22,7 +22,7 @@ from utils.export.analysis_json import Chosen, analysis_export, file_name
 from utils.export.heads_csv import heads_csv
 from utils.export.lab_record import TITLE, Answer, LabRecord, make_record
 from utils.export.record_formats import as_html, as_markdown
-from utils.links.page_links import LONGEST_QUERY
+from utils.links.reading import LONGEST_QUERY
 from utils.live.head_reading import read_head
 from utils.live.service import LiveService
 from utils.models.prompts import token_label

@@ -1,9 +1,9 @@
 """The page that compares: what is asked for, loading the models for it, the two sides, the link to them."""
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from threading import Lock
 from typing import Any
 
@@ -20,20 +20,13 @@ from utils.compare.links import CompareState, from_query, to_query
 from utils.errors import UserFacingError
 from utils.links.page_links import to_query as live_query
 from utils.links.page_state import PageState
+from utils.links.reading import read_store
 from utils.live.analysis import LiveAnalysis
 from utils.live.service import LiveService
 from utils.runtime.jobs import Jobs, Progress
 
 # Answers that a job has left for the pages that wait for it.
 KEPT = 32
-
-
-def parse_state(cached: Any) -> CompareState | None:
-    """What a store holds; None for nothing, or for something that is no comparison."""
-    names = [field.name for field in fields(CompareState)]
-    if not isinstance(cached, Mapping) or not all(isinstance(cached.get(name), str) for name in names):
-        return None
-    return CompareState(**{name: cached[name] for name in names})
 
 
 def _live_link(model: str, prompt: str) -> str:
@@ -123,7 +116,7 @@ class ComparePage:
             body, error to show, progress to show, whether the tick may rest, the query of what is shown. What
             was shown stays where the new comparison cannot be.
         """
-        state = parse_state(wanted)
+        state = read_store(CompareState, wanted)
         if state is None:
             return no_update, no_update, None, True, no_update
         if isinstance(trigger, dict):

@@ -6,18 +6,27 @@ With `question=own` the text, the question, the answer and the needle's sentence
 length, depth and seed. What is wrong in a link is said in one sentence each and left out.
 """
 
-import re
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal, get_args
 
 from retrieval.filings.tasks import TASKS
 from retrieval.rankings.methods import METHODS
 from utils.catalog.rankings import RETRIEVAL_METHOD
 from utils.errors import UserFacingError
 from utils.forward.ablation import ABLATION_MODES, AblationMode
-from utils.heads import Head, parse_head
-from utils.links.page_links import LONGEST_PROMPT, read_query, write_query
+from utils.heads import Head
+from utils.links.reading import (
+    LONGEST_PROMPT,
+    HeadPart,
+    Link,
+    Part,
+    at_most,
+    one_of,
+    read_link,
+    whole_number,
+    write_query,
+)
 from utils.wording import excerpt
 
 # The question's key where the visitor brought text and question.
@@ -96,75 +105,30 @@ class LabState:
     view: LabView = field(default_factory=LabView)
 
 
-class _NonsenseError(Exception):
-    """A part of a link that cannot be used; the message is the end of a sentence about it."""
+_Text = Annotated[str, at_most(LONGEST_PROMPT)]
 
 
-def _number(least: int, most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        # int() also takes "1_0", "+1" and digits of other scripts.
-        if not re.fullmatch("[0-9]{1,7}", text) or not least <= int(text) <= most:
-            raise _NonsenseError(f"it must be a whole number from {least} to {most}")
-        return int(text)
+class LabLink(Link):
+    """The link of the lab; the parts of its view come last."""
 
-    return read
-
-
-def _one_of(options: Collection[str]) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in options:
-            raise _NonsenseError(f"it must be one of {', '.join(options)}")
-        return text
-
-    return read
-
-
-def _head(text: str) -> Head:
-    try:
-        return parse_head(text)
-    except UserFacingError:
-        raise _NonsenseError("a head is written like L5H5, layer and head from 0") from None
+    model: Annotated[_Text | None, Part("The model")] = None
+    question: Annotated[Annotated[str, one_of(lambda: QUESTIONS)] | None, Part("The question")] = None
+    length: Annotated[Annotated[int, whole_number(1, MAX_LENGTH)] | None, Part("The length")] = None
+    depth: Annotated[Annotated[int, whole_number(0, 100)] | None, Part("The depth")] = None
+    seed: Annotated[Annotated[int, whole_number(0, MAX_SEED)] | None, Part("The seed")] = None
+    text: Annotated[_Text | None, Part("The text", as_typed=True)] = None
+    asked: Annotated[_Text | None, Part("The question about the text (asked)", as_typed=True)] = None
+    answer: Annotated[_Text | None, Part("The answer")] = None
+    needle: Annotated[Annotated[int, whole_number(0, MAX_K)] | None, Part("The needle")] = None
+    method: Annotated[Annotated[str, one_of(lambda: METHODS)] | None, Part("The method")] = None
+    ranking: Annotated[Annotated[str, one_of(lambda: RANKINGS)] | None, Part("The ranking")] = None
+    head: Annotated[HeadPart | None, Part("The head")] = None
+    k: Annotated[Annotated[int, whole_number(0, MAX_K)] | None, Part("The number of heads (k)")] = None
+    mode: Annotated[
+        Annotated[str, one_of(lambda: ABLATION_MODES)] | None, Part("The ablation method (mode)")
+    ] = None
 
 
-def _text(text: str) -> str:
-    if len(text) > LONGEST_PROMPT:
-        raise _NonsenseError(f"it has {len(text):,} characters, and at most {LONGEST_PROMPT:,} are read")
-    return text
-
-
-@dataclass(frozen=True)
-class _Part:
-    """One part of a link.
-
-    Attributes:
-        key: its name in the link; of the field that holds it too.
-        words: what it is called in a sentence.
-        read: from its text to its value; raises _NonsenseError.
-    """
-
-    key: str
-    words: str
-    read: Callable[[str], Any]
-
-
-_PROMPT_PARTS = (
-    _Part("model", "The model", _text),
-    _Part("question", "The question", _one_of(QUESTIONS)),
-    _Part("length", "The length", _number(1, MAX_LENGTH)),
-    _Part("depth", "The depth", _number(0, 100)),
-    _Part("seed", "The seed", _number(0, MAX_SEED)),
-    _Part("text", "The text", _text),
-    _Part("asked", "The question about the text (asked)", _text),
-    _Part("answer", "The answer", _text),
-    _Part("needle", "The needle", _number(0, MAX_K)),
-)
-_VIEW_PARTS = (
-    _Part("method", "The method", _one_of(METHODS)),
-    _Part("ranking", "The ranking", _one_of(RANKINGS)),
-    _Part("head", "The head", _head),
-    _Part("k", "The number of heads (k)", _number(0, MAX_K)),
-    _Part("mode", "The way of switching off (mode)", _one_of(ABLATION_MODES)),
-)
 _GENERATED = ("length", "depth", "seed")
 _OWN_PARTS = ("text", "asked", "answer", "needle")
 
@@ -176,12 +140,10 @@ def to_query(state: LabState) -> str:
         UserFacingError: the visitor's text is too long for a link, or holds half a character.
     """
     left_out = _GENERATED if state.prompt.own else _OWN_PARTS
-    texts: dict[str, str] = {}
-    for parts, values in ((_PROMPT_PARTS, state.prompt), (_VIEW_PARTS, state.view)):
-        for part in parts:
-            value = getattr(values, part.key)
-            if value is not None and part.key not in left_out:
-                texts[part.key] = str(value)
+    values = {**vars(state.prompt), **vars(state.view)}
+    texts = {
+        key: str(values[key]) for key in LabLink.parts() if values[key] is not None and key not in left_out
+    }
     if any(len(text) > LONGEST_PROMPT for text in texts.values()):
         raise UserFacingError("The text is too long for a link.", "Shorten it, or share the text itself.")
     return write_query(texts)
@@ -197,24 +159,15 @@ def from_query(query: str, models: Sequence[str]) -> tuple[LabState, list[str]]:
     Returns:
         What can be shown, and a sentence for each thing in the link that is wrong. Never raises.
     """
-    words = {part.key: part.words for part in (*_PROMPT_PARTS, *_VIEW_PARTS)}
-    texts, problems = read_query(query, words)
-    values: dict[str, Any] = {}
-    for part in (*_PROMPT_PARTS, *_VIEW_PARTS):
-        if part.key not in texts:
-            continue
-        text = texts[part.key]
-        try:
-            values[part.key] = part.read(text if part.key in ("text", "asked") else text.strip())
-        except _NonsenseError as error:
-            problems.append(f"{part.words} {excerpt(text)} in this link is left out: {error}.")
+    link, problems = read_link(LabLink, query)
+    values: dict[str, Any] = {key: getattr(link, key) for key in link.model_fields_set}
     model = values.pop("model", models[0])
     if model not in models:
         problems.append(
             f"The model {excerpt(model)} in this link is not here: choose one of {', '.join(models)}."
         )
         model = models[0]
-    view_keys = {part.key for part in _VIEW_PARTS}
+    view_keys = {field.name for field in fields(LabView)}
     prompt = {key: value for key, value in values.items() if key not in view_keys}
     if prompt.get("question") == OWN and not prompt.get("text"):
         problems.append("This link asks about a text of its own, but has none in it.")

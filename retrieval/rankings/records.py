@@ -11,11 +11,12 @@ from torch import Tensor
 
 from retrieval.rankings.methods import METHODS
 from utils.catalog.catalog import DECIMALS
-from utils.catalog.ranking_record import TOP_HEADS, RankedHead, RankingRecord, what_is_wrong
+from utils.catalog.ranking_record import TOP_HEADS, RankedHead, RankingRecord
 from utils.errors import UserFacingError
 from utils.heads import Head
 from utils.runtime.files import defer_signals, write_json_atomic
 from utils.runtime.json_output import to_json
+from utils.runtime.validation import what_is_wrong
 
 __all__ = ["HeadStatistics", "RankingRecord", "load_ranking", "make_record", "save_ranking", "statistics_of"]
 

@@ -15,6 +15,7 @@ from pydantic import (
 from utils.errors import UserFacingError
 from utils.heads import file_name
 from utils.runtime.files import defer_signals, write_text_atomic
+from utils.runtime.validation import what_is_wrong
 
 DEFAULT_FOLDER = Path(__file__).resolve().parents[1] / "results"
 
@@ -76,11 +77,8 @@ def read_model(path: Path, kind: type[Record], remedy: str) -> Record:
             "Check the file's permissions.",
         ) from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        position = ".".join(str(part) for part in first["loc"])
-        what = " ".join(first["msg"].removeprefix("Value error, ").rstrip(".").split())
         raise UserFacingError(
-            f"{path} is damaged ({f'{position}: ' if position else ''}{what[:200]}).",
+            f"{path} is damaged ({what_is_wrong(error)}).",
             f"Make it with: {remedy}",
         ) from error
 

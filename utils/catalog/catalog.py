@@ -16,6 +16,7 @@ from utils.errors import UserFacingError
 from utils.heads import Head
 from utils.roles.registry import ROLES
 from utils.runtime.files import write_json_atomic
+from utils.runtime.validation import what_is_wrong
 
 SCHEMA_VERSION = 1
 # Scores are probabilities; more places than this only differ between machines.
@@ -194,11 +195,8 @@ def read_catalog(path: Path) -> Catalog:
     try:
         return Catalog.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        position = ".".join(str(part) for part in first["loc"])
-        what = " ".join(first["msg"].removeprefix("Value error, ").rstrip(".").split())
         raise UserFacingError(
-            f"The catalog {path.name} is damaged ({f'{position}: ' if position else ''}{what[:200]}).",
+            f"The catalog {path.name} is damaged ({what_is_wrong(error)}).",
             _make_it_again(model_name),
         ) from error
 

@@ -11,10 +11,11 @@ from pydantic import JsonValue, ValidationError
 
 from utils.catalog.catalog import Catalog, Category, Matrix, catalog_path, read_catalog
 from utils.catalog.listing import ScoredHead, other_heads, top_heads
-from utils.catalog.ranking_record import RankingRecord, what_is_wrong
+from utils.catalog.ranking_record import RankingRecord
 from utils.errors import UserFacingError
 from utils.heads import Head
 from utils.roles.registry import ROLES
+from utils.runtime.validation import what_is_wrong
 
 
 def find_catalogs(paths: Sequence[Path]) -> tuple[list[Path], list[UserFacingError]]:

@@ -6,7 +6,7 @@ The study writes these (`retrieval.rankings.records`), and catalogs hold them.
 import itertools
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from utils.catalog.catalog import MethodKey, iso_date
 from utils.errors import UserFacingError
@@ -126,11 +126,3 @@ class RankingRecord(_Record):
     def heads(self) -> list[Head]:
         """All heads, the best first."""
         return [parse_head(entry.head) for entry in self.head_rankings]
-
-
-def what_is_wrong(error: ValidationError) -> str:
-    """The first thing that pydantic found, on one line."""
-    first = error.errors(include_url=False)[0]
-    position = ".".join(str(part) for part in first["loc"])
-    what = " ".join(first["msg"].removeprefix("Value error, ").rstrip(".").split())
-    return f"{f'{position}: ' if position else ''}{what[:200]}"

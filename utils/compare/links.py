@@ -7,8 +7,9 @@ What the right side does not say is as on the left. What is wrong in a link is s
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
-from utils.links.page_links import LONGEST_PROMPT, read_query, write_query
+from utils.links.reading import LONGEST_PROMPT, Link, Part, at_most, read_link, write_query
 from utils.wording import excerpt
 
 
@@ -34,12 +35,17 @@ class CompareState:
         return (self.left_model, self.left), (self.right_model, self.right)
 
 
-_WORDS = {
-    "left_model": "The left model",
-    "left": "The left prompt",
-    "right_model": "The right model",
-    "right": "The right prompt",
-}
+class CompareLink(Link):
+    """The link of the page that compares."""
+
+    left_model: Annotated[str | None, Part("The left model")] = None
+    left: Annotated[
+        Annotated[str, at_most(LONGEST_PROMPT)] | None, Part("The left prompt", as_typed=True)
+    ] = None
+    right_model: Annotated[str | None, Part("The right model")] = None
+    right: Annotated[
+        Annotated[str, at_most(LONGEST_PROMPT)] | None, Part("The right prompt", as_typed=True)
+    ] = None
 
 
 def to_query(state: CompareState) -> str:
@@ -48,7 +54,7 @@ def to_query(state: CompareState) -> str:
     Raises:
         UserFacingError: the prompts are too long for a link, or hold half a character.
     """
-    return write_query({key: getattr(state, key) for key in _WORDS})
+    return write_query({key: getattr(state, key) for key in CompareLink.parts()})
 
 
 def from_query(query: str, models: Sequence[str], first: CompareState) -> tuple[CompareState, list[str]]:
@@ -62,23 +68,17 @@ def from_query(query: str, models: Sequence[str], first: CompareState) -> tuple[
     Returns:
         What can be shown, and a sentence for each thing in the link that is wrong. Never raises.
     """
-    texts, problems = read_query(query, _WORDS)
+    link, problems = read_link(CompareLink, query)
+    texts = {key: getattr(link, key) for key in link.model_fields_set}
     for key in ("left_model", "right_model"):
-        if key in texts and texts[key].strip() not in models:
+        if key in texts and texts[key] not in models:
             options = f"choose one of {', '.join(models)}" if models else "there is no model here"
-            problems.append(f"{_WORDS[key]} {excerpt(texts.pop(key))} in this link is not here: {options}.")
-    for key in ("left", "right"):
-        if len(texts.get(key, "")) > LONGEST_PROMPT:
-            problems.append(
-                f"{_WORDS[key]} in this link has {len(texts.pop(key)):,} characters, and at most "
-                f"{LONGEST_PROMPT:,} are read; it is left out."
-            )
+            words = CompareLink.parts()[key].words
+            problems.append(f"{words} {excerpt(texts.pop(key))} in this link is not here: {options}.")
     if not texts:
         return first, problems
-    left_model, left = texts.get("left_model", first.left_model).strip(), texts.get("left", first.left)
+    left_model, left = texts.get("left_model", first.left_model), texts.get("left", first.left)
     return (
-        CompareState(
-            left_model, left, texts.get("right_model", left_model).strip(), texts.get("right", left)
-        ),
+        CompareState(left_model, left, texts.get("right_model", left_model), texts.get("right", left)),
         problems,
     )

@@ -15,6 +15,7 @@ from utils.errors import UserFacingError
 from utils.formation.history import Checkpoint, History, Scaffold
 from utils.heads import Head, parse_head
 from utils.roles.registry import measured_roles
+from utils.runtime.validation import what_is_wrong
 
 LOG_NAME = "training_log.jsonl"
 
@@ -80,10 +81,7 @@ def load_history(model: str, folder: Path, scaffolds: Sequence[Scaffold] = ()) -
                 base = parsed.base
             checkpoints.append(_checkpoint(parsed, checkpoints[-1] if checkpoints else None))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            position = ".".join(str(part) for part in first["loc"])
-            what = " ".join(f"{position}: {first['msg']}".removeprefix(": ").split())
-            raise _damaged(model, number, what[:200]) from error
+            raise _damaged(model, number, what_is_wrong(error)) from error
         except (ValueError, UserFacingError) as error:
             raise _damaged(model, number, getattr(error, "message", str(error))) from error
     if not checkpoints:

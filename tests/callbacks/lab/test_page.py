@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from dash import no_update
 
-from callbacks.lab.context import parse_prompt, parse_view
+from callbacks.lab.context import parse_view
 from callbacks.lab.page import LabPage
 from callbacks.lab.readings import LabReadings
 from callbacks.lab.study_card import LabStudy
@@ -25,6 +25,7 @@ from tests.fixtures.hand_made_tables import tables
 from tests.fixtures.reading_trees import find, text_of
 from utils.errors import UserFacingError
 from utils.heads import Head
+from utils.links.reading import read_store
 from utils.live.service import LiveService
 from utils.models.sources import BUNDLED
 from utils.models.store import ModelStore
@@ -121,7 +122,10 @@ def test_the_chosen_head_and_its_share_of_the_needle(page: LabPage, views: LabVi
     start, end = reading.encoded.spans["needle"]
     assert "L2H4 puts" in message and "needle's share" in words(message)
     assert (figure.layout.shapes[0].x0, figure.layout.shapes[0].x1) == (start - 0.5, end - 0.5)
-    assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("looks at", "looks from")
+    assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == (
+        "key token (looked at)",
+        "query token (looks from)",
+    )
     question = reading.encoded.spans["question"]
     assert len(figure.data[0].z) == question[1] - question[0] + 1 == table.count("<tr>") - 1
     assert len(looks) == len(reading.labels) and 0 < sum(looks[start:end]) < 1
@@ -229,7 +233,7 @@ def test_sentences_of_a_text_that_is_far_too_long_are_not_looked_for(views: LabV
 
 @pytest.mark.parametrize("kept", [None, 3, [], {}, {**SHOWN, "seed": "1"}, {**SHOWN, "text": None}])
 def test_a_tampered_store_shows_nothing(page: LabPage, views: LabViews, kept: Any):
-    assert parse_prompt(kept) is None
+    assert read_store(LabPrompt, kept) is None
     assert page.follow(ids.LAB_WANTED, kept, "me") == (None, None, True, no_update)
     assert views.show_prompt(kept) == ("", "", "")
     assert page.controls(kept, None, None, None) == (no_update,) * 4

@@ -121,7 +121,7 @@ def test_the_grid_crosses_out_what_is_off(page: LivePage):
     grid = page.show_grid(REQUEST, ["L0H0"], str(INDUCTION))
     (off,), (chosen,) = find(grid, "hs-cell-off"), find(grid, "hs-cell-chosen")
     assert getattr(off, "data-head") == "L0H0" and getattr(chosen, "data-head") == str(INDUCTION)
-    assert "switched off" in text_of(off)
+    assert "ablated" in text_of(off)
 
 
 def test_the_count_tells_how_many_tokens_are_too_many(page: LivePage):

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from dash import no_update
 
-from callbacks.pages.compare_page import ComparePage, parse_state
+from callbacks.pages.compare_page import ComparePage
 from components import ids
 from components.compare.page import PAGE, PAIRS, pair_state
 from tests.fixtures.reading_trees import find, text_of
 from utils.compare.links import CompareState, from_query
 from utils.errors import UserFacingError
+from utils.links.reading import read_store
 from utils.live.service import LiveService
 from utils.models.sources import BUNDLED
 from utils.models.store import ModelStore
@@ -142,7 +143,7 @@ def test_what_cannot_be_compared_is_told_and_what_was_shown_stays(
 
 @pytest.mark.parametrize("kept", [None, 3, [], {"left": "x"}, {**asdict(STATE), "left": None}])
 def test_a_tampered_store_shows_nothing(page: ComparePage, kept: Any):
-    assert parse_state(kept) is None
+    assert read_store(CompareState, kept) is None
     assert page.follow(ids.COMPARE_WANTED, kept, "me") == (no_update, no_update, None, True, no_update)
 
 

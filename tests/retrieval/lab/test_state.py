@@ -46,7 +46,7 @@ def test_a_link_holds_what_matters_alone():
         ("?ranking=yours", "The ranking “yours”"),
         ("?head=banana", "The head “banana”"),
         ("?k=٣", "The number of heads (k)"),
-        ("?mode=loud", "The way of switching off (mode)"),
+        ("?mode=loud", "The ablation method (mode)"),
         ("?needle=x", "The needle “x”"),
         ("?question=own&asked=What", "a text of its own, but has none"),
         (f"?question=own&text={'a' * 8001}", "8,001 characters"),

@@ -48,7 +48,7 @@ def test_an_empty_link_shows_the_first_pair():
         ("?left=x&left=y", "The left prompt stands in this link more than once"),
         ("?left=x&nonsense=1", "parts that mean nothing here (“nonsense”)"),
         ("?v=9&left=x", "another version of HeadScope"),
-        ("?left=x&right=" + "y" * 8001, "The right prompt in this link has 8,001 characters"),
+        ("?left=x&right=" + "y" * 8001, "it has 8,001 characters"),
     ],
 )
 def test_nonsense_is_said_and_the_rest_is_shown(query: str, told: str):

@@ -134,7 +134,7 @@ def test_with_nothing_off_there_is_no_second_column(service: LiveService) -> Non
     for page in (as_markdown(plain), as_html(plain)):
         assert "heads ablated" not in page and "backup" not in page and "Notes" not in page
         assert "Questions" not in page and "The same page again" not in page
-    assert "**Heads switched off:** none" in as_markdown(plain)
+    assert "**Ablated heads:** none" in as_markdown(plain)
 
 
 @pytest.mark.parametrize("hard", HARD)

@@ -8,8 +8,9 @@ import pytest
 from utils.errors import UserFacingError
 from utils.forward.ablation import ABLATION_MODES
 from utils.heads import Head
-from utils.links.page_links import LONGEST_PROMPT, LONGEST_QUERY, from_query, to_query
+from utils.links.page_links import from_query, to_query
 from utils.links.page_state import VIEWS, PageState
+from utils.links.reading import LONGEST_PROMPT, LONGEST_QUERY
 
 FULL = PageState(
     model="demo-gpt2",

@@ -58,7 +58,7 @@ CASES: dict[str, tuple[Any, str, list[dict], list[dict]]] = {
     ),
     "leave_inactive": (
         {"leave_inactive": "induction"},
-        "Run a text on which “Induction (pattern completion)” is not active.",
+        "Run a text on which “Induction (pattern completion)” is inactive.",
         [{"act": "run", "active": ["diffuse"]}, {"act": "run", "active": []}],
         [{"act": "run", "active": ["induction"]}, {"act": "run"}, {"active": []}],
     ),
