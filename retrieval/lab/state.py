@@ -21,6 +21,8 @@ from utils.links.reading import (
     HeadPart,
     Link,
     Part,
+    Text,
+    Whole,
     at_most,
     one_of,
     read_link,
@@ -62,15 +64,15 @@ class LabPrompt:
             that the answer stands in.
     """
 
-    model: str
-    question: str = "inc_state"
-    length: int | None = None
-    depth: int = 50
-    seed: int = 1
-    text: str = ""
-    asked: str = ""
-    answer: str = ""
-    needle: int | None = None
+    model: Text
+    question: Text = "inc_state"
+    length: Whole | None = None
+    depth: Whole = 50
+    seed: Whole = 1
+    text: Text = ""
+    asked: Text = ""
+    answer: Text = ""
+    needle: Whole | None = None
 
     @property
     def own(self) -> bool:

@@ -125,8 +125,8 @@ BAD_USAGE = {
     "no corpus": (("tiny", "--corpus", "nowhere"), "--corpus: no .txt files in nowhere"),
     "no prose": (("tiny", "--prose", "nowhere.txt"), "--prose: nowhere.txt is no file"),
     "train without prose": (("--evaluate", "x", "--prose-train", "."), "--prose-train"),
-    "no tokens": (("tiny", "--tokens", "0"), "--tokens: must be a whole number from 1 on, not '0'"),
-    "words": (("tiny", "--stop-after", "soon"), "--stop-after: must be a whole number from 1 on, not 'soon'"),
+    "no tokens": (("tiny", "--tokens", "0"), "--tokens: must be a whole number from 1. Got '0'"),
+    "words": (("tiny", "--stop-after", "soon"), "--stop-after: must be a whole number from 1. Got 'soon'"),
     "no threads": (("tiny", "--threads", "-1"), "--threads: must be a whole number"),
 }
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from utils.links.reading import LONGEST_PROMPT, Link, Part, at_most, read_link, write_query
+from utils.links.reading import LONGEST_PROMPT, Link, Part, Text, at_most, read_link, write_query
 from utils.wording import excerpt
 
 
@@ -24,10 +24,10 @@ class CompareState:
         right: the text there.
     """
 
-    left_model: str
-    left: str
-    right_model: str
-    right: str
+    left_model: Text
+    left: Text
+    right_model: Text
+    right: Text
 
     @property
     def sides(self) -> tuple[tuple[str, str], tuple[str, str]]:

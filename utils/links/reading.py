@@ -4,7 +4,6 @@ What a link made by hand gets wrong is said in one sentence each and left out; t
 link is ever a path. What a browser's store holds is read by the same library (`read_store`).
 """
 
-import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -12,7 +11,16 @@ from functools import cache
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote_plus, unquote_plus
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainValidator,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+)
 
 from utils.errors import UserFacingError
 from utils.heads import Head, parse_head
@@ -30,6 +38,18 @@ _TRACKING = re.compile(r"utm_\w+|fbclid|gclid|mc_[ce]id|_ga")
 
 Value = TypeVar("Value")
 AnyLink = TypeVar("AnyLink", bound="Link")
+
+
+def _as_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("it must be a text")
+    return value
+
+
+# What a store has in its fields. A text may hold half a character (a lone surrogate), which the texts of pydantic
+# may not: whoever reads it says so. A number is no text and no truth value that looks like one.
+Text = Annotated[str, PlainValidator(_as_text)]
+Whole = Annotated[int, Strict()]
 
 
 @dataclass(frozen=True)
@@ -222,13 +242,13 @@ def read_store(kind: type[Value], data: Any) -> Value | None:
     """What a browser's store holds as the value it was written from.
 
     Args:
-        kind: a dataclass or a TypedDict.
+        kind: a dataclass whose fields are `Text` and `Whole`.
         data: the store's data, which anybody may have changed.
 
     Returns:
         The value; None for nothing, or for something that is no such value.
     """
     try:
-        return _adapter(kind).validate_json(json.dumps(data), strict=True)
-    except (ValidationError, TypeError, ValueError):
+        return _adapter(kind).validate_python(data)
+    except ValidationError:
         return None
