@@ -46,8 +46,8 @@ def _as_text(value: Any) -> str:
     return value
 
 
-# What a store has in its fields. A text may hold half a character (a lone surrogate), which the texts of pydantic
-# may not: whoever reads it says so. A number is no text and no truth value that looks like one.
+# What a store has in its fields. A text may hold half a character (a lone surrogate), which pydantic refuses:
+# whoever reads the text says so. A number is no text and no truth value that looks like one.
 Text = Annotated[str, PlainValidator(_as_text)]
 Whole = Annotated[int, Strict()]
 
