@@ -50,7 +50,7 @@ from callbacks.pages import catalog_page, compare_page, formation_page, glossary
 from callbacks.pages.catalog_page import CatalogPage
 from callbacks.pages.compare_page import ComparePage
 from callbacks.pages.formation_page import FormationPage
-from callbacks.pages.glossary_page import WordsPage
+from callbacks.pages.glossary_page import GlossaryPage
 from callbacks.pages.instructor_page import InstructorPage
 from callbacks.routing import Page
 from callbacks.vendor_route import register_vendor_route
@@ -103,7 +103,7 @@ INDEX = """<!DOCTYPE html>
 """
 
 
-PAGES = ("live", "lessons", "catalog", "formation", "compare", "lab", "words", "instructor")
+PAGES = ("live", "lessons", "catalog", "formation", "compare", "lab", "glossary", "instructor")
 
 
 @dataclass(frozen=True)
@@ -200,11 +200,13 @@ def create_app(settings: Settings | None = None) -> Dash:
         Page("formation", "/formation", "How heads form", formation.layout),
         Page("compare", "/compare", "Compare", comparing.layout),
         Page("lab", "/lab", "Retrieval lab", lab_page.layout),
-        Page("words", "/words", "Words", WordsPage().layout),
+        Page("glossary", "/glossary", "Glossary", GlossaryPage().layout, formerly=("/words",)),
         Page("instructor", "/instructor", "Instructors", instructor.layout),
     )
-    # The marks of every page lead to the words, so they are always there.
-    pages = tuple(page for page in pages if settings.pages is None or page.key in (*settings.pages, "words"))
+    # The marks of every page lead to the glossary, so it is always there.
+    pages = tuple(
+        page for page in pages if settings.pages is None or page.key in (*settings.pages, "glossary")
+    )
     app.layout = lambda: shell(uuid4().hex)
     live_wiring.register(app, live_page)
     register_guide(app, guide)
@@ -279,8 +281,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--pages",
         nargs="+",
         choices=PAGES,
+        # The name that the glossary had before.
+        type=lambda name: "glossary" if name == "words" else name,
         metavar="NAME",
-        help=f"the pages that may be opened, of {', '.join(PAGES)} (default: all; words is always there)",
+        help=f"the pages that may be opened, of {', '.join(PAGES)} (default: all; glossary is always there)",
     )
     parser.add_argument(
         "--examples", type=Path, metavar="DIR", help="a folder of presets (*.yaml) of your own, besides ours"

@@ -54,7 +54,7 @@
   }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["class", "open", "style"] });
 
   function tell(text) {
-    window.dash_clientside.set_props("export-told", { children: text });
+    window.dash_clientside.set_props("export-status", { children: text });
   }
 
   function saveFigure(key, kind) {

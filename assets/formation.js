@@ -87,22 +87,22 @@
       drawNumbers(film, index);
       keepAddress(film, index);
       document.getElementById("formation-body").style.setProperty("--now", film.shares[index]);
-      document.getElementById("formation-step").setAttribute("aria-valuetext", film.places[index]);
-      return [film.places[index], film.told[index]];
+      document.getElementById("formation-step").setAttribute("aria-valuetext", film.labels[index]);
+      return [film.labels[index], film.messages[index]];
     },
     // One step, or play and pause. While it plays nothing is read out: that would never end.
     step: function (back, next, play, ticks, value, last, resting) {
       const stay = window.dash_clientside.no_update;
       const asked = window.dash_clientside.callback_context.triggered_id;
       const here = Number(value);
-      const told = document.getElementById("formation-told");
+      const status = document.getElementById("formation-status");
       if (asked === "formation-back" || asked === "formation-next") {
         const to = here + (asked === "formation-next" ? 1 : -1);
         return [Math.min(Math.max(to, 0), last), true, playButton(false)];
       }
       if (asked === "formation-play") {
         const start = resting && !lessMotion();
-        told.setAttribute("aria-live", start ? "off" : "polite");
+        status.setAttribute("aria-live", start ? "off" : "polite");
         // From the end it starts anew.
         const to = resting ? (here >= last ? 0 : here + 1) : here;
         return [to, !start, playButton(start)];
@@ -112,7 +112,7 @@
       }
       const ends = here + 1 >= last;
       if (ends) {
-        told.setAttribute("aria-live", "polite");
+        status.setAttribute("aria-live", "polite");
       }
       return [Math.min(here + 1, last), ends, playButton(!ends)];
     },

@@ -34,22 +34,22 @@
 
   function tellProgress() {
     const progress = readProgress();
-    document.querySelectorAll("[data-lesson-progress]").forEach(function (place) {
-      const kept = progress[place.dataset.lessonProgress];
-      const steps = Number(place.dataset.lessonSteps);
-      let told = "Not begun yet.";
-      if (kept && kept.finished) {
-        told = "Finished.";
-      } else if (kept) {
-        told = "You are at step " + Math.min(kept.step, steps) + " of " + steps + ".";
+    document.querySelectorAll("[data-lesson-progress]").forEach(function (line) {
+      const saved = progress[line.dataset.lessonProgress];
+      const steps = Number(line.dataset.lessonSteps);
+      let message = "Not begun yet.";
+      if (saved && saved.finished) {
+        message = "Finished.";
+      } else if (saved) {
+        message = "You are at step " + Math.min(saved.step, steps) + " of " + steps + ".";
       }
-      if (place.textContent !== told) {
-        place.textContent = told;
+      if (line.textContent !== message) {
+        line.textContent = message;
       }
-      const link = document.querySelector('[data-lesson-link="' + place.dataset.lessonProgress + '"]');
+      const link = document.querySelector('[data-lesson-link="' + line.dataset.lessonProgress + '"]');
       // Written once: what this observer writes calls it again.
-      if (link && kept && !kept.finished && link.textContent !== "Go on") {
-        link.href = "/?v=1&lesson=" + encodeURIComponent(place.dataset.lessonProgress) + "&step=" + kept.step;
+      if (link && saved && !saved.finished && link.textContent !== "Go on") {
+        link.href = "/?v=1&lesson=" + encodeURIComponent(line.dataset.lessonProgress) + "&step=" + saved.step;
         link.textContent = "Go on";
       }
     });
@@ -61,15 +61,15 @@
   }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-cover", "data-point"] });
 
   // One look at a token is enough to tell the server; a lesson may be waiting for it.
-  let told = false;
+  let counted = false;
   ["mouseover", "focusin"].forEach(function (kind) {
     document.addEventListener(kind, function (event) {
       const token = event.target.closest && event.target.closest("#token-strip .hs-token");
-      if (token && !told && document.querySelector(".hs-guide")) {
-        told = true;
+      if (token && !counted && document.querySelector(".hs-guide")) {
+        counted = true;
         window.dash_clientside.set_props("store-hovered", { data: Date.now() });
         window.setTimeout(function () {
-          told = false;
+          counted = false;
         }, 1500);
       }
     });

@@ -52,7 +52,7 @@
   }
 
   // A request that is too large is not sent: the server would end the connection before its answer is read.
-  // One that the server refuses all the same (413) is told alike.
+  // One that the server refuses all the same (413) gets the same message.
   const send = window.fetch;
   window.fetch = function (resource, options) {
     const place = document.getElementById("request-alert");
@@ -143,7 +143,7 @@
       markCells();
       return head || "";
     },
-    // What was typed is told to the server once the typing pauses, not at every key. The box itself is never
+    // What was typed is sent to the server once the typing pauses, not at every key. The box itself is never
     // late: what is run is what it holds.
     typingPaused: function (text) {
       const call = window.dash_clientside.callback_context;
@@ -192,8 +192,8 @@
     const button = event.target.closest && event.target.closest("[data-press]");
     if (button) {
       presses += 1;
-      const told = Object.assign(JSON.parse(button.dataset.press), { presses: presses });
-      window.dash_clientside.set_props("store-pressed", { data: told });
+      const pressed = Object.assign(JSON.parse(button.dataset.press), { presses: presses });
+      window.dash_clientside.set_props("store-pressed", { data: pressed });
     }
   });
 

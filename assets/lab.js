@@ -67,7 +67,7 @@
   // The slider's number follows at once; the server hears of it when the slider rests.
   document.addEventListener("input", function (event) {
     if (event.target.id === "lab-k") {
-      document.getElementById("lab-k-told").textContent = event.target.value;
+      document.getElementById("lab-k-status").textContent = event.target.value;
     }
   });
 

@@ -82,5 +82,5 @@ class Background(Generic[Result]):
         return view if cached is None else cached
 
     def leave(self, key: Hashable, session_id: str) -> None:
-        """`who` no longer waits for the result."""
+        """`session_id` no longer waits for the result."""
         self._jobs.leave(key, session_id)

@@ -19,12 +19,14 @@ class Page:
         path: its address.
         label: its name in the menu.
         layout: the page for a query ("?model=demo-gpt2"), which may hold anything.
+        formerly: addresses that it had before, which still lead to it.
     """
 
     key: str
     path: str
     label: str
     layout: Callable[[str], Any]
+    formerly: tuple[str, ...] = ()
 
 
 def show_page(
@@ -39,6 +41,7 @@ def show_page(
         last_live: the query of what the live page showed last, to go back to.
     """
     here = (path or "/").rstrip("/") or "/"
+    here = next((page.path for page in pages if here in page.formerly), here)
     links = page_links([(page.path, page.label) for page in pages], here, {"/": last_live or ""})
     for page in pages:
         if page.path == here:

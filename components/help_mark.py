@@ -13,7 +13,7 @@ from components.plain_html import static
 from components.terms import GLOSSARY
 from utils.roles.registry import ROLES
 
-WORDS_PATH = "/words"
+GLOSSARY_PATH = "/glossary"
 
 
 def term_link(key: str) -> str:
@@ -22,7 +22,7 @@ def term_link(key: str) -> str:
     Raises:
         KeyError: the glossary has no such term.
     """
-    return f"{WORDS_PATH}#{GLOSSARY[key].key}"
+    return f"{GLOSSARY_PATH}#{GLOSSARY[key].key}"
 
 
 def help_mark(*keys: str) -> html.Div:

@@ -4,7 +4,7 @@ import dash_bootstrap_components as dbc
 from dash import html
 
 from components import ids
-from components.help_mark import WORDS_PATH
+from components.help_mark import GLOSSARY_PATH
 from components.terms import GLOSSARY
 from utils.roles import registry
 from utils.roles.registry import ROLES
@@ -68,13 +68,13 @@ def help_dialog() -> dbc.Modal:
                     html.Dl(roles),
                     html.H3("When is a role active?", className="hs-subtitle"),
                     html.P(active_rule()),
-                    html.H3("Words", className="hs-subtitle"),
+                    html.H3("Glossary", className="hs-subtitle"),
                     html.Dl(terms),
                     html.P(
                         [
                             "All words, with their sources: ",
                             # A full visit: it leaves the dialog behind.
-                            html.A("Words", href=WORDS_PATH),
+                            html.A("Glossary", href=GLOSSARY_PATH),
                             ". A “?” beside a heading explains the word that it stands by.",
                         ]
                     ),

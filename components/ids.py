@@ -46,8 +46,8 @@ WRITE_BODY = "write-body"
 WRITE_CANCEL = {"type": "write-button", "does": "cancel"}
 EFFECTS_CANCEL = {"type": "effects-button", "does": "cancel"}
 COPY_LINK = "copy-link"
-COPY_STATUS = "copy-told"
-LINK_STATUS = "link-told"
+COPY_STATUS = "copy-status"
+LINK_STATUS = "link-status"
 ROLES = "role-cards"
 ROLES_NOTE = "roles-note"
 # The request and the ablated heads that the role cards are drawn for.
@@ -94,7 +94,7 @@ FORMATION_BACK = "formation-back"
 FORMATION_PLAY = "formation-play"
 FORMATION_NEXT = "formation-next"
 FORMATION_TICK = "formation-tick"
-FORMATION_STATUS = "formation-told"
+FORMATION_STATUS = "formation-status"
 FORMATION_GRID = "formation-grid"
 FORMATION_LOSS = "formation-loss"
 FORMATION_ACCURACY = "formation-accuracy"
@@ -134,23 +134,23 @@ LAB_SHOWN = "lab-shown"  # the same, once it has been read
 LAB_TICK = "lab-tick"
 LAB_PROGRESS = "lab-progress"
 LAB_ALERT = "lab-alert"
-LAB_STATUS = "lab-told"
+LAB_STATUS = "lab-status"
 LAB_TOKENS = "lab-tokens"
 LAB_WRITTEN = "lab-written"
 LAB_METHOD = "lab-method"
-LAB_METHOD_STATUS = "lab-method-told"
+LAB_METHOD_STATUS = "lab-method-status"
 LAB_SCORES = "lab-scores"
 LAB_CATALOG_SCORES = "lab-catalog-scores"
 LAB_CATALOG_PLACE = "lab-catalog-place"
 LAB_TOP = "lab-top"
 LAB_SCORES_TABLE = "lab-scores-table"
 LAB_HEAD = "lab-head"
-LAB_HEAD_STATUS = "lab-head-told"
+LAB_HEAD_STATUS = "lab-head-status"
 LAB_ROWS = "lab-rows"
 LAB_ROWS_TABLE = "lab-rows-table"
 LAB_LOOKS = "lab-looks"  # how much the chosen head looks at each token, for the text's shades
 LAB_K = "lab-k"
-LAB_K_STATUS = "lab-k-told"
+LAB_K_STATUS = "lab-k-status"
 LAB_RANKING = "lab-ranking"
 LAB_MODE = "lab-mode"
 LAB_OFF_TICK = "lab-off-tick"
@@ -158,33 +158,35 @@ LAB_OFF_PROGRESS = "lab-off-progress"
 LAB_OFF = "lab-off"
 LAB_FIGURE = "lab-figure"
 LAB_CHOICE = "lab-choice"  # of what the figure is: a model, a method
-LAB_FIGURE_STATUS = "lab-figure-told"
+LAB_FIGURE_STATUS = "lab-figure-status"
 LAB_STUDY = "lab-study"
 LAB_STUDY_TABLE = "lab-study-table"
 LAB_LINK = "lab-link"  # the query that restores what is shown
 
 # What can be taken away from the live page.
 EXPORT = "export"
-EXPORT_STATUS = "export-told"
+EXPORT_STATUS = "export-status"
 EXPORT_FILE = "export-file"
 EXPORT_FIGURES = "export-figures"
 EXPORT_NAMES = "export-names"  # {figure: {"name", "title"}}: file names and titles of the figures
 EXPORT_QUESTIONS = "export-questions"  # the questions of the open preset or lesson
 EXPORT_INCLUDED = "export-included"
-EXPORT_ASKED = "export-asked"  # what was clicked, with what the browser alone knows
+EXPORT_REQUEST = "export-request"  # what was clicked, with what the browser alone knows
 RECORD_AUTHOR = "record-author"
 RECORD_TITLE = "record-title"
 RECORD_NOTES = "record-notes"
 
 # The page of words.
-WORDS_FILTER = "words-filter"
-WORDS_STATUS = "words-told"
-WORDS_LIST = "words-list"
+GLOSSARY_FILTER = "glossary-filter"
+GLOSSARY_STATUS = "glossary-status"
+GLOSSARY_LIST = "glossary-list"
 
 # Stores: what one browser has chosen. Nothing of it is kept on the server.
 REQUEST = "store-request"  # {"model": str, "prompt": str}: what is shown
 WANTED = "store-wanted"  # as REQUEST: what is shown as soon as its model is loaded
-SESSION_ID = "store-who"  # a name for this browser's page, so that it may leave a job that others wait for
+SESSION_ID = (
+    "store-session"  # a name for this browser's page, so that it may leave a job that others wait for
+)
 SELECTED = "store-selected"  # "L5H5"
 ABLATED = "store-ablated"  # ["L5H5", ...]
 OPENED = "store-opened"  # {"preset": key, "revealed"} or {"lesson": key, "step", "done", "finished"}

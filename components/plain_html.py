@@ -3,7 +3,7 @@
 Dash's renderer tells every component on the page of each one that is new, so a hundred new table cells on a
 page of a thousand components cost seconds. What nobody calls back to (tables, the grid, the role cards) goes
 to the browser as one attribute of one component instead: `Output(place, PLAIN)` with `to_html(tree)`, or
-`static(tree)` within a layout. A head or a button in it is told by its `data-` attributes (`data-choose`,
+`static(tree)` within a layout. A head or a button in it names itself by `data-` attributes (`data-choose`,
 `data-press`), for which the page's scripts listen.
 """
 

@@ -1,7 +1,7 @@
 """The words of the page, from the field's terms to plain ones: one row per term.
 
 The help dialog and the small explanations beside figures take their texts from here. Roles and ranking
-methods are told in the words of their own registries.
+methods are explained in the words of their own registries.
 """
 
 from collections.abc import Iterator, Mapping

@@ -27,8 +27,8 @@ class StudyRun:
         chosen: what of it is to be run.
         folder: the results folder.
         runner: where the work runs; 0 jobs for as many as suit the machine.
-        progress: told how far a stage is.
-        say: told a line that is worth keeping.
+        progress: called with how far a stage is.
+        say: called with a line that is worth keeping.
     """
 
     protocol: Protocol

@@ -20,7 +20,7 @@ from utils.live.service import LiveService
 from utils.runtime.jobs import JobView, Progress
 
 # Readings and ablations are small; a class asks for a few.
-KEPT = 200
+MAX_CACHED = 200
 # Attention rows of all heads are not: 1.5 MB for a small model, a hundred times that for a large one.
 ROWS_BYTES = 256 * 2**20
 # How long an answer may keep the browser waiting before it shows progress instead, in seconds.
@@ -42,8 +42,8 @@ class LabReadings:
     def __init__(self, service: LiveService, patience: float = PATIENCE) -> None:
         self.service = service
         self.patience = patience
-        self._readings: Background[LabReading] = Background(KEPT)
-        self._ablations: Background[LabAblation] = Background(KEPT)
+        self._readings: Background[LabReading] = Background(MAX_CACHED)
+        self._ablations: Background[LabAblation] = Background(MAX_CACHED)
         self._rows: LRUCache[LabPrompt, QuestionRows] = LRUCache(ROWS_BYTES, lambda rows: rows.rows.nbytes)
         self._guard = Lock()
 
@@ -80,7 +80,7 @@ class LabReadings:
         return _or_raise(found)
 
     def leave(self, prompt: LabPrompt, session_id: str) -> None:
-        """`who` no longer waits for the reading."""
+        """`session_id` no longer waits for the reading."""
         self._readings.leave(prompt, session_id)
 
     def shown(self, store: Any) -> LabReading | None:
@@ -142,7 +142,7 @@ class LabReadings:
     def leave_ablation(
         self, reading: LabReading, top: list[Head], mode: AblationMode, session_id: str
     ) -> None:
-        """`who` no longer waits for the ablation."""
+        """`session_id` no longer waits for the ablation."""
         self._ablations.leave(_ablation_key(reading, top, mode), session_id)
 
 

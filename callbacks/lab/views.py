@@ -8,12 +8,12 @@ from callbacks.lab.context import parse_view
 from callbacks.lab.readings import LabReadings
 from components import ids
 from components.lab.ablation import off_view
-from components.lab.head import head_told, rows_figure, rows_height, rows_table
+from components.lab.head import head_message, rows_figure, rows_height, rows_table
 from components.lab.page import PAGE, cancelled
 from components.lab.rankings import (
     empty_figure,
     grid_height,
-    method_told,
+    method_message,
     score_grid,
     scores_table,
     top_list,
@@ -83,7 +83,7 @@ class LabViews:
         some = here if here is not None else there
         style = {"height": grid_height(1 if some is None else len(some))}
         return (
-            to_html(method_told(METHODS[view.method], reading.rankings[view.method], catalog, alike)),
+            to_html(method_message(METHODS[view.method], reading.rankings[view.method], catalog, alike)),
             *grids,
             style,
             style,
@@ -104,7 +104,7 @@ class LabViews:
             return (no_update,) * 5
         needle = reading.encoded.spans.get("needle")
         return (
-            to_html(head_told(look)),
+            to_html(head_message(look)),
             rows_figure(look, reading.labels, needle, theme_name(theme)),
             {"height": rows_height(look)},
             to_html(rows_table(look, reading.labels)),

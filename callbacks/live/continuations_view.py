@@ -21,7 +21,7 @@ from utils.errors import UserFacingError
 from utils.live.service import LiveService
 from utils.runtime.jobs import Progress
 
-KEPT = 300
+MAX_CACHED = 300
 
 
 def read_options(tokens: Any, temperature: Any, top_k: Any, seed: Any) -> WritingOptions:
@@ -52,9 +52,9 @@ class ContinuationsView:
 
     def __init__(self, service: LiveService) -> None:
         self.service = service
-        self.texts: Background[ContinuationPair] = Background(KEPT)
+        self.texts: Background[ContinuationPair] = Background(MAX_CACHED)
         # What is being written, for those who watch it grow.
-        self._generators: LRUCache[Hashable, PairGenerator] = LRUCache(KEPT)
+        self._generators: LRUCache[Hashable, PairGenerator] = LRUCache(MAX_CACHED)
 
     def _compute(self, key: Hashable, shown: Shown, options: WritingOptions, progress: Progress) -> Any:
         loaded = shown.analysis.loaded

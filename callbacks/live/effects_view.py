@@ -22,7 +22,7 @@ from utils.runtime.jobs import Progress
 from utils.teaching.presets import OpenPreset
 
 # Each is four small tables; a class asks for a few.
-KEPT = 500
+MAX_CACHED = 500
 
 
 class EffectsView:
@@ -34,7 +34,7 @@ class EffectsView:
 
     def __init__(self, service: LiveService) -> None:
         self.service = service
-        self.effects: Background[EffectMap] = Background(KEPT)
+        self.effects: Background[EffectMap] = Background(MAX_CACHED)
 
     def _key(self, shown: Shown) -> Hashable:
         return (

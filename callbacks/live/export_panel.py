@@ -54,7 +54,7 @@ class Held(TypedDict, total=False):
     notes: str | None
 
 
-class Asked(TypedDict):
+class ExportRequest(TypedDict):
     """A click on one of the buttons, made in the browser by export.js.
 
     Attributes:
@@ -108,10 +108,10 @@ class ExportPanel:
                 return preset.title, "preset", [preset.question] if preset.question else []
             if opened.get("lesson"):
                 lesson = self.lessons.get(str(opened["lesson"]))
-                asked = [step.question for step in lesson.steps if step.question]
-                return lesson.title, "lesson", list(dict.fromkeys(asked))
+                export_request = [step.question for step in lesson.steps if step.question]
+                return lesson.title, "lesson", list(dict.fromkeys(export_request))
         except UserFacingError:
-            pass  # a link that names none of them; the page has told so
+            pass  # a link that names none of them; the page says so
         return "", "", []
 
     def questions(self, opened: dict[str, Any] | None) -> tuple[list[str], str]:
@@ -141,14 +141,14 @@ class ExportPanel:
             for key, title in FIGURES.items()
         }
 
-    def download(self, asked: Asked | None, held: Held) -> tuple[Any, Any]:
+    def download(self, export_request: ExportRequest | None, held: Held) -> tuple[Any, Any]:
         """The file that was asked for, and what is said about it.
 
         Args:
-            asked: the click; None for none.
+            export_request: the click; None for none.
             held: what the page shows.
         """
-        if not asked:
+        if not export_request:
             return no_update, no_update
         shown = find_shown(
             self.service,
@@ -161,16 +161,16 @@ class ExportPanel:
         )
         if shown is None:
             return no_update, self.show(held.get("request"))[1]
-        model, what = shown.analysis.loaded.name, asked.get("what")
+        model, what = shown.analysis.loaded.name, export_request.get("what")
         try:
             if what == "analysis":
-                text, name, kind = self._json(shown, asked, held), "analysis", "json"
+                text, name, kind = self._json(shown, export_request, held), "analysis", "json"
             elif what == "heads":
                 text, name, kind = BYTE_ORDER_MARK + heads_csv(shown.analysis, shown.off), "heads", "csv"
             elif what == "markdown":
-                text, name, kind = as_markdown(self._record(shown, asked, held)), "lab-record", "md"
+                text, name, kind = as_markdown(self._record(shown, export_request, held)), "lab-record", "md"
             elif what == "html":
-                text, name, kind = as_html(self._record(shown, asked, held)), "lab-record", "html"
+                text, name, kind = as_html(self._record(shown, export_request, held)), "lab-record", "html"
             else:
                 return no_update, no_update
         except UserFacingError as error:
@@ -178,8 +178,8 @@ class ExportPanel:
         saved = file_name(model, name, kind)
         return dcc.send_string(text, saved), f"Saved as {saved}."
 
-    def _chosen(self, shown: Shown, asked: Asked) -> Chosen:
-        link = asked.get("link")
+    def _chosen(self, shown: Shown, export_request: ExportRequest) -> Chosen:
+        link = export_request.get("link")
         cached = link if isinstance(link, str) and len(link) <= LONGEST_LINK else ""
         return Chosen(frozenset(shown.off), shown.mode, shown.position, cached)
 
@@ -187,11 +187,11 @@ class ExportPanel:
         clean, ablated = shown.logits(self.service, []), shown.logits(self.service, shown.off)
         return compare(clean, ablated, shown.target, shown.against)
 
-    def _json(self, shown: Shown, asked: Asked, held: Held) -> str:
+    def _json(self, shown: Shown, export_request: ExportRequest, held: Held) -> str:
         return json.dumps(
             analysis_export(
                 shown.analysis,
-                self._chosen(shown, asked),
+                self._chosen(shown, export_request),
                 self._comparison(shown),
                 effect_map=self.effects(shown),
                 random_sets=self._random(shown, held),
@@ -204,12 +204,12 @@ class ExportPanel:
     def _random(self, shown: Shown, held: Held) -> RandomComparison | None:
         return self.random_sets(shown, held.get("kind"), held.get("draws")) if shown.off else None
 
-    def _record(self, shown: Shown, asked: Asked, held: Held) -> LabRecord:
+    def _record(self, shown: Shown, export_request: ExportRequest, held: Held) -> LabRecord:
         guide, _, questions = self._guide(held.get("opened"))
-        answers = asked.get("answers") or {}
+        answers = export_request.get("answers") or {}
         return make_record(
             shown.analysis,
-            self._chosen(shown, asked),
+            self._chosen(shown, export_request),
             self._comparison(shown),
             findings=self._findings(shown, held),
             answers=[
@@ -265,7 +265,7 @@ def register(app: Dash, panel: ExportPanel) -> None:
     )
     app.clientside_callback(
         ClientsideFunction("headscope", "askExport"),
-        Output(ids.EXPORT_ASKED, "data"),
+        Output(ids.EXPORT_REQUEST, "data"),
         Input({"type": "export", "what": ALL}, "n_clicks"),
         State(ids.LINK, "data"),
         State(ids.EXPORT_QUESTIONS, "data"),
@@ -276,7 +276,7 @@ def register(app: Dash, panel: ExportPanel) -> None:
             Output(ids.EXPORT_FILE, "data"),
             Output(ids.EXPORT_STATUS, "children", allow_duplicate=True),
         ),
-        inputs={"asked": Input(ids.EXPORT_ASKED, "data")},
+        inputs={"export_request": Input(ids.EXPORT_REQUEST, "data")},
         state={
             "held": {
                 **{name: State(*index) for name, index in SHOWN.items()},

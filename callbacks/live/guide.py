@@ -84,7 +84,7 @@ class Guide:
                     return lesson_finished(lesson)
                 return lesson_card(lesson, int(opened.get("step") or 1), bool(opened.get("done")), ())
         except UserFacingError:
-            pass  # the link's problems are told where the page was opened
+            pass  # the link's problems are shown where the page was opened
         return None
 
     def _show_preset(self, opened: dict[str, Any], request: Request | None, theme: str) -> Any:
@@ -237,6 +237,6 @@ def register(app: Dash, guide: Guide) -> None:
     )
     app.clientside_callback(
         ClientsideFunction("headscope", "keepLesson"),
-        Output(ids.GUIDE, "data-kept"),
+        Output(ids.GUIDE, "data-cached"),
         Input(ids.OPENED, "data"),
     )

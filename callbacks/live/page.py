@@ -72,7 +72,7 @@ class LivePage:
         """The page as a link opens it, or on the first model and the first example.
 
         Args:
-            query: of the address; what is wrong in it is told on the page, the rest is shown.
+            query: of the address; what is wrong in it is reported on the page, the rest is shown.
         """
         link, problems = from_query(query)
         models = self.service.store.names()
@@ -97,13 +97,13 @@ class LivePage:
                 problems += unfit
         return live_layout(models, presets, state, ready, self.service.max_tokens, self.problems, problems)
 
-    def late_link_problems(self, request: Request | None, query: str | None, told: Any) -> Any:
-        """What is wrong with a link that could be told only once its model was loaded.
+    def late_link_problems(self, request: Request | None, query: str | None, message: Any) -> Any:
+        """What is wrong with a link that could be known only once its model was loaded.
 
         Args:
             request: what is shown now.
             query: of the address that the page was opened by.
-            told: what is told of the link so far.
+            message: the notice about the link so far.
         """
         state, problems = from_query(query or "")
         analysis = self._analysis(request)
@@ -111,7 +111,7 @@ class LivePage:
             return no_update
         models = self.service.store.names()
         problems += fit(state, models, analysis.loaded.geometry, len(analysis.prompt.ids))[1]
-        return no_update if told or not problems else link_notice(problems)
+        return no_update if message or not problems else link_notice(problems)
 
     def _analysis(self, request: Request | None) -> LiveAnalysis | None:
         return find_analysis(self.service, request)[0]

@@ -19,7 +19,7 @@ from utils.live.service import LiveService
 from utils.models.prompts import token_label
 from utils.runtime.jobs import Progress
 
-KEPT = 500
+MAX_CACHED = 500
 
 
 def _draws(kind: str | None, draws: str | None) -> tuple[SetKind, int]:
@@ -45,7 +45,7 @@ class RandomSetsPanel:
 
     def __init__(self, service: LiveService) -> None:
         self.service = service
-        self.results: Background[RandomComparison] = Background(KEPT)
+        self.results: Background[RandomComparison] = Background(MAX_CACHED)
 
     def _compute(self, shown: Shown, kind: SetKind, draws: int, progress: Progress) -> RandomComparison:
         return compare_with_random(

@@ -34,11 +34,11 @@ class CatalogPage:
 
     def layout(self, query: str) -> Any:
         """The page for "?model=...&role=..."; what it does not know it leaves at the first."""
-        asked = {key: values[0] for key, values in parse_qs(query.removeprefix("?")).items()}
+        parts = {key: values[0] for key, values in parse_qs(query.removeprefix("?")).items()}
         models = self.models()
         first = models[0] if models else None
-        model = asked.get("model")
-        role = asked.get("role", "")
+        model = parts.get("model")
+        role = parts.get("role", "")
         return catalog_layout(
             models, model if model in models else first, role if role in ROLES else next(iter(ROLES))
         )

@@ -26,7 +26,7 @@ from utils.live.service import LiveService
 from utils.runtime.jobs import Jobs, Progress
 
 # Answers that a job has left for the pages that wait for it.
-KEPT = 32
+MAX_CACHED = 32
 
 
 def _live_link(model: str, prompt: str) -> str:
@@ -101,7 +101,7 @@ class ComparePage:
         answer = compare(*analyses)
         with self._guard:
             self._answers[state] = answer
-            while len(self._answers) > KEPT:
+            while len(self._answers) > MAX_CACHED:
                 self._answers.popitem(last=False)
 
     def follow(self, trigger: Any, wanted: Any, session_id: str) -> tuple[Any, Any, Any, bool, Any]:

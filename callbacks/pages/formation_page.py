@@ -57,20 +57,20 @@ class FormationPage:
         return self._histories.get(lambda: load_history(model, folder, scaffolds), log_path(folder))[1]
 
     def layout(self, query: str) -> Any:
-        """The page for "?model=demo-gpt2&tokens=4942720"; what is wrong in a link is told."""
-        asked = {key: values[0] for key, values in parse_qs(query.removeprefix("?")[:2000]).items()}
+        """The page for "?model=demo-gpt2&tokens=4942720"; what is wrong in a link is reported."""
+        parts = {key: values[0] for key, values in parse_qs(query.removeprefix("?")[:2000]).items()}
         models, problems = self.models(), []
         model = models[0] if models else None
-        if "model" in asked and models:
-            if asked["model"] in models:
-                model = asked["model"]
+        if "model" in parts and models:
+            if parts["model"] in models:
+                model = parts["model"]
             else:
                 problems.append(
-                    f"There is no training log of {excerpt(asked['model'])}: choose one of "
+                    f"There is no training log of {excerpt(parts['model'])}: choose one of "
                     f"{', '.join(models)}."
                 )
         tokens = None
-        if (text := asked.get("tokens")) is not None:
+        if (text := parts.get("tokens")) is not None:
             if text.isascii() and text.isdecimal() and len(text) <= 15:
                 tokens = int(text)
             else:

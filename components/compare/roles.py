@@ -33,7 +33,7 @@ def _score(score: HeadScore | None, named: bool) -> html.Td:
             html.Span(f"{score.head} ", className="hs-compare-head") if named else None,
             message,
             html.I(className=f"bi bi-{icon} hs-circle", **aria(hidden="true")),
-            html.Span(" active" if score.active else " not active", className="visually-hidden"),
+            html.Span(" active" if score.active else " inactive", className="visually-hidden"),
         ],
         className="hs-number",
     )

@@ -77,7 +77,7 @@ def grid_card(history: History) -> html.Section:
             label="Table: the role of every head",
         ),
         html.Div(legend, className="hs-legend"),
-        html.P(id=ids.FORMATION_STATUS, className="hs-fact hs-form-told", role="status"),
+        html.P(id=ids.FORMATION_STATUS, className="hs-fact hs-form-status", role="status"),
         name="grid",
         term=("role", "threshold"),
     )

@@ -8,7 +8,7 @@ from utils.formation.history import History
 from utils.formation.story import million
 from utils.roles.registry import ROLES
 
-PLACES = 3
+DECIMALS = 3
 FIGURES = {"loss": loss_figure, "accuracy": accuracy_figure, "scores": score_figure}
 
 
@@ -27,8 +27,8 @@ class Film(TypedDict):
     Keys:
         model: its name.
         tokens: of each checkpoint.
-        places: the same in words.
-        told: a sentence a checkpoint.
+        labels: the same in words.
+        messages: a sentence a checkpoint.
         shares: where each checkpoint stands on the figures' time axis.
         roles: those that the log scores.
         heads: names of all heads, layer by layer.
@@ -40,8 +40,8 @@ class Film(TypedDict):
 
     model: str
     tokens: list[int]
-    places: list[str]
-    told: list[str]
+    labels: list[str]
+    messages: list[str]
     shares: list[float]
     roles: list[FilmRole]
     heads: list[str]
@@ -66,8 +66,8 @@ def film(history: History) -> Film:
     return Film(
         model=history.model,
         tokens=list(history.tokens),
-        places=[f"{million(tokens)} tokens" for tokens in history.tokens],
-        told=[frame.sentence for frame in frames],
+        labels=[f"{million(tokens)} tokens" for tokens in history.tokens],
+        messages=[frame.sentence for frame in frames],
         shares=[round(place_of(history, index), 5) for index in range(len(frames))],
         roles=[
             FilmRole(
@@ -80,11 +80,11 @@ def film(history: History) -> Film:
         ],
         heads=[str(head) for head in heads],
         cells=[
-            [[(number[role], round(score, PLACES)) for role, score in entry.roles] for entry in frame.heads]
+            [[(number[role], round(score, DECIMALS)) for role, score in entry.roles] for entry in frame.heads]
             for frame in frames
         ],
         best=[
-            [(role.passing, str(role.best), round(role.score, PLACES)) for role in frame.roles]
+            [(role.passing, str(role.best), round(role.score, DECIMALS)) for role in frame.roles]
             for frame in frames
         ],
         pointed=[pointed.get(head) for head in heads],

@@ -1,4 +1,4 @@
-"""The page of words: every term of the glossary with an anchor, a box to filter them, and the sources."""
+"""The glossary: every term of the glossary with an anchor, a box to filter them, and the sources."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,33 +15,36 @@ from components.terms import GLOSSARY, terms_of
 from utils.glossary.term import GROUPS, Term
 from utils.roles.registry import ROLES
 
-PAGE = "words"
+PAGE = "glossary"
 
 
-def words_layout() -> html.Div:
-    """The page; what is typed into the box is followed in the browser (`assets/words.js`)."""
+def glossary_layout() -> html.Div:
+    """The page; what is typed into the box is followed in the browser (`assets/glossary.js`)."""
     return html.Div(
         [
             section(
-                "Words",
+                "Glossary",
                 "What the field's words mean, in plain ones. The “?” beside headings leads here.",
                 html.Div(
                     [
                         html.Div(
                             [
-                                dbc.Label("Find a word", html_for=ids.WORDS_FILTER),
+                                dbc.Label("Find a word", html_for=ids.GLOSSARY_FILTER),
                                 dbc.Input(
-                                    id=ids.WORDS_FILTER,
+                                    id=ids.GLOSSARY_FILTER,
                                     type="search",
                                     placeholder="induction, chance, KL…",
                                     autocomplete="off",
                                     maxlength=60,
                                 ),
                             ],
-                            className="hs-words-find",
+                            className="hs-glossary-find",
                         ),
                         html.P(
-                            f"{len(GLOSSARY)} words", id=ids.WORDS_STATUS, className="hs-hint", role="status"
+                            f"{len(GLOSSARY)} words",
+                            id=ids.GLOSSARY_STATUS,
+                            className="hs-hint",
+                            role="status",
                         ),
                     ],
                     className="hs-menu-row",
@@ -58,22 +61,22 @@ def words_layout() -> html.Div:
                     "A role is a name for what a head does on test inputs; it is not all that the head does.",
                     className="hs-fact",
                 ),
-                name="words",
+                name="glossary",
             ),
-            html.Div([_group(key, title) for key, title in GROUPS.items()], id=ids.WORDS_LIST),
+            html.Div([_group(key, title) for key, title in GROUPS.items()], id=ids.GLOSSARY_LIST),
             _sources(),
         ],
-        className="hs-page-body hs-words",
+        className="hs-page-body hs-glossary",
     )
 
 
 def word_id(key: str) -> str:
-    """The id of a term's element, which `assets/words.js` scrolls to for /words#key."""
+    """The id of a term's element, which `assets/glossary.js` scrolls to for /glossary#key."""
     return f"word-{key}"
 
 
 def _group_id(key: str) -> str:
-    return f"words-{key}"
+    return f"terms-{key}"
 
 
 def _group(key: str, title: str) -> html.Section:

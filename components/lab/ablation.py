@@ -76,7 +76,7 @@ def _row(name: str, outcome: Outcome) -> html.Tr:
         [
             html.Th(name, scope="row"),
             html.Td(html.Bdi(outcome.text or "(nothing)")),
-            html.Td(mark, className="hs-lab-kept" if mark[0] in "✓=" else "hs-lab-lost"),
+            html.Td(mark, className="hs-lab-same" if mark[0] in "✓=" else "hs-lab-lost"),
             number(chance),
             html.Td(heads or "–", className="hs-hint"),
         ]

@@ -35,11 +35,11 @@ def rows_figure(
     """
     colours = COLOURS[theme]
     keys = look.rows.shape[1]
-    heights = list(range(len(look.places)))
+    heights = list(range(len(look.positions)))
     names = [plain(_name(labels, position)) for position in range(keys)]
     values = [
         [round(value, 4) if key <= position else None for key, value in enumerate(row)]
-        for position, row in zip(look.places, look.rows.tolist(), strict=True)
+        for position, row in zip(look.positions, look.rows.tolist(), strict=True)
     ]
     figure = go.Figure(
         go.Heatmap(
@@ -99,17 +99,17 @@ def rows_figure(
 
 
 def _row_names(look: HeadLook, labels: Sequence[str]) -> list[str]:
-    names = [plain(_name(labels, position)) for position in look.places]
+    names = [plain(_name(labels, position)) for position in look.positions]
     names[-1] += " (last)"
     return names
 
 
 def rows_height(look: HeadLook) -> str:
     """CSS height of the figure."""
-    return f"{140 + 20 * len(look.places)}px"
+    return f"{140 + 20 * len(look.positions)}px"
 
 
-def head_told(look: HeadLook) -> html.P:
+def head_message(look: HeadLook) -> html.P:
     """How much of the head's attention lies on the needle, beside what even attention would put there."""
     if look.question_share is None or look.even_share is None or look.last_share is None:
         return html.P("There is no needle, so only the places can be shown.", className="hs-hint")
@@ -124,7 +124,7 @@ def head_told(look: HeadLook) -> html.P:
         f"From the question {look.head} puts {look.question_share:.1%} of its attention on the needle, "
         f"{message} ({look.even_share:.1%}: the needle's share of what it can see). From the last token of "
         f"the prompt it is {look.last_share:.1%}.",
-        className="hs-lab-told",
+        className="hs-lab-status",
     )
 
 
@@ -133,7 +133,7 @@ def rows_table(look: HeadLook, labels: Sequence[str]) -> html.Div:
     names = _row_names(look, labels)
     rows: list[Any] = []
     for index, (row, name) in enumerate(zip(look.rows, names, strict=True)):
-        best = row[: look.places[index] + 1].topk(min(TABLE_KEYS, look.places[index] + 1))
+        best = row[: look.positions[index] + 1].topk(min(TABLE_KEYS, look.positions[index] + 1))
         positions = ", ".join(
             f"{labels[key]} ({key}) {value:.0%}"
             for value, key in zip(best.values.tolist(), best.indices.tolist(), strict=True)

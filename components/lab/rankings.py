@@ -21,14 +21,14 @@ TOP = 10
 MAX_ROWS = 128
 
 
-def empty_figure(theme: str, told: str) -> go.Figure:
+def empty_figure(theme: str, message: str) -> go.Figure:
     """A figure that says why it shows nothing."""
     figure = go.Figure()
     figure.update_layout(**base_layout(theme))
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
     figure.add_annotation(
-        text=told, showarrow=False, font={"size": 13}, xref="paper", yref="paper", x=0.5, y=0.5
+        text=message, showarrow=False, font={"size": 13}, xref="paper", yref="paper", x=0.5, y=0.5
     )
     return figure
 
@@ -75,7 +75,7 @@ def grid_height(layers: int) -> str:
     return f"{max(200, min(620, 90 + 28 * layers))}px"
 
 
-def method_told(
+def method_message(
     method: RankingMethod, here: PromptRanking, catalog: CatalogRanking | None, alike: Agreement | None
 ) -> list[Any]:
     """What the method does, what it says here, and how that agrees with the catalog."""

@@ -122,15 +122,15 @@ def answer_view(reading: LabReading) -> list[Any]:
     ]
 
 
-def sentence_list(text: str, places: Sequence[tuple[int, int]], chosen: int | None) -> list[Any]:
+def sentence_list(text: str, spans: Sequence[tuple[int, int]], chosen: int | None) -> list[Any]:
     """The sentences of the visitor's text as buttons; `assets/lab.js` keeps which one was pressed.
 
     Args:
         text: the text.
-        places: where its sentences stand.
+        spans: where its sentences stand.
         chosen: the number of the one that is the needle.
     """
-    if not places:
+    if not spans:
         return [html.P("There is no text yet.", className="hs-hint")]
     items = [
         html.Li(
@@ -141,9 +141,9 @@ def sentence_list(text: str, places: Sequence[tuple[int, int]], chosen: int | No
                 **aria(pressed="true" if index == chosen else "false"),
             )
         )
-        for index, (start, end) in enumerate(places[:MAX_SENTENCES])
+        for index, (start, end) in enumerate(spans[:MAX_SENTENCES])
     ]
     more: list[Any] = []
-    if len(places) > MAX_SENTENCES:
+    if len(spans) > MAX_SENTENCES:
         more = [html.P(f"Only the first {MAX_SENTENCES} sentences are listed.", className="hs-hint")]
     return [html.Ol(items, className="hs-lab-sentences"), *more]

@@ -123,7 +123,7 @@ def export_card() -> html.Section:
     return section(
         "Export",
         "Save what this page shows as files. They are made for you alone: the server keeps none.",
-        dcc.Store(ids.EXPORT_ASKED),
+        dcc.Store(ids.EXPORT_REQUEST),
         dcc.Store(ids.EXPORT_QUESTIONS),
         dcc.Store(ids.EXPORT_NAMES),
         dcc.Download(ids.EXPORT_FILE),
@@ -157,7 +157,7 @@ def export_card() -> html.Section:
             className="hs-export",
             **aria(labelledby="export-heading"),
         ),
-        html.Div(id=ids.EXPORT_STATUS, className="hs-export-told", role="status"),
+        html.Div(id=ids.EXPORT_STATUS, className="hs-export-status", role="status"),
         name="export",
     )
 

@@ -103,7 +103,7 @@ def read_truth(task_key: str, cell: str | None) -> Truth:
     """A cell of the ground truth: NULLs, "1929.0" and "Delaware; New York" are told apart.
 
     The same value given twice ("Ohio; Ohio") is one value. A name with a comma ("Boston, Massachusetts")
-    counts as several: which of them is meant cannot be told.
+    counts as several: which of them is meant cannot be known.
     """
     text = " ".join((cell or "").split(" ")).strip()
     if text.lower() in _NOTHING:

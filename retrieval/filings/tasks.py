@@ -9,7 +9,7 @@ from retrieval.filings import vocabulary as words
 
 @dataclass(frozen=True)
 class Task:
-    """One question about a filing: how its fact is drawn, told, asked and answered.
+    """One question about a filing: how its fact is drawn, stated, asked and answered.
 
     Attributes:
         key: name in result files.

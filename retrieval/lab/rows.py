@@ -17,12 +17,12 @@ class QuestionRows:
     """Attention of all heads from the tokens of the question and from the last token of the prompt.
 
     Attributes:
-        places: the query tokens, in order; the last one is the prompt's last token.
+        positions: the query tokens, in order; the last one is the prompt's last token.
         rows: [layer, head, query, key], keys from the start of the prompt.
         needle: token span of the needle; None where it is not known.
     """
 
-    places: tuple[int, ...]
+    positions: tuple[int, ...]
     rows: Tensor
     needle: tuple[int, int] | None
 
@@ -33,7 +33,7 @@ class HeadLook:
 
     Attributes:
         head: which one.
-        places: the query tokens; the last one is the prompt's last token.
+        positions: the query tokens; the last one is the prompt's last token.
         rows: [query, key].
         looks: [key], mean over the question's tokens, the prompt's last one left out.
         on_needle: what each query token puts on the needle; None without a needle.
@@ -44,7 +44,7 @@ class HeadLook:
     """
 
     head: Head
-    places: tuple[int, ...]
+    positions: tuple[int, ...]
     rows: Tensor
     looks: Tensor
     on_needle: tuple[float, ...] | None
@@ -91,13 +91,13 @@ def look_of(read: QuestionRows, head: Head) -> HeadLook:
     rows = read.rows[head.layer, head.head]
     looks = rows[:-1].mean(0)
     if read.needle is None:
-        return HeadLook(head, read.places, rows, looks, None, None, None, None)
+        return HeadLook(head, read.positions, rows, looks, None, None, None, None)
     start, end = read.needle
     shares = rows[:, start:end].sum(-1)
-    even = torch.tensor([(end - start) / (position + 1) for position in read.places[:-1]])
+    even = torch.tensor([(end - start) / (position + 1) for position in read.positions[:-1]])
     return HeadLook(
         head,
-        read.places,
+        read.positions,
         rows,
         looks,
         tuple(shares.tolist()),

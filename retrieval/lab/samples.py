@@ -147,7 +147,7 @@ def _check_encoding(what: str, text: str) -> None:
 
 
 def _fact(document: str, answer: str, needle: int | None) -> dict[str, tuple[int, int]]:
-    """The spans of the needle and of the answer in it, as far as they can be told."""
+    """The spans of the needle and of the answer in it, as far as they can be known."""
     positions = sentences(document)
     if needle is not None and needle >= len(positions):
         raise UserFacingError(

@@ -137,10 +137,10 @@ def read_named(names: Sequence[str]) -> list[PublishedRanking]:
                 f"There is no file and no published model '{name[:80]}'.",
                 f"Name a ranking file, or one of: {models}.",
             )
-    return _told_apart(found)
+    return _distinguished(found)
 
 
-def _told_apart(rankings: Iterable[PublishedRanking]) -> list[PublishedRanking]:
+def _distinguished(rankings: Iterable[PublishedRanking]) -> list[PublishedRanking]:
     seen: dict[str, int] = {}
     result = []
     for ranking in rankings:

@@ -53,8 +53,8 @@ def rank(
         data: its filings.
         folder: the results folder.
         runner: where the work runs.
-        progress: told how far it is.
-        say: told in a line what is kept and what is done again.
+        progress: called with how far it is.
+        say: called with a line about what is kept and what is done again.
 
     Raises:
         UserFacingError: a task failed, or a result cannot be written.

@@ -59,8 +59,8 @@ def run_tasks(
         tasks: what to do; tasks of one model should stand together.
         options: where.
         finished: called in this thread with each task and what came of it.
-        progress: told how far all tasks are together, in `PARTS` a task.
-        what: how it is told what is being done.
+        progress: called with how far all tasks are together, in `PARTS` a task.
+        what: describes the work in progress messages.
 
     Raises:
         UserFacingError: a task failed, a worker was killed, or there is no Ray.
@@ -137,12 +137,12 @@ def _run_in_processes(
 _progress_queue: Any = None
 
 
-def _begin_worker(told: Any) -> None:
+def _begin_worker(queue: Any) -> None:
     """Set a worker process up: one thread, no Ctrl+C of its own, and an end when its parent ends."""
     import torch
 
     global _progress_queue
-    _progress_queue = told
+    _progress_queue = queue
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's business
     torch.set_num_threads(1)
     parent = multiprocessing.parent_process()

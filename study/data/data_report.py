@@ -38,7 +38,7 @@ def data_report(
         source: where the filings are from, in words.
         counts: what became of the rows of a real ground truth; None for generated filings.
         length: the length in tokens that the prompts were made for, None for any.
-        count_tokens: counts a prompt's tokens; without it they are not told.
+        count_tokens: counts a prompt's tokens; without it they are not reported.
     """
     samples = {task: [*split.train, *split.test] for task, split in splits.items()}
     report: dict[str, Any] = {

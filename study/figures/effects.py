@@ -121,7 +121,7 @@ def transfer(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     rows = picked(tables["transfer"], **{name: choice[name] for name in ("model", "method", "length")})
     k = compared_k(rows)
     rows = picked(rows, k=k)
-    sources, asked = tasks_in(rows, "source"), tasks_in(rows)
+    sources, questions = tasks_in(rows, "source"), tasks_in(rows)
     figure, _ = panels(
         [""],
         theme,
@@ -129,11 +129,11 @@ def transfer(tables: Tables, choice: Choice, theme: str) -> go.Figure:
         f"{short_method_name(choice['method'])}, {choice['length']} tokens",
     )
     cells = {(row["source"], row["question"]): row for row in rows}
-    table = [[cells.get((source, question)) for question in asked] for source in sources]
+    table = [[cells.get((source, question)) for question in questions] for source in sources]
     figure.add_trace(
         go.Heatmap(
             z=[[row["change"] if row else None for row in line] for line in table],
-            x=[task_name(task) for task in asked],
+            x=[task_name(task) for task in questions],
             y=[task_name(task) for task in sources],
             customdata=[
                 [[row["low"], row["high"]] if row else [None, None] for row in line] for line in table
@@ -149,7 +149,7 @@ def transfer(tables: Tables, choice: Choice, theme: str) -> go.Figure:
         )
     )
     for line, source in zip(table, sources, strict=True):
-        for row, task in zip(line, asked, strict=True):
+        for row, task in zip(line, questions, strict=True):
             if row:
                 figure.add_annotation(
                     x=task_name(task),

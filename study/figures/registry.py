@@ -27,7 +27,7 @@ class StudyFigure:
         title: what it shows, in a few words.
         help: how it is read, for a student.
         table: the table (`study.tables.columns`) that tells what can be chosen.
-        choose: columns of that table by which one figure is told from another, in the order of menus.
+        choose: columns of that table that distinguish one figure from another, in the order of menus.
         drawing: draws it: tables, a value for each column of `choose`, theme.
     """
 

@@ -41,7 +41,7 @@ _CONDITIONS = {
 
 @dataclass(frozen=True)
 class Look:
-    """How one line is told from the others: never by colour alone."""
+    """How one line is distinguished from the others: never by colour alone."""
 
     colour: str
     marker: str

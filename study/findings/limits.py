@@ -60,11 +60,11 @@ class Reason:
 
     Attributes:
         short: the same for all cases of the kind, to count them by.
-        told: the case's own numbers.
+        message: the case's own numbers.
     """
 
     short: str
-    told: str
+    message: str
 
 
 NOTHING_TO_LOSE = "few answers are right to begin with"
@@ -145,7 +145,7 @@ def limits(tables: Tables) -> Section:
         for effect in silent:
             reason = why_not(effect, singles(tables, setting, effect.question))
             counts[reason.short] += 1
-            lines.append(f"    - {task_name(effect.question)} ({points(effect.against)}): {reason.told}")
+            lines.append(f"    - {task_name(effect.question)} ({points(effect.against)}): {reason.message}")
     if full:
         lines = [f"Shown for every question: {'; '.join(full)}.", "", *lines]
     cases = f"{shown} of {total}" if shown < total else f"all {total}"

@@ -17,7 +17,7 @@ from study.findings.rules import (
     settings_of,
     shared,
     shared_cells,
-    shared_told,
+    shared_message,
 )
 from study.tables.columns import Row
 from study.tables.intervals import Interval
@@ -160,7 +160,7 @@ def methods_alike(tables: Tables) -> Section:
     layers = fmean(each.layer_chance for each in everyone)
     short = (
         f"Of the methods {listed(message)}; random sets share {chance:.2f}, random sets of the same layers "
-        f"{layers:.2f}. {shared_told(everyone, 'pairs of rankings')}."
+        f"{layers:.2f}. {shared_message(everyone, 'pairs of rankings')}."
     )
     return Section(title, tuple(lines), short)
 

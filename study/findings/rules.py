@@ -146,7 +146,7 @@ def shared_cells(found: Sequence[Shared]) -> list[str]:
     ]
 
 
-def shared_told(found: Sequence[Shared], what: str) -> str:
+def shared_message(found: Sequence[Shared], what: str) -> str:
     """How many of some pairs are above both chances, in words."""
     return (
         f"{sum(pair.above for pair in found)} of {len(found)} {what} share more heads than random sets, "

@@ -18,7 +18,7 @@ from study.findings.rules import (
     settings_of,
     shared,
     shared_cells,
-    shared_told,
+    shared_message,
 )
 
 
@@ -58,9 +58,9 @@ def _heads_in_short(pairs: dict[str, list[Shared]]) -> str:
     word = "Yes" if share > 0.5 else "Some" if share > FALSE_POSITIVE_RATE else "No"
     if word == "Yes" and sum(pair.above_layers for pair in mixed) <= len(mixed) / 2:
         word = "Yes, though mostly not more than lying in the same layers explains"
-    message = f"{word}: {shared_told(mixed, 'pairs of a state and a number question')}"
+    message = f"{word}: {shared_message(mixed, 'pairs of a state and a number question')}"
     within = [*pairs.get("two states", []), *pairs.get("two numbers", [])]
-    return f"{message} ({shared_told(within, 'pairs of one kind')})." if within else f"{message}."
+    return f"{message} ({shared_message(within, 'pairs of one kind')})." if within else f"{message}."
 
 
 def _curves(tables: Tables) -> tuple[list[list[str]], dict[str, list[bool]]]:

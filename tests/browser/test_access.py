@@ -26,7 +26,7 @@ PAGES = {
         "/lab?question=own&text=The+state+is+Ohio.+It+is+old.&asked=Which+state",
         "#lab-tokens p",
     ),
-    "words": ("/words", "#page dt, #page .hs-card"),
+    "glossary": ("/glossary", "#page dt, #page .hs-card"),
     "instructor": ("/instructor", "#page .hs-table"),
     "nowhere": ("/nowhere", "#page .hs-card"),
 }

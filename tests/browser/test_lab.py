@@ -17,12 +17,12 @@ def test_from_a_filing_to_its_heads_and_back_by_link(new_page: Callable[..., Pag
 
     # Another method orders the heads otherwise; a head of its list is looked at.
     page.locator("#lab-method label", has_text="Summed attention").click()
-    expect(page.locator("#lab-method-told")).to_contain_text("Just before the model answers")
+    expect(page.locator("#lab-method-status")).to_contain_text("Just before the model answers")
     third = page.locator("#lab-top .hs-lab-head").nth(2)
     name = third.inner_text()
     third.click()
     expect(page.locator("#lab-head")).to_have_value(name)
-    expect(page.locator("#lab-head-told")).to_contain_text(f"{name} puts")
+    expect(page.locator("#lab-head-status")).to_contain_text(f"{name} puts")
     expect(page.locator("#lab-top .hs-lab-head").nth(2)).to_have_attribute("aria-pressed", "true")
     # The text is shaded by where that head looks.
     expect(needle.locator("[data-t]").first).to_have_attribute("title", re.compile(r"token \d+: [\d.]+%"))
@@ -37,16 +37,16 @@ def test_from_a_filing_to_its_heads_and_back_by_link(new_page: Callable[..., Pag
     slider = page.locator("#lab-k")
     slider.focus()
     slider.press("ArrowRight")
-    expect(page.locator("#lab-k-told")).to_have_text("3")
+    expect(page.locator("#lab-k-status")).to_have_text("3")
     expect(page.locator("#lab-off")).to_contain_text("Without the first 3 heads")
     expect(page.locator("#lab-off tbody tr")).to_have_count(12)
     page.wait_for_function("location.search.includes('head=L3H0') && location.search.includes('k=3')")
 
     other = new_page()
     other.goto(page.url)
-    expect(other.locator("#lab-head-told")).to_contain_text("L3H0 puts")
+    expect(other.locator("#lab-head-status")).to_contain_text("L3H0 puts")
     expect(other.locator("#lab-off")).to_contain_text("Without the first 3 heads")
-    expect(other.locator("#lab-method-told")).to_contain_text("Just before the model answers")
+    expect(other.locator("#lab-method-status")).to_contain_text("Just before the model answers")
     assert other.locator("#lab-tokens").inner_text() == page.locator("#lab-tokens").inner_text()
 
 

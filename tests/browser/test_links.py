@@ -1,4 +1,4 @@
-"""Links: a state, a preset and a lesson step open in another browser as they were; nonsense is told."""
+"""Links: a state, a preset and a lesson step open in another browser as they were; nonsense is reported."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ def test_a_copied_link_shows_another_browser_the_same(new_page: Callable[..., Pa
     expect(first.locator("#ablation-chips .hs-chip")).to_have_text(["L1H0", "L1H3"])
     first.wait_for_function("location.search.includes('target=') && location.search.includes('head=L1H3')")
     first.get_by_role("button", name="Copy link").click()
-    expect(first.locator("#copy-told")).to_have_text("Link copied.")
+    expect(first.locator("#copy-status")).to_have_text("Link copied.")
     second = new_page()
     open_page(second, first.url)
     for shown in (
@@ -61,7 +61,7 @@ def test_a_link_by_hand_says_what_is_wrong_and_shows_the_rest(page: Page, app_ur
     open_page(
         page, f"{app_url}/?v=1&model=demo-gpt2&prompt=a+cat+and+a+cat&head=L99H1&off=L1H2,banana&mode=loud"
     )
-    message = page.locator("#link-told")
+    message = page.locator("#link-status")
     for part in ("L99H1", "banana", "loud"):
         expect(message).to_contain_text(part)
     expect(page.locator("#ablation-chips .hs-chip")).to_have_text(["L1H2"])
@@ -87,7 +87,7 @@ def test_a_preset_opens_by_its_link(page: Page, app_url: str, preset: Preset) ->
     expect(page.locator(".hs-guide .hs-title")).to_contain_text(preset.title)
     expect(page.locator("#prompt")).to_have_value(preset.prompt)
     expect(page.locator("#prediction .hs-sentence")).to_be_attached()
-    expect(page.locator("#link-told")).to_be_empty()
+    expect(page.locator("#link-status")).to_be_empty()
     assert preset.answer is None or preset.answer not in page.content()
 
 
@@ -96,7 +96,7 @@ def test_a_lesson_step_opens_by_its_link(page: Page, app_url: str, lesson: Lesso
     number = len(lesson.steps) // 2
     page.goto(f"{app_url}/?lesson={lesson.key}&step={number}")
     expect(page.locator(".hs-guide-text")).to_have_text(lesson.step(number).text)
-    expect(page.locator("#link-told")).to_be_empty()
+    expect(page.locator("#link-status")).to_be_empty()
 
 
 def test_predict_then_see(page: Page, app_url: str) -> None:
@@ -137,5 +137,5 @@ def test_a_lesson_goes_on_when_the_thing_is_done_and_is_remembered(page: Page, a
 @pytest.mark.parametrize("query", ["preset=none-such", "lesson=none-such&step=2", "lesson=induction&step=99"])
 def test_a_preset_or_step_that_is_not_there_is_told(page: Page, app_url: str, query: str) -> None:
     open_page(page, f"{app_url}/?{query}")
-    expect(page.locator("#link-told")).to_contain_text("no")
+    expect(page.locator("#link-status")).to_contain_text("no")
     expect(page.locator(".hs-guide")).to_have_count(0)

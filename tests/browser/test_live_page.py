@@ -252,7 +252,7 @@ def test_tokens_are_counted_once_the_typing_pauses(page: Page, app_url: str):
     )
     page.locator("#prompt").fill("")
     page.locator("#prompt").press_sequentially("The cat sat on the mat. The cat sat on the mat again.")
-    expect(page.locator("#token-count")).to_contain_text("15 of at most 64 tokens")
+    expect(page.locator("#token-count")).to_contain_text("16 of at most 64 tokens")
     # One at every key would be more than fifty.
     assert len(counted) < 10
     # What is run is what the box holds, also without a pause.

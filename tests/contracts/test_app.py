@@ -47,7 +47,7 @@ def parts(tree: Any) -> Iterator[dict[str, Any]]:
             yield from parts(value)
 
 
-@pytest.mark.parametrize("path", ["/", "/catalog", "/formation", "/compare", "/lab", "/words"])
+@pytest.mark.parametrize("path", ["/", "/catalog", "/formation", "/compare", "/lab", "/glossary"])
 def test_every_id_of_a_page_and_its_frame_is_there_once(path: str):
     app = create_app()
     frame = [part.id for part in app.layout()._traverse() if getattr(part, "id", None) is not None]
@@ -81,12 +81,12 @@ def test_the_operators_limits_hold():
         assert [option["value"] for option in menus[menu] or ()] == ["demo-llama"]
 
 
-def test_a_class_may_be_locked_to_some_pages_and_the_words():
+def test_a_class_may_be_locked_to_some_pages_and_the_glossary():
     app = create_app(Settings(pages=("live",)))
     for path in ("/catalog", "/compare", "/formation"):
         assert "There is no such page" in str(opened(app, path))
     # The marks beside headings lead there.
-    for path in ("/", "/words"):
+    for path in ("/", "/glossary", "/words"):
         assert "There is no such page" not in str(opened(app, path))
 
 

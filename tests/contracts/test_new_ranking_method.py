@@ -178,9 +178,9 @@ def test_a_catalog_holds_it_and_a_heads_detail_shows_it(service: LiveService) ->
     assert ranking.control is not None and ranking.records == 2
     page = LivePage(service, Guide(service, PreparedPresets(PresetSet(), service, ()), LessonSet()))
     detail = page.show_detail({"model": MODEL, "prompt": "One day a boy saw a dog."}, "L1H2", "light")
-    told = text_of(detail[1])
-    assert "by Needle peak" in told and f"{ranking.control:.3f}" in told
-    assert "evenly over this test's prompt (Needle peak)" in told
+    text = text_of(detail[1])
+    assert "by Needle peak" in text and f"{ranking.control:.3f}" in text
+    assert "evenly over this test's prompt (Needle peak)" in text
     catalog = service.catalog(MODEL)
     assert catalog is not None
     assert "induction" in text_of(catalog_body(catalog, "induction", "light")).lower()

@@ -146,9 +146,9 @@ def test_the_public_summary_has_it(service: LiveService, catalogs: Path) -> None
 
 
 def test_what_fails_its_check_says_so(service: LiveService) -> None:
-    asked = service.analyze(MODEL, PROMPT).scores.inputs["nearby"][0]
-    assert asked.is_active(1.0, 0.9, 0.3) and not asked.is_active(1.0, 0.9, 0.31)
-    assert asked.explain(1.0, 0.9, 0.31, 0.31) == "31% of its attention goes to the first token"
+    role_input = service.analyze(MODEL, PROMPT).scores.inputs["nearby"][0]
+    assert role_input.is_active(1.0, 0.9, 0.3) and not role_input.is_active(1.0, 0.9, 0.31)
+    assert role_input.explain(1.0, 0.9, 0.31, 0.31) == "31% of its attention goes to the first token"
 
 
 def test_the_live_page_shows_it(service: LiveService) -> None:

@@ -1,6 +1,6 @@
 """From patterns on the probe inputs to every head's scores.
 
-Scores come from `role_scores`, the same functions as live. Which heads a role lists is told by `head_lists`;
+Scores come from `role_scores`, the same functions as live. Which heads a role lists is decided by `listing`;
 a catalog is put together in `catalog_building`.
 """
 

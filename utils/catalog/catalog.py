@@ -1,6 +1,6 @@
 """The catalog of a model's heads: its schema, and loading and saving one (head_categories/README.md).
 
-One JSON a model in `head_categories/`, made by `scripts/analyze_heads.py`. The format is told in
+One JSON a model in `head_categories/`, made by `scripts/analyze_heads.py`. The format is described in
 head_categories/README.md. A catalog is data from outside like any other: it may be missing, damaged or
 another model's, and each of these becomes one sentence.
 """

@@ -93,7 +93,7 @@ def _list_problems(catalog: Catalog, role: str, category: Category) -> Iterator[
     """The list must be the one that the scores and the stated thresholds make."""
     stated = catalog.settings.thresholds
     if not set(catalog.all_scores) <= set(stated):
-        return  # told already
+        return  # reported already
     expected: list[ScoredHead]
     if ROLES[role].measured:
         thresholds = stated[role]

@@ -23,7 +23,7 @@ from utils.heads import Head, parse_head
 # what the question adds, so that a head which looks at such sentences whatever is asked is none.
 RETRIEVAL_METHOD = "qrhead"
 RETRIEVAL_SHARE = 0.1
-_KEPT = 16
+_MAX_CACHED = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ def rank_order(scores: Tensor) -> list[Head]:
 
 # Reading a large model's records takes a moment, and each click on a head asks. Each entry holds its catalog,
 # so that no other can come to have its id.
-_cached: LRUCache[int, tuple[Catalog, Mapping[str, CatalogRanking]]] = LRUCache(_KEPT)
+_cached: LRUCache[int, tuple[Catalog, Mapping[str, CatalogRanking]]] = LRUCache(_MAX_CACHED)
 _guard = threading.Lock()
 
 

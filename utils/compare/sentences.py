@@ -5,7 +5,7 @@ from utils.roles.registry import MIN_POSITIONS, ROLES
 from utils.wording import listed
 
 SIDES = ("left", "right")
-# A head's score that differs by less is told as alike.
+# A head's score that differs by less is called alike.
 SMALL_DIFFERENCE = 0.1
 
 
@@ -61,10 +61,10 @@ def role_sentence(comparison: RoleComparison, same_model: bool) -> str:
         return f"{name} is active on both sides: {both}."
     unknown = "unknown" in (left.state, right.state)
     if left.state != "active" and right.state != "active":
-        verb = "is not known to be" if unknown else "is not"
+        verb = "is not known to be active on either side" if unknown else "is inactive on both sides"
         if left.reason == right.reason:
-            return f"{name} {verb} active on either side: {left.reason}."
-        return f"{name} {verb} active on either side. Left: {left.reason}. Right: {right.reason}."
+            return f"{name} {verb}: {left.reason}."
+        return f"{name} {verb}. Left: {left.reason}. Right: {right.reason}."
     active, inactive = (left, right) if left.state == "active" else (right, left)
     where, other = SIDES if left.state == "active" else SIDES[::-1]
     verb = "is active" if unknown else "becomes active"

@@ -50,7 +50,7 @@ class RoleSide:
             them, "unknown" where it has no catalog.
         heads: the role's list in the catalog's order.
         positions: how many places of the text the scores are a mean over.
-        reason: why it is not active, in words; "" where it is.
+        reason: why it is inactive, in words; "" where it is.
     """
 
     state: State

@@ -5,7 +5,7 @@ head stays off in the prompt and in all that is written. The model's lock is hel
 class can share the model while somebody's text is being written.
 
 Sampled texts share their random numbers step by step (`token_choice`), so that they differ where the heads
-make a difference, not where the dice fell otherwise.
+make a difference, not where the random numbers differ.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -176,7 +176,7 @@ class TextGenerator:
 class PairGenerator:
     """Writes both texts by turns, a token each, until both have ended: iterate over it for their tokens.
 
-    Arguments and errors as of `Writer`; `ablated` are the heads that are off in the second text.
+    Arguments and errors as of `TextGenerator`; `ablated` are the heads that are off in the second text.
     """
 
     def __init__(

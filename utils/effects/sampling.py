@@ -1,7 +1,7 @@
 """How the next token is chosen: the most likely, or one drawn by the model's probabilities.
 
 A draw adds random numbers to the scores and takes the largest sum: with Gumbel noise that is a draw from the
-softmax of the scores. Two models whose dice are seeded alike get the same noise at the same step, and so
+softmax of the scores. Two models with equally seeded generators get the same noise at the same step, and so
 choose alike except where their scores differ (common random numbers).
 """
 
@@ -63,7 +63,7 @@ def check_options(options: WritingOptions) -> None:
 
 
 def choose(logits: Tensor, options: WritingOptions, rng: torch.Generator) -> int:
-    """Choose a token by logits [vocab]; a draw uses as many random numbers of `dice` as there are tokens."""
+    """Choose a token by logits [vocab]; a draw uses as many numbers of `rng` as there are tokens."""
     if options.temperature == 0:
         return int(logits.argmax())
     uniform = torch.rand(len(logits), generator=rng, dtype=torch.float64)

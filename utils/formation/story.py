@@ -8,7 +8,7 @@ from utils.roles.registry import ROLES
 # The two roles that the story is about, as heads of them are called in a sentence, and what one looks at.
 _HEADS = {"previous_token": "previous-token heads", "induction": "induction heads"}
 _TARGETS = {"previous_token": "the previous token", "induction": "what followed the earlier copy"}
-# Accuracy without induction heads is told from here on.
+# Accuracy without induction heads is reported from here on.
 TELLING_ACCURACY = 0.25
 
 

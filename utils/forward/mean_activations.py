@@ -17,7 +17,7 @@ from utils.models.loading import LoadedModel
 from utils.roles.probe_inputs import probe_sequences
 
 # A model's means go with the model.
-_KEPT: weakref.WeakKeyDictionary[LoadedModel, Tensor] = weakref.WeakKeyDictionary()
+_MEANS: weakref.WeakKeyDictionary[LoadedModel, Tensor] = weakref.WeakKeyDictionary()
 _GUARD = threading.Lock()
 
 
@@ -41,13 +41,13 @@ def mean_head_outputs(loaded: LoadedModel) -> Tensor:
             with torch.inference_mode(False):
                 cached = _compute(loaded)
             with _GUARD:
-                _KEPT[loaded] = cached
+                _MEANS[loaded] = cached
     return cached
 
 
 def _cached(loaded: LoadedModel) -> Tensor | None:
     with _GUARD:
-        return _KEPT.get(loaded)
+        return _MEANS.get(loaded)
 
 
 def _compute(loaded: LoadedModel) -> Tensor:

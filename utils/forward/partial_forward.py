@@ -25,7 +25,7 @@ from utils.models.loading import LoadedModel
 # Logits are asked for at one position, and computed at so many (at all, in a shorter text): the output
 # layer's matrix product over fewer rows takes another way through the processor and rounds otherwise, by up
 # to 1e-5. With 16 rows the bundled models give the very numbers of a whole forward; with 8 they do not.
-KEPT = 16
+LOGIT_POSITIONS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class CleanRun:
     Attributes:
         ids: token ids [1, position].
         position: where the prediction is made: that of the token after this one.
-        kept: the positions whose logits are computed, `position` among them.
+        logit_positions: the positions whose logits are computed, `position` among them.
         logits: of that position [vocab], float32 on the CPU.
         layers: what each decoder layer gave out: hidden states [1, position, width], or a tuple of such
             tensors where the family hands on more.
@@ -43,7 +43,7 @@ class CleanRun:
 
     ids: Tensor
     position: int
-    kept: Tensor
+    logit_positions: Tensor
     logits: Tensor
     layers: tuple[Any, ...]
 
@@ -68,8 +68,8 @@ def run_clean(loaded: LoadedModel, ids: Sequence[int], position: int | None = No
     device = loaded.model.device
     rows = torch.tensor([list(ids)], device=device)
     # The positions that end with this one, or the first ones.
-    end = max(where + 1, min(KEPT, len(ids)))
-    positions = torch.arange(max(end - KEPT, 0), end, device=device)
+    end = max(where + 1, min(LOGIT_POSITIONS, len(ids)))
+    positions = torch.arange(max(end - LOGIT_POSITIONS, 0), end, device=device)
     with recorded_layers(loaded) as outputs:
         output = forward_rows(loaded, rows, [()], logits_to_keep=positions)
     layers = tuple(output for (output,) in outputs)
@@ -110,5 +110,5 @@ def next_logits(
 
     with replaced_layers(loaded, range(first), replay):
         ids = clean.ids.expand(rows, -1)
-        output = forward_rows(loaded, ids, heads_by_row, mode, logits_to_keep=clean.kept)
-    return output.logits[:, clean.position - int(clean.kept[0])].clone().float().cpu()
+        output = forward_rows(loaded, ids, heads_by_row, mode, logits_to_keep=clean.logit_positions)
+    return output.logits[:, clean.position - int(clean.logit_positions[0])].clone().float().cpu()

@@ -48,7 +48,7 @@ class Reading:
     Attributes:
         shares: each kind of place that the text has, in the order of `PLACES`. They overlap: the token one
             back may be a comma.
-        told: keys of what stands out, the most important first.
+        stands_out: keys of what stands out, the most important first.
         spread: entropy of a row by what it can see, 1 for uniform, mean over rows.
         peak: share of a row that its largest weight takes, mean over rows.
         window: how many tokens the layer sees, None for all.
@@ -56,7 +56,7 @@ class Reading:
     """
 
     shares: tuple[PlaceShare, ...]
-    told: tuple[str, ...]
+    stands_out: tuple[str, ...]
     spread: float
     peak: float
     window: int | None
@@ -137,11 +137,11 @@ def _nothing_stands_out(
 
 
 def _what_stands_out(
-    name: str, told: Sequence[str], shares: Mapping[str, PlaceShare], is_spread: bool, rows: int
+    name: str, stands_out: Sequence[str], shares: Mapping[str, PlaceShare], is_spread: bool, rows: int
 ) -> str:
-    backs = [key for key in told if key.startswith("back_")]
+    backs = [key for key in stands_out if key.startswith("back_")]
     phrases: list[str] = []
-    for key in told:
+    for key in stands_out:
         if len(backs) > 1 and key in backs:
             if key == backs[0]:  # all of them where the first stands
                 phrases.append(_back_phrase([shares[back] for back in sorted(backs)]))
@@ -150,9 +150,9 @@ def _what_stands_out(
         evidence = f" from the {_places(shares[key].rows)} one" if few else ""
         phrases.append(f"{PLACES[key].phrase} ({shares[key].share:.0%}{evidence})")
     joined = phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
-    mostly = "mostly " if shares[told[0]].of_all >= MOSTLY else ""
+    mostly = "mostly " if shares[stands_out[0]].of_all >= MOSTLY else ""
     rest = ""
-    if is_spread and sum(shares[key].of_all for key in told) < MOSTLY:
+    if is_spread and sum(shares[key].of_all for key in stands_out) < MOSTLY:
         rest = ", and spreads the rest over many tokens"
     return f"On this text {name} {mostly}looks {joined}{rest}."
 

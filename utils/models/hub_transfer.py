@@ -69,7 +69,7 @@ def transfer(work: Callable[[type], T], what: str, total: int, progress: Progres
 
     Args:
         work: gets the class of its progress bars (tqdm's interface) and downloads something.
-        what: what `progress` is told.
+        what: what `progress` is called with.
         total: bytes to come.
         progress: called in this thread. What it raises stops the download and passes through.
 

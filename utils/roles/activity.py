@@ -183,7 +183,7 @@ class PromptScores:
             head: which head.
             catalog_score: its score in the catalog, None for a head that is not listed.
         """
-        asked, at = self.inputs[role][head.layer], (head.layer, head.head)
+        role_input, at = self.inputs[role][head.layer], (head.layer, head.head)
         live, sink = float(self.live[role][at]), float(self.sink_share[at])
         checked = float(self.checked[role][at]) if role in self.checked else 0.0
         known = catalog_score or 0.0
@@ -192,14 +192,14 @@ class PromptScores:
             head=head,
             catalog_score=catalog_score,
             live=live,
-            chance=None if math.isnan(asked.chance) else asked.chance,
-            needed=asked.needed(known),
-            positions=asked.target.rows,
+            chance=None if math.isnan(role_input.chance) else role_input.chance,
+            needed=role_input.needed(known),
+            positions=role_input.target.rows,
             sink_share=sink,
             max_attention=float(self.max_attention[at]),
-            is_active=asked.is_active(live, known, checked),
-            reason=asked.explain(live, known, checked, sink),
-            pairs=asked.target.pairs if ROLES[role].requires_repetition else (),
+            is_active=role_input.is_active(live, known, checked),
+            reason=role_input.explain(live, known, checked, sink),
+            pairs=role_input.target.pairs if ROLES[role].requires_repetition else (),
         )
 
     def clear_pattern(self, role: str) -> Tensor:
@@ -207,9 +207,9 @@ class PromptScores:
 
         Stricter than the rule for a listed head, which has its catalog score to speak for it.
         """
-        live, asked = self.live[role].double(), self.inputs[role]
-        needed = torch.tensor([max(one.needed_unlisted(), one.needed(0.0)) for one in asked]).to(live)
-        shows = (live >= needed[:, None]) & asked[0].target.applicable
+        live, role_input = self.live[role].double(), self.inputs[role]
+        needed = torch.tensor([max(one.needed_unlisted(), one.needed(0.0)) for one in role_input]).to(live)
+        shows = (live >= needed[:, None]) & role_input[0].target.applicable
         check = score_of(role).check
         return shows if check is None else shows & (self.checked[role].double() <= check.limit)
 
@@ -262,7 +262,8 @@ def prompt_scores(
     return PromptScores(
         inputs=inputs,
         live={
-            role: target_score(role, attention, asked[0].target).clamp(0, 1) for role, asked in inputs.items()
+            role: target_score(role, attention, role_input[0].target).clamp(0, 1)
+            for role, role_input in inputs.items()
         },
         checked={
             role: largest if check.measure is max_attention else check.measure(attention)

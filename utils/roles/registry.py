@@ -70,7 +70,7 @@ class HeadRole:
         source: the paper that the role is from, "" for none.
         telling_rank: its place among the roles by how much it tells about a head, from 0: the more telling
             role of an active head is shown first.
-        letter: stands for the role where there is no room, so that nothing is told by colour alone.
+        letter: stands for the role where there is no room, so that nothing is shown by colour alone.
         icon: name of a Bootstrap icon.
         color: hue in light mode.
         color_dark: hue in dark mode.

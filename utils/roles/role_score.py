@@ -61,7 +61,7 @@ class ExtraCheck:
         measure: probabilities [..., query, key] -> [...], one number a head.
         limit: the largest value of it that is fine.
         rule: the condition in words, to follow "and".
-        failure: why a head with a larger value is not active, in words.
+        failure: why a head with a larger value is inactive, in words.
     """
 
     measure: Callable[[Tensor], Tensor]

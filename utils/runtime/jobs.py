@@ -123,7 +123,7 @@ class Jobs:
         return job.view() if job else None
 
     def leave(self, key: Hashable, session_id: str = "") -> None:
-        """`who` no longer waits for the job; it is cancelled when nobody does."""
+        """`session_id` no longer waits for the job; it is cancelled when nobody does."""
         with self._guard:
             job = self._jobs.get(key)
             if job is None or job.view().ended:

@@ -75,7 +75,7 @@ class TextLines:
     """One line on stderr that is written over on a terminal; a line a stage in a log. The result on stdout.
 
     Args:
-        name: what the work is about, told first.
+        name: what the work is about, said first.
         progress: where the progress goes; stderr where it is None.
         results: where the results go; stdout where it is None.
         clock: seconds from some time on.
@@ -94,7 +94,7 @@ class TextLines:
         self._clock = clock
         self._began = (clock(), 0, 0)  # when work of this size began, done then, in all
         self._shown = 0.0
-        self._stage = self._told = ""
+        self._stage = self._reported = ""
         self._open = False
 
     def __call__(self, what: str, done: int, total: int) -> None:
@@ -106,8 +106,8 @@ class TextLines:
             self._began = (now, done, total)
         if not self._progress.isatty():
             # From the first piece on: where nothing comes of it, the error is the one line.
-            if done and what != self._told:
-                self._told = what
+            if done and what != self._reported:
+                self._reported = what
                 self._progress.write(f"{self._name}: {what}{_share(done, total)}\n")
         elif new_stage or done == total or now - self._shown >= _REFRESH:
             since, first, _ = self._began

@@ -1,7 +1,7 @@
 """How the app is served: by waitress, to as many browsers at once as a class has; how it begins and ends.
 
 The port is taken first of all, before anything is loaded or said. Ctrl+C and SIGTERM end the process with
-status 0: the server stops, then the jobs are told to stop and waited for. A thread that is still in a forward
+status 0: the server stops, then the jobs are asked to end and waited for. A thread still in a forward
 when the interpreter shuts down would abort the process, so one that does not end in time is left behind
 (`end_process`).
 """

@@ -36,9 +36,9 @@ SHOWN = asdict(PROMPT)
 PATIENT = 120.0
 
 
-def words(told: str) -> str:
+def words(message: str) -> str:
     """The text of HTML."""
-    return " ".join(unescape(re.sub("<[^>]+>", " ", told)).split())
+    return " ".join(unescape(re.sub("<[^>]+>", " ", message)).split())
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +208,7 @@ def test_what_the_form_asks_for(page: LabPage):
 
 
 @pytest.mark.parametrize(
-    ("prompt", "told"),
+    ("prompt", "message"),
     [
         (LabPrompt("../../etc"), "There is no model"),
         (LabPrompt("demo-llama", length=5000), "5,000 tokens are too many"),
@@ -221,10 +221,10 @@ def test_what_the_form_asks_for(page: LabPage):
         (LabPrompt("demo-llama", OWN, text="a" * 10**6, asked="x"), "The text has 1,000,000 characters"),
     ],
 )
-def test_what_cannot_be_read_is_told_and_what_was_shown_stays(page: LabPage, prompt: LabPrompt, told: str):
+def test_what_cannot_be_read_is_told_and_what_was_shown_stays(page: LabPage, prompt: LabPrompt, message: str):
     progress, error, rests, shown = page.follow(ids.LAB_WANTED, asdict(prompt), "me")
     assert (progress, rests, shown) == (None, True, no_update)
-    assert told in text_of(error)
+    assert message in text_of(error)
 
 
 def test_sentences_of_a_text_that_is_far_too_long_are_not_looked_for(views: LabViews):
@@ -253,7 +253,7 @@ def test_what_is_no_longer_kept_is_read_again(page: LabPage):
     reading = fresh.shown(shown)
     first = page.readings.shown(shown)
     assert reading is not None and first is not None
-    assert reading.answer == first.answer and fresh.rows(reading).places == page.readings.rows(first).places
+    assert reading.answer == first.answer and fresh.rows(reading).positions == page.readings.rows(first).positions
     assert fresh.shown({**shown, "model": "gone"}) is None
 
 

@@ -13,7 +13,7 @@ from dash import no_update
 
 from callbacks.live.context import find_shown
 from callbacks.live.effects_view import EffectsView
-from callbacks.live.export_panel import BYTE_ORDER_MARK, CANNOT_BE_SHOWN, Asked, ExportPanel, Held
+from callbacks.live.export_panel import BYTE_ORDER_MARK, CANNOT_BE_SHOWN, ExportPanel, ExportRequest, Held
 from callbacks.live.next_token_view import NOTHING_YET
 from callbacks.live.random_sets_panel import RandomSetsPanel
 from components import ids
@@ -45,7 +45,7 @@ def held(prompt: str = PROMPT, **more: Any) -> Held:
     return Held(**{**base, **more})
 
 
-def asked(what: str, **answers: str) -> Asked:
+def export_request(what: str, **answers: str) -> ExportRequest:
     return {"what": what, "link": LINK, "answers": answers}
 
 
@@ -74,7 +74,7 @@ class Page(HTMLParser):
 
 def test_the_json_holds_what_is_on_show(panel: ExportPanel, built_service: LiveService) -> None:
     shown = held(off=NAMES, position="10", target="x", against="q")
-    data = json.loads(saved(panel.download(asked("analysis"), shown)))
+    data = json.loads(saved(panel.download(export_request("analysis"), shown)))
     analysis = built_service.analyze(NAME, PROMPT)
     clean = built_service.position_logits(NAME, PROMPT)[10]
     ablated = built_service.position_logits(NAME, PROMPT, [PREVIOUS, INDUCTION])[10]
@@ -108,7 +108,7 @@ def test_what_was_computed_goes_along(built_service: LiveService, panel: ExportP
             break
         pause.wait(0.1)
     now = held(off=[str(INDUCTION)], kind="uniform", draws="20")
-    data = json.loads(saved(panel.download(asked("analysis"), now)))
+    data = json.loads(saved(panel.download(export_request("analysis"), now)))
     analysis = built_service.analyze(NAME, PROMPT)
     alone = effect_map(analysis.loaded, analysis.prompt.ids)
     assert data["effect_map"]["target"] == alone.target
@@ -116,18 +116,18 @@ def test_what_was_computed_goes_along(built_service: LiveService, panel: ExportP
         assert cached == pytest.approx(fresh, abs=1e-5)
     assert data["random_sets"]["heads"] == [str(INDUCTION)]
     assert len(data["random_sets"]["contrasts"]["probability"]["draws"]) == 20
-    record = saved(panel.download(asked("markdown"), now))
+    record = saved(panel.download(export_request("markdown"), now))
     assert "matters most" in record and "20 random sets of 1 head from all layers" in record
     # Another watched token, or another way to draw: what was computed is not about it.
     other = held(off=[str(INDUCTION)], kind="uniform", draws="20", target="q")
-    data = json.loads(saved(panel.download(asked("analysis"), other)))
+    data = json.loads(saved(panel.download(export_request("analysis"), other)))
     assert data["effect_map"] is None and data["random_sets"] is None
     now["kind"] = "layer-matched"
-    assert json.loads(saved(panel.download(asked("analysis"), now)))["random_sets"] is None
+    assert json.loads(saved(panel.download(export_request("analysis"), now)))["random_sets"] is None
 
 
 def test_the_csv_has_every_head_with_every_role(panel: ExportPanel) -> None:
-    text = saved(panel.download(asked("heads"), held(HOSTILE[10:], off=NAMES)))
+    text = saved(panel.download(export_request("heads"), held(HOSTILE[10:], off=NAMES)))
     assert text.startswith(BYTE_ORDER_MARK + "layer,head,role")
     rows = list(csv.DictReader(io.StringIO(text.removeprefix(BYTE_ORDER_MARK), newline="")))
     assert len(rows) == N_LAYERS * N_HEADS * len(measured_roles())
@@ -136,7 +136,7 @@ def test_the_csv_has_every_head_with_every_role(panel: ExportPanel) -> None:
 
 
 def test_a_prompt_that_is_a_formula_is_text_in_the_csv(panel: ExportPanel) -> None:
-    text = saved(panel.download(asked("heads"), held("=cmd</script> the cat, the cat")))
+    text = saved(panel.download(export_request("heads"), held("=cmd</script> the cat, the cat")))
     rows = list(csv.DictReader(io.StringIO(text.removeprefix(BYTE_ORDER_MARK), newline="")))
     assert {row["prompt"] for row in rows} == {"'=cmd</script> the cat, the cat"}
 
@@ -149,7 +149,9 @@ def test_the_record_has_prompt_heads_effects_and_answers(panel: ExportPanel, wha
         author="Ada L.",
         notes="I expected less.",
     )
-    page = saved(panel.download(asked(what, **{"Why?": "The copy stands there.", "Other?": "no"}), now))
+    page = saved(
+        panel.download(export_request(what, **{"Why?": "The copy stands there.", "Other?": "no"}), now)
+    )
     for part in (
         "HeadScope lab record: A lesson",
         "Ada L.",
@@ -170,11 +172,11 @@ def test_the_record_has_prompt_heads_effects_and_answers(panel: ExportPanel, wha
 
 @pytest.mark.parametrize("what", ["markdown", "html"])
 def test_what_is_typed_stays_text_in_the_record(panel: ExportPanel, what: str) -> None:
-    plain = saved(panel.download(asked(what), held("the cat", author="a", title="b", notes="c")))
+    plain = saved(panel.download(export_request(what), held("the cat", author="a", title="b", notes="c")))
     hard = held(
         HOSTILE, author=HOSTILE, title=HOSTILE, notes=HOSTILE, opened={"preset": "one", "revealed": True}
     )
-    page = saved(panel.download(asked(what, **{"What comes next?": HOSTILE}), hard))
+    page = saved(panel.download(export_request(what, **{"What comes next?": HOSTILE}), hard))
     if what == "html":
         assert set(Page(page).tags) <= set(Page(plain).tags) | {"h3"}
         assert Page(page).text.count(HOSTILE) >= 6  # <title> and <h1>, name, prompt, answer, notes
@@ -189,10 +191,12 @@ def test_what_is_typed_stays_text_in_the_record(panel: ExportPanel, what: str) -
 
 
 def test_only_answers_to_the_questions_that_are_open_are_taken(panel: ExportPanel) -> None:
-    page = saved(panel.download(asked("markdown", **{"Why?": "Because."}), held(opened={"preset": "one"})))
+    page = saved(
+        panel.download(export_request("markdown", **{"Why?": "Because."}), held(opened={"preset": "one"}))
+    )
     assert "Because." not in page and "## Questions" not in page
     for opened in (None, {}, {"preset": "gone"}, {"lesson": "gone", "step": "x"}):
-        assert saved(panel.download(asked("markdown", **{"Why?": "B"}), held(opened=opened)))
+        assert saved(panel.download(export_request("markdown", **{"Why?": "B"}), held(opened=opened)))
 
 
 def test_what_is_open_says_which_answers_go_along(panel: ExportPanel) -> None:
@@ -206,7 +210,7 @@ def test_what_is_open_says_which_answers_go_along(panel: ExportPanel) -> None:
 
 
 def test_too_long_notes_are_one_sentence(panel: ExportPanel) -> None:
-    file, message = panel.download(asked("html"), held(notes="a" * (MAX_CHARACTERS + 1)))
+    file, message = panel.download(export_request("html"), held(notes="a" * (MAX_CHARACTERS + 1)))
     assert file is no_update and f"a lab record takes {MAX_CHARACTERS:,}" in text_of(message)
 
 
@@ -216,19 +220,19 @@ def test_nothing_yet_and_a_request_that_cannot_be_shown(panel: ExportPanel) -> N
     assert panel.show({"model": NAME, "prompt": PROMPT}) == (False, "")
     for request, said in ((None, NOTHING_YET), ({"model": "gone", "prompt": "a"}, CANNOT_BE_SHOWN)):
         for what in ("analysis", "heads", "markdown", "html"):
-            assert panel.download(asked(what), held(request=request)) == (no_update, said)
+            assert panel.download(export_request(what), held(request=request)) == (no_update, said)
     assert panel.download(None, held()) == (no_update, no_update)
-    assert panel.download(asked("nonsense"), held()) == (no_update, no_update)
+    assert panel.download(export_request("nonsense"), held()) == (no_update, no_update)
 
 
 def test_a_click_that_was_tampered_with_loses_nothing_but_the_link(panel: ExportPanel) -> None:
     for link in (None, 5, ["x"], "http://a/" + "b" * 100_000):
-        made = Asked(what="analysis", link=link, answers={})  # pyright: ignore[reportArgumentType]
+        made = ExportRequest(what="analysis", link=link, answers={})  # pyright: ignore[reportArgumentType]
         assert json.loads(saved(panel.download(made, held())))["link"] == ""
     broken = held(off=["L99H0", "x", None], mode="rm", position="-4", target=None, head="L99H99")
-    settings = json.loads(saved(panel.download(asked("analysis"), broken)))["settings"]
+    settings = json.loads(saved(panel.download(export_request("analysis"), broken)))["settings"]
     assert (settings["ablated"], settings["mode"]) == ([], "zero")
-    assert saved(panel.download(asked("html"), broken))
+    assert saved(panel.download(export_request("html"), broken))
 
 
 def test_file_names_say_model_and_head(panel: ExportPanel) -> None:
@@ -238,7 +242,7 @@ def test_file_names_say_model_and_head(panel: ExportPanel) -> None:
     assert "L1H2" in names["headscope-head"]["title"]
     assert "whole prediction (KL)" in names["headscope-effects"]["title"]
     assert panel.figures(None, None, None) == {}
-    file, _ = panel.download(asked("heads"), held())
+    file, _ = panel.download(export_request("heads"), held())
     assert file["filename"].startswith(f"headscope-{NAME}-heads-") and file["filename"].endswith(".csv")
 
 

@@ -91,7 +91,7 @@ def test_each_side_opens_in_the_live_page(page: ComparePage):
         piece.href
         for part in shown(page, STATE)
         for piece in part._traverse()
-        if getattr(piece, "href", "/words").startswith("/?")
+        if getattr(piece, "href", "/glossary").startswith("/?")
     ]
     assert links == [
         "/?v=1&model=demo-gpt2&prompt=" + REPEATS.replace(" ", "+"),
@@ -125,7 +125,7 @@ def test_what_a_touch_asks_for(page: ComparePage):
 
 
 @pytest.mark.parametrize(
-    ("state", "told"),
+    ("state", "message"),
     [
         (CompareState("demo-gpt2", "", "demo-gpt2", "x y z"), "Left side: "),
         (CompareState("demo-gpt2", "x y z", "demo-gpt2", "a\ud800"), "Right side: "),
@@ -134,11 +134,11 @@ def test_what_a_touch_asks_for(page: ComparePage):
     ],
 )
 def test_what_cannot_be_compared_is_told_and_what_was_shown_stays(
-    page: ComparePage, state: CompareState, told: str
+    page: ComparePage, state: CompareState, message: str
 ):
     body, error, progress, rests, query = page.follow(ids.COMPARE_WANTED, asdict(state), "me")
     assert (body, progress, rests, query) == (no_update, None, True, no_update)
-    assert told in words_of(error)
+    assert message in words_of(error)
 
 
 @pytest.mark.parametrize("kept", [None, 3, [], {"left": "x"}, {**asdict(STATE), "left": None}])

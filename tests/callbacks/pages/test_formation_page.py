@@ -68,16 +68,16 @@ def test_a_link_opens_the_page_at_a_place(page: FormationPage):
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "message"),
     [
         ("?model=../../etc/passwd", "There is no training log of"),
         ("?tokens=-3", "must be a number of tokens"),
         ("?tokens=%D9%A3", "must be a number of tokens"),
     ],
 )
-def test_nonsense_in_a_link_is_told_and_the_rest_is_shown(page: FormationPage, query: str, told: str):
+def test_nonsense_in_a_link_is_told_and_the_rest_is_shown(page: FormationPage, query: str, message: str):
     opened = page.layout(query)
-    assert told in text_of(opened)
+    assert message in text_of(opened)
     assert slider(opened).value == slider(opened).max
 
 
@@ -109,7 +109,7 @@ def test_the_browser_gets_every_checkpoint(page: FormationPage, model: str):
     shot = json.loads(json.dumps(dict(film(history)), cls=PlotlyJSONEncoder))
     keys = [role for role in ROLES if role in history.best_scores]
     assert shot["tokens"] == list(history.tokens)
-    assert {len(shot[part]) for part in ("places", "told", "shares", "cells", "best")} == {
+    assert {len(shot[part]) for part in ("labels", "messages", "shares", "cells", "best")} == {
         len(history.tokens)
     }
     for index, point in enumerate(history.checkpoints):

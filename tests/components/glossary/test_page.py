@@ -1,4 +1,4 @@
-"""The page of words, the marks that lead to it, and the help dialog, all from the one glossary."""
+"""The glossary, the marks that lead to it, and the help dialog, all from the one glossary."""
 
 import json
 import re
@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from callbacks.pages.glossary_page import WordsPage
+from callbacks.pages.glossary_page import GlossaryPage
 from components import ids
-from components.glossary.page import sources, word_id, words_layout
+from components.glossary.page import glossary_layout, sources, word_id
 from components.help_mark import help_mark, term_link
 from components.help_text import help_dialog
 from components.plain_html import PLAIN
@@ -37,32 +37,32 @@ def static_text(piece: Any) -> str:
 
 
 def test_every_word_has_its_anchor_once_and_its_text():
-    found = {getattr(piece, "id", None): piece for piece in pieces(words_layout())}
+    found = {getattr(piece, "id", None): piece for piece in pieces(glossary_layout())}
     for key, term in GLOSSARY.items():
         message = words_of(found[word_id(key)])
         assert term.term in message and term.plain in message and term.more in message and term.see in message
-    names = [piece.id for piece in pieces(words_layout()) if getattr(piece, "id", None)]
+    names = [piece.id for piece in pieces(glossary_layout()) if getattr(piece, "id", None)]
     assert len(names) == len(set(names))
 
 
 def test_no_word_has_the_id_of_something_else_in_the_app():
     taken = {value for name, value in vars(ids).items() if name.isupper() and isinstance(value, str)}
-    assert not taken & {getattr(piece, "id", None) for piece in pieces(words_layout())} - {
-        ids.WORDS_FILTER,
-        ids.WORDS_STATUS,
-        ids.WORDS_LIST,
+    assert not taken & {getattr(piece, "id", None) for piece in pieces(glossary_layout())} - {
+        ids.GLOSSARY_FILTER,
+        ids.GLOSSARY_STATUS,
+        ids.GLOSSARY_LIST,
     }
 
 
 def test_roles_are_told_in_full_with_their_letter():
-    found = {getattr(piece, "id", None): piece for piece in pieces(words_layout())}
+    found = {getattr(piece, "id", None): piece for piece in pieces(glossary_layout())}
     for key, role in ROLES.items():
         message = words_of(found[word_id(key)])
         assert role.explanation in message and message.startswith(role.letter)
 
 
 def test_the_filter_searches_all_that_is_told_of_a_word():
-    for piece in pieces(words_layout()):
+    for piece in pieces(glossary_layout()):
         if getattr(piece, "className", None) == "hs-word":
             searched = getattr(piece, "data-word")
             for part in re.split(r"\W+", GLOSSARY[piece.id.removeprefix("word-")].plain.lower()):
@@ -70,7 +70,7 @@ def test_the_filter_searches_all_that_is_told_of_a_word():
 
 
 def test_every_link_to_a_word_leads_to_one():
-    page = words_layout()
+    page = glossary_layout()
     names = {getattr(piece, "id", None) for piece in pieces(page)}
     links = [piece.href for piece in pieces(page) if getattr(piece, "href", None)]
     assert len(links) > len(GLOSSARY) + len(GROUPS)
@@ -93,7 +93,7 @@ def test_a_mark_tells_its_word_and_leads_to_it(key: str):
     summary = re.search(r'<summary aria-label="([^"]*)">', message)
     assert summary and GLOSSARY[key].term in unescape(summary[1])
     assert (ROLES[key].explanation if key in ROLES else GLOSSARY[key].plain) in words_of(mark)
-    assert re.findall(r'href="([^"]*)"', message) == [f"/words#{key}"]
+    assert re.findall(r'href="([^"]*)"', message) == [f"/glossary#{key}"]
 
 
 def test_a_mark_of_a_word_that_there_is_not_is_refused():
@@ -120,5 +120,5 @@ def test_the_help_dialog_tells_the_glossarys_words():
 
 
 def test_the_page_is_the_same_whatever_its_query():
-    page = WordsPage()
+    page = GlossaryPage()
     assert words_of(page.layout("?x=<script>")) == words_of(page.layout(""))

@@ -12,9 +12,9 @@ from utils.live.head_reading import Reading
 from utils.roles.activity import CellRole
 
 
-def cells(told: str) -> dict[str, str]:
+def cells(text: str) -> dict[str, str]:
     """The label of each cell of the grid, by head."""
-    labels = [unescape(label) for label in re.findall('<button[^>]*aria-label="([^"]*)"', told)]
+    labels = [unescape(label) for label in re.findall('<button[^>]*aria-label="([^"]*)"', text)]
     return {label.split(" ")[1].rstrip(","): label for label in labels}
 
 

@@ -107,7 +107,7 @@ def test_all_that_is_left_out_or_repaired_is_counted(truth: Path, folder: Path) 
     assert counts("inc_state") == {"rows": 4, "multi_valued": 1, "no_text": 1, "samples": 2}
     assert counts("inc_year") == {"rows": 4, "null": 1, "repaired": 2, "no_text": 1, "samples": 2}
     assert counts("employee_count") == {"rows": 4, "null": 1, "unreadable": 1, "repaired": 1, "samples": 2}
-    # Gamma's headquarters are told by no sentence that speaks of them.
+    # Gamma's headquarters are stated by no sentence that speaks of them.
     assert counts("hq_state") == {"rows": 4, "null": 1, "no_text": 1, "needle_unknown": 1, "samples": 2}
     gamma = real.samples["hq_state"][1]
     assert set(gamma.spans) == {"section", "question"} and gamma.depth is None

@@ -67,15 +67,15 @@ def test_where_heads_look_is_the_pattern(model, read):
     reading, rows = read
     again = read_question_rows(model, reading.encoded)
     attention = capture(model, reading.encoded.ids).attention
-    assert rows.places == again.places and rows.places[-1] == len(reading.encoded.ids) - 1
+    assert rows.positions == again.positions and rows.positions[-1] == len(reading.encoded.ids) - 1
     for one in (rows, again):
-        torch.testing.assert_close(one.rows, attention[:, :, list(rows.places)], atol=1e-5, rtol=0)
+        torch.testing.assert_close(one.rows, attention[:, :, list(rows.positions)], atol=1e-5, rtol=0)
     start, end = reading.encoded.spans["needle"]
     look = look_of(rows, Head(1, 2))
-    shares = attention[1, 2][list(rows.places), start:end].sum(-1)
+    shares = attention[1, 2][list(rows.positions), start:end].sum(-1)
     assert look.on_needle == pytest.approx(shares.tolist(), abs=1e-5)
     assert look.question_share == pytest.approx(float(shares[:-1].mean()), abs=1e-5)
-    even = [(end - start) / (position + 1) for position in rows.places[:-1]]
+    even = [(end - start) / (position + 1) for position in rows.positions[:-1]]
     assert look.even_share == pytest.approx(sum(even) / len(even))
     with pytest.raises(IndexError):
         look_of(rows, Head(4, 0))

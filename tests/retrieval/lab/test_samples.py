@@ -51,7 +51,7 @@ def test_depth_moves_the_needle_and_the_seed_changes_the_facts(bundled: Bundled)
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"length": 10}, "10 are too few"),
         ({"length": 497}, "497 tokens are too many for demo-llama"),
@@ -60,9 +60,9 @@ def test_depth_moves_the_needle_and_the_seed_changes_the_facts(bundled: Bundled)
         ({"question": "colour"}, "There is no question “colour”"),
     ],
 )
-def test_a_filing_that_cannot_be_is_told(bundled: Bundled, changes: dict[str, Any], told: str):
+def test_a_filing_that_cannot_be_is_told(bundled: Bundled, changes: dict[str, Any], message: str):
     assert longest(bundled("demo-llama")) == 496
-    with pytest.raises(UserFacingError, match=told):
+    with pytest.raises(UserFacingError, match=message):
         generated_sample(replace(LabPrompt("demo-llama"), **changes), bundled("demo-llama"))
 
 
@@ -112,7 +112,7 @@ def test_the_answer_is_found_as_whole_words_in_any_case() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"text": " \n"}, "There is no text"),
         ({"asked": " "}, "There is no question"),
@@ -124,8 +124,8 @@ def test_the_answer_is_found_as_whole_words_in_any_case() -> None:
         ({"needle": 4}, "no sentence 5"),
     ],
 )
-def test_ones_own_text_that_cannot_be_asked_about(changes: dict[str, Any], told: str):
-    with pytest.raises(UserFacingError, match=told):
+def test_ones_own_text_that_cannot_be_asked_about(changes: dict[str, Any], message: str):
+    with pytest.raises(UserFacingError, match=message):
         own_sample(own(**changes))
 
 
@@ -142,7 +142,7 @@ class Unread:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"text": "a" * 25_601}, "The text has 25,601 characters and at most 25,600 are read"),
         ({"text": " " * 10**7}, "The text has 10,000,000 characters and at most 25,600"),
@@ -151,8 +151,8 @@ class Unread:
     ],
 )
 def test_ones_own_text_that_is_far_too_long_is_refused_before_it_is_tokenized(
-    bundled: Bundled, changes: dict[str, Any], told: str
+    bundled: Bundled, changes: dict[str, Any], message: str
 ):
     loaded = replace(bundled("demo-gpt2"), text_tokenizer=Unread())
-    with pytest.raises(UserFacingError, match=told):
+    with pytest.raises(UserFacingError, match=message):
         encode_lab(loaded, own(**changes))

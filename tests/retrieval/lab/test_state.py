@@ -34,7 +34,7 @@ def test_a_link_holds_what_matters_alone():
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "message"),
     [
         ("?model=../etc", "The model “../etc”"),
         ("?question=colour", "The question “colour”"),
@@ -56,9 +56,9 @@ def test_a_link_holds_what_matters_alone():
         ("?text=%ff", "damaged"),
     ],
 )
-def test_what_is_wrong_in_a_link_is_told_and_the_rest_is_kept(query: str, told: str):
+def test_what_is_wrong_in_a_link_is_told_and_the_rest_is_kept(query: str, message: str):
     state, problems = from_query(query, MODELS)
-    assert any(told in problem for problem in problems)
+    assert any(message in problem for problem in problems)
     assert state.prompt.model == "demo-gpt2" and state.view.method == "qrhead"
     cached, problems = from_query(query + "&mode=mean", MODELS)
     assert cached.view.mode == "mean" or "mode=" in query

@@ -194,7 +194,7 @@ def test_heads_that_are_needed_only_together_stand_in_for_each_other() -> None:
     effect = effects(made, BASE, "wu24")[0]
     message = why_not(effect, singles(made, BASE, "inc_state"))
     assert message.short == STAND_INS
-    assert "With the top 9 off answers are lost (-80 [-90, -70])" in message.told
+    assert "With the top 9 off answers are lost (-80 [-90, -70])" in message.message
 
 
 def test_base_and_tuned_models_are_paired_by_name_and_unlike_shapes_by_depth() -> None:

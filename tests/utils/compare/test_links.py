@@ -38,7 +38,7 @@ def test_an_empty_link_shows_the_first_pair():
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "message"),
     [
         (
             "?left_model=../etc&left=x",
@@ -51,9 +51,9 @@ def test_an_empty_link_shows_the_first_pair():
         ("?left=x&right=" + "y" * 8001, "it has 8,001 characters"),
     ],
 )
-def test_nonsense_is_said_and_the_rest_is_shown(query: str, told: str):
+def test_nonsense_is_said_and_the_rest_is_shown(query: str, message: str):
     state, problems = from_query(query, MODELS, FIRST)
-    assert any(told in problem for problem in problems), problems
+    assert any(message in problem for problem in problems), problems
     assert len(problems) == 1
     assert state == CompareState("demo-gpt2", "x", "demo-gpt2", "x")
 

@@ -151,7 +151,7 @@ def test_a_short_text_has_no_roles(service: LiveService, repeating: LiveAnalysis
     assert role(comparison, "previous_token").left.reason.startswith("the text is too short")
     alone = side_by_side(*[service.analyze("demo-gpt2", "a")] * 2)
     assert all(not each.changed for each in alone.roles)
-    assert said(alone, "diffuse").startswith("Diffuse is not active on either side: the text is too short")
+    assert said(alone, "diffuse").startswith("Diffuse is inactive on both sides: the text is too short")
 
 
 def test_a_model_without_catalog_or_without_heads_of_a_role(

@@ -1,4 +1,4 @@
-"""How the next token is chosen: by the probabilities, and alike where the dice are alike."""
+"""How the next token is chosen: by the probabilities, and alike where the random numbers are alike."""
 
 import math
 from collections import Counter

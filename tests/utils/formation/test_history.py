@@ -269,7 +269,7 @@ def changed(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("lines", "message"),
     [
         ([], "is empty"),
         (["", "  "], "is empty"),
@@ -296,11 +296,11 @@ def changed(**changes: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_damaged_log_is_one_sentence(tmp_path: Path, lines: list[Any], told: str) -> None:
+def test_a_damaged_log_is_one_sentence(tmp_path: Path, lines: list[Any], message: str) -> None:
     write(tmp_path, lines)
     with pytest.raises(UserFacingError) as caught:
         load_history("demo", tmp_path)
-    assert told in caught.value.message and "demo" in caught.value.message
+    assert message in caught.value.message and "demo" in caught.value.message
     assert "\n" not in str(caught.value) and str(tmp_path) not in str(caught.value)
     assert caught.value.remedy
 

@@ -71,7 +71,7 @@ def test_the_model_and_its_hooks_are_as_before(loaded: LoadedModel) -> None:
 def test_a_model_that_goes_takes_its_means_along(tiny_models_folder: Path) -> None:
     loaded = load_model("tiny-gpt2", tiny_models_folder / "tiny-gpt2")
     mean_head_outputs(loaded)
-    means = weakref.ref(mean_activations._KEPT[loaded])
+    means = weakref.ref(mean_activations._MEANS[loaded])
     del loaded
     gc.collect()
     assert means() is None

@@ -11,7 +11,7 @@ from utils.errors import UserFacingError
 from utils.forward.ablation import ABLATION_MODES, AblationMode, forward, forward_rows
 from utils.forward.attention_capture import capture
 from utils.forward.layer_replay import decoder_layer
-from utils.forward.partial_forward import KEPT, next_logits, run_clean
+from utils.forward.partial_forward import LOGIT_POSITIONS, next_logits, run_clean
 from utils.heads import Head
 from utils.models.loading import LoadedModel
 
@@ -40,10 +40,10 @@ def test_it_equals_whole_forwards_one_by_one(loaded: LoadedModel, mode: Ablation
                 assert (row - clean.logits).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("position", [0, 1, KEPT - 1, KEPT, len(IDS) - 2, len(IDS) - 1])
+@pytest.mark.parametrize("position", [0, 1, LOGIT_POSITIONS - 1, LOGIT_POSITIONS, len(IDS) - 2, len(IDS) - 1])
 def test_any_position_can_be_asked_for(loaded: LoadedModel, position: int) -> None:
     clean = run_clean(loaded, IDS, position)
-    assert position in clean.kept.tolist() and len(clean.kept) == KEPT
+    assert position in clean.logit_positions.tolist() and len(clean.logit_positions) == LOGIT_POSITIONS
     torch.testing.assert_close(clean.logits, alone(loaded, [], "zero", position), rtol=0, atol=1e-5)
     for row, heads in zip(next_logits(loaded, clean, SETS), SETS, strict=True):
         torch.testing.assert_close(row, alone(loaded, heads, "zero", position), rtol=0, atol=1e-5)

@@ -88,7 +88,7 @@ def shares(reading: Reading) -> dict[str, float]:
 )
 def test_a_head_that_does_one_thing(place, key: str, words: str) -> None:
     reading = read_pattern(pattern(place), PROMPT, "L2H5")
-    assert reading.told[0] == key
+    assert reading.stands_out[0] == key
     assert (
         reading.sentence.startswith(f"On this text L2H5 {words.split(' (')[0]}") and words in reading.sentence
     )
@@ -106,7 +106,7 @@ def test_a_head_that_does_two_things() -> None:
         rows[row, row] += 0.62
     sparse = as_prompt(*("a" if label == "." else label for label in LABELS))
     reading = read_pattern(rows, sparse, "L2H5")
-    assert reading.told[0] == "itself"
+    assert reading.stands_out[0] == "itself"
     assert reading.sentence.startswith("On this text L2H5 mostly looks at itself (62%)")
     long = as_prompt("<BOS>", ",", *[chr(300 + k) for k in range(40)])
     rows = 0.62 * torch.eye(42)
@@ -114,7 +114,7 @@ def test_a_head_that_does_two_things() -> None:
     rows[:, 0] += 0.13
     rows[1:2] = rows[0:1] = 0
     reading = read_pattern(rows, long, "L2H5")
-    assert reading.told == ("itself", "punctuation")
+    assert reading.stands_out == ("itself", "punctuation")
     assert reading.sentence == "On this text L2H5 mostly looks at itself (62%) and at punctuation (25%)."
 
 
@@ -123,14 +123,14 @@ def test_what_another_place_accounts_for_is_not_told_again() -> None:
     prompt = as_prompt("<BOS>", "a", ",", "b", ",", "c", ",", "d", ",", "e", ",", "f", ",", "g", ",", "h")
     n = len(prompt.ids)
     reading = read_pattern(pattern(lambda row: max(row - 1, 0), n=n), prompt)
-    assert reading.told == ("back_1",)
-    # And a head that seeks commas is told to.
+    assert reading.stands_out == ("back_1",)
+    # And a head that seeks commas is described so.
     seeker = torch.zeros(n, n)
     for row in range(n):
         commas = [key for key in range(1, row) if prompt.labels[key] == ","]
         for key in commas or [0]:
             seeker[row, key] = 1 / len(commas or [0])
-    assert read_pattern(seeker, prompt).told[0] == "punctuation"
+    assert read_pattern(seeker, prompt).stands_out[0] == "punctuation"
 
 
 def test_on_a_text_with_a_period_a_place_is_told_once() -> None:
@@ -138,17 +138,17 @@ def test_on_a_text_with_a_period_a_place_is_told_once() -> None:
     prompt = as_prompt("<BOS>", *"xyz" * 8)
     reading = read_pattern(pattern(lambda row: max(row - 3, 0), n=25), prompt)
     assert shares(reading)["same"] == pytest.approx(1)
-    assert reading.told == ("back_3",)
+    assert reading.stands_out == ("back_3",)
 
 
 def test_copies_are_told_with_how_many_places_have_one() -> None:
     reading = read_pattern(pattern(earlier, rest="first"), PROMPT)
     # "·sat", "," and "·and" come again.
-    assert reading.told == ("first", "same")
+    assert reading.stands_out == ("first", "same")
     assert shares(reading)["same"] == pytest.approx(1)
     assert "at earlier copies of its own token (100% from the 3 places that have one)" in reading.sentence
     after = read_pattern(pattern(after_earlier, rest="first"), PROMPT)
-    assert after.told == ("first", "after_same")
+    assert after.stands_out == ("first", "after_same")
     assert "at what followed an earlier copy of its token (100% from the 3 places" in after.sentence
 
 
@@ -160,7 +160,7 @@ def test_several_tokens_back_are_told_together() -> None:
         for back in (2, 4):
             rows[row, max(row - back, 0)] += 0.5
     reading = read_pattern(rows, prompt)
-    assert set(reading.told) >= {"back_2", "back_4"}
+    assert set(reading.stands_out) >= {"back_2", "back_4"}
     assert "2 and 4 tokens back (50% and 50%)" in reading.sentence
 
 
@@ -173,13 +173,13 @@ def test_nearby_is_told_when_no_one_place_is() -> None:
             rows[row, max(row - back, 0)] += 0.2
     smeared = 0.85 * rows + 0.15 * pattern(lambda row: None, n=n)
     reading = read_pattern(smeared, prompt)
-    assert reading.told == ("nearby",)
+    assert reading.stands_out == ("nearby",)
     assert "mostly looks at the 5 tokens before (" in reading.sentence
 
 
 def test_uniform_attention_is_spread_and_nothing_stands_out() -> None:
     reading = read_pattern(pattern(lambda row: None), PROMPT, "L0H1")
-    assert reading.told == () and reading.spread == pytest.approx(1)
+    assert reading.stands_out == () and reading.spread == pytest.approx(1)
     assert "L0H1 spreads its attention over many tokens (spread 1.00 of 1)" in reading.sentence
     for share in reading.shares:
         assert share.share == pytest.approx(share.chance) and not share.stands_out
@@ -188,7 +188,7 @@ def test_uniform_attention_is_spread_and_nothing_stands_out() -> None:
 def test_single_tokens_without_a_system_are_said_to_be_that() -> None:
     spots = [0, 0, 2, 1, 2, 1, 3, 2, 3, 7, 3, 7, 3, 6]
     reading = read_pattern(pattern(lambda row: spots[row], weight=0.9), PROMPT, "L1H1")
-    assert reading.told == ()
+    assert reading.stands_out == ()
     assert "picks out single tokens" in reading.sentence
     assert "“·sat” (token 3) is looked at most" in reading.sentence
 
@@ -202,13 +202,13 @@ def test_neither_sharp_nor_spread_is_nothing() -> None:
         for key in torch.randperm(row + 1, generator=generator)[:2]:
             rows[row, key] = 0.49
     reading = read_pattern(rows, prompt, "L3H3")
-    assert reading.told == () and reading.peak < 0.5 and reading.spread < 0.4
+    assert reading.stands_out == () and reading.peak < 0.5 and reading.spread < 0.4
     assert reading.sentence == "Nothing stands out in what L3H3 looks at on this text."
 
 
 def test_too_short_is_said() -> None:
     reading = read_pattern(torch.tensor([[1.0, 0], [0.5, 0.5]]), as_prompt("<BOS>", "a"), "L0H0")
-    assert reading.told == () and "too short to say what L0H0 does" in reading.sentence
+    assert reading.stands_out == () and "too short to say what L0H0 does" in reading.sentence
 
 
 def test_a_window_is_considered() -> None:
@@ -220,7 +220,7 @@ def test_a_window_is_considered() -> None:
         first = max(0, row - 2)
         window[row, first : row + 1] = 1 / (row + 1 - first)
     blind, message = read_pattern(window, prompt), read_pattern(window, prompt, window=3)
-    assert set(blind.told) == {"itself", "back_1", "back_2"} and message.told == ()
+    assert set(blind.stands_out) == {"itself", "back_1", "back_2"} and message.stands_out == ()
     assert message.spread == pytest.approx(1) and blind.spread < 0.5
     by_key = {share.key: share for share in message.shares}
     # Row 2 alone sees the first token; nothing further than 2 back is in sight.
@@ -284,9 +284,9 @@ def test_heads_built_by_hand_are_described_as_built(tmp_path_factory: pytest.Tem
         hand_built.DUPLICATE: "same",
     }
     for head, key in leads.items():
-        assert read_head(analysis, head).told[0] == key, head
+        assert read_head(analysis, head).stands_out[0] == key, head
     mixture = read_head(analysis, hand_built.MIXTURE)
-    assert set(mixture.told) >= {"back_2", "back_3", "back_4", "back_5"}
+    assert set(mixture.stands_out) >= {"back_2", "back_3", "back_4", "back_5"}
     assert "2, 3, 4 and 5 tokens back (25%, 25%, 25% and 25%)" in mixture.sentence
     assert "spreads its attention" in read_head(analysis, hand_built.DIFFUSE).sentence
 
@@ -296,7 +296,7 @@ def test_the_bundled_heads_are_described_by_their_role(service: LiveService) -> 
     for role, key in (("previous_token", "back_1"), ("induction", "after_same")):
         best = max(analysis.listed[role], key=lambda entry: entry.live)
         reading = read_head(analysis, best.head)
-        assert key in reading.told
+        assert key in reading.stands_out
         # The same number as the role's own score, where the rows are the same.
         assert shares(reading)[key] == pytest.approx(best.live, abs=0.01)
 

@@ -57,7 +57,7 @@ def hand_built(tmp_path_factory: pytest.TempPathFactory) -> LiveService:
 
 @pytest.mark.parametrize("role", list(BUILT))
 def test_a_head_that_no_list_has_is_found(hand_built: LiveService, role: str) -> None:
-    """Without a catalog, each built head does its job and is told; the heads built for nothing never are."""
+    """Without a catalog, each built head does its job and is reported; those built for nothing never are."""
     analysis = hand_built.analyze("hand-built", REPEATING)
     assert analysis.catalog is None
     found = analysis.unlisted[role]
@@ -125,12 +125,12 @@ def test_at_most_eight_are_told_and_all_are_counted(service: LiveService) -> Non
 
 
 def test_on_a_bundled_model_all_that_is_told_is_true(service: LiveService) -> None:
-    """Each head told passes the rule, each head not told is listed or fails it."""
+    """Each head reported passes the rule, each head not reported is listed or fails it."""
     analysis = service.analyze("demo-llama", TEXTS[5])
     largest = max_attention(analysis.attention)
     everything = find_unlisted_heads(analysis.scores, analysis.by_head, analysis.catalog, most=64)
     for role, found in everything.items():
-        asked, shows = analysis.scores.inputs[role][0], analysis.scores.clear_pattern(role)
+        role_input, shows = analysis.scores.inputs[role][0], analysis.scores.clear_pattern(role)
         message = {acting.head for acting in found.heads}
         listed = {entry.head for entry in analysis.listed[role]}
         assert not message & listed
@@ -142,7 +142,7 @@ def test_on_a_bundled_model_all_that_is_told_is_true(service: LiveService) -> No
                 assert passes == (head in message) or head in listed
                 if passes:
                     assert live >= ROLES[role].threshold
-                    assert asked.is_active(live, 0.0, float(largest[layer, number]))
+                    assert role_input.is_active(live, 0.0, float(largest[layer, number]))
     assert analysis.unlisted["induction"].count > 0
 
 

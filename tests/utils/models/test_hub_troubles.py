@@ -1,4 +1,4 @@
-"""What the hub refuses, and what broken downloads leave: told in a sentence, mended where it can be."""
+"""What the hub refuses, and what broken downloads leave: reported in a sentence, mended where it can be."""
 
 import errno
 import shutil

@@ -222,7 +222,7 @@ def test_a_diffuse_head_with_a_peak_says_what_is_wrong() -> None:
 
 
 def test_the_reason_agrees_with_the_verdict() -> None:
-    """Over many random heads and texts, only an inactive head is told what would count."""
+    """Over many random heads and texts, only an inactive head comes with what would count."""
     for seed in range(6):
         tokens = TOKENS if seed % 2 else [*TOKENS, *range(20, 26), *TOKENS[1:]]
         patterns = random_head_patterns(len(tokens), 3.0, count=40, seed=seed)[None]

@@ -34,7 +34,7 @@ def test_a_log_gets_a_line_a_stage() -> None:
         lines(what, done, 4)
     lines.close()
     lines.finish("out.json")
-    # A stage is told with its first piece: of "loading" nothing has come yet.
+    # A stage is named with its first piece: of "loading" nothing has come yet.
     assert err.getvalue() == "demo: reading (25%)\ndemo: checking (75%)\n"
     assert out.getvalue() == "out.json\n"
 

@@ -158,7 +158,7 @@ def test_an_address_of_another_machine_is_one_sentence():
 
 
 @pytest.mark.parametrize(
-    ("number", "port", "told"),
+    ("number", "port", "message"),
     [
         (errno.EACCES, 80, "Port 80 is reserved .* from 1024 on"),
         (errno.EACCES, 8050, "Port 8050 on .* cannot be used .Permission denied.* --port"),
@@ -166,13 +166,13 @@ def test_an_address_of_another_machine_is_one_sentence():
     ],
 )
 def test_what_the_system_refuses_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, number: int, port: int, told: str
+    monkeypatch: pytest.MonkeyPatch, number: int, port: int, message: str
 ):
     def refuse(*args: Any, **kwargs: Any) -> Any:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(socket, "create_server", refuse)
-    with pytest.raises(UserFacingError, match=told):
+    with pytest.raises(UserFacingError, match=message):
         open_sockets(HOST, port)
 
 

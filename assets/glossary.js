@@ -1,11 +1,11 @@
-/* The page of words: filter, and scroll to the word in the address. The "?" marks of all pages: keep their
+/* The glossary: filter, and scroll to the word in the address. The "?" marks of all pages: keep their
    boxes in sight, one open at a time, closed by Escape or by a click elsewhere. */
 (function () {
   "use strict";
 
   function showWord() {
     const key = decodeURIComponent(window.location.hash.slice(1));
-    const word = window.location.pathname === "/words" && key ? document.getElementById("word-" + key) : null;
+    const word = ["/glossary", "/words"].includes(window.location.pathname) && key ? document.getElementById("word-" + key) : null;
     if (word) {
       const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
       word.scrollIntoView({ block: "center", behavior: still ? "auto" : "smooth" });
@@ -14,7 +14,7 @@
   }
 
   window.dash_clientside = window.dash_clientside || {};
-  window.dash_clientside.words = {
+  window.dash_clientside.glossary = {
     filter: function (text) {
       const parts = (text || "").toLowerCase().split(/\s+/).filter(Boolean);
       const words = Array.from(document.querySelectorAll(".hs-word"));
