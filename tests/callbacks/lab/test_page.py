@@ -253,7 +253,8 @@ def test_what_is_no_longer_kept_is_read_again(page: LabPage):
     reading = fresh.shown(shown)
     first = page.readings.shown(shown)
     assert reading is not None and first is not None
-    assert reading.answer == first.answer and fresh.rows(reading).positions == page.readings.rows(first).positions
+    assert reading.answer == first.answer
+    assert fresh.rows(reading).positions == page.readings.rows(first).positions
     assert fresh.shown({**shown, "model": "gone"}) is None
 
 
