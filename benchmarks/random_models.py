@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoTokenizer, GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
 
-from utils.models.sources import BUNDLED, FIRST_MODEL
+from utils.models.sources import BUNDLED
 
 LLAMA = "demo-llama"
 # Wider than usual: attention is then far from uniform, as in a trained model.
@@ -37,7 +37,7 @@ def save_random_gpt2(
     Returns:
         The folder.
     """
-    tokenizer = AutoTokenizer.from_pretrained(BUNDLED / FIRST_MODEL, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(BUNDLED / "demo-gpt2", local_files_only=True)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = GPT2LMHeadModel(

@@ -27,7 +27,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from benchmarks.measure import positive, report
 from utils.analyzer.measuring import PatternChunk, measure, roles_of_probe, score_sequences
 from utils.catalog.catalog import Catalog, load_catalog
-from utils.models.sources import BUNDLED, FIRST_MODEL
+from utils.models.sources import BUNDLED
 from utils.roles.probe_inputs import probe_sequences
 from utils.roles.random_heads import HEAD_DIM, LOGIT_STDS, RANDOM_HEADS, random_head_patterns
 from utils.roles.registry import ROLES
@@ -110,7 +110,7 @@ def _probes(tokenizer: Any, bos_id: int, special_ids: Sequence[int], count: int)
 
 def _measure(arguments: argparse.Namespace, catalogs: dict[str, Catalog]) -> dict[str, Any]:
     tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(
-        BUNDLED / FIRST_MODEL, local_files_only=True
+        BUNDLED / "demo-gpt2", local_files_only=True
     )
     special = tokenizer.all_special_ids
     bos: Any = tokenizer.bos_token_id

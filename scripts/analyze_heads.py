@@ -90,6 +90,9 @@ def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "Progr
 
     loaded = _load(source, arguments, loading)
     loading("starting the analysis", 0, 0)
+    from utils.analyzer.start_losses import choose_start
+
+    loaded, start_losses = choose_start(loaded)
     # Before the bridge, which changes the model.
     rankings = ranked.make(loaded, lambda what, done, total: lines(what, done, pieces))
     from utils.analyzer.bridge_patterns import BridgePatterns
@@ -99,6 +102,7 @@ def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "Progr
         BridgePatterns(loaded).patterns,
         options,
         lambda what, done, total: lines(what, ranked.pieces + done, pieces),
+        start_losses,
     )
     rankings = rankings or {method: [] for method in METHODS}
     made = analysis.catalog.model_copy(update={"rankings": rankings})

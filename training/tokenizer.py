@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from retrieval.filings import generated
@@ -20,7 +20,7 @@ SUGGESTED_PROMPT_WEIGHT = 400
 
 
 def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Learn the merges from `texts`; BOS is id 0 and is never put in by the tokenizer itself."""
+    """Learn the merges from `texts`; BOS is id 0 and goes before every text, as in training."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
@@ -33,9 +33,15 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = start_first()
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token=BOS, eos_token=BOS, clean_up_tokenization_spaces=False
     )
+
+
+def start_first() -> processors.TemplateProcessing:
+    """Has the tokenizer put BOS before a text by itself."""
+    return processors.TemplateProcessing(single=f"{BOS} $A", special_tokens=[(BOS, 0)])
 
 
 def corpus_files(folder: Path) -> list[Path]:

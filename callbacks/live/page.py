@@ -256,7 +256,7 @@ class LivePage:
         prompts = {role: category.suggested_prompts for role, category in analysis.catalog.categories.items()}
         off = parse_heads(off_names, analysis)
         lookalikes = lookalike_sentence(analysis.prompt)
-        cards = role_cards(analysis.listed, prompts, off, lookalikes, analysis.unlisted)
+        cards = role_cards(analysis.listed, prompts, off, lookalikes, analysis.unlisted, analysis.carrying)
         return cards, None, None
 
     def choose_head(self, request: Request | None, chosen: str | None) -> Any:
@@ -339,6 +339,7 @@ class LivePage:
                 analysis.attention.shape[0] * analysis.attention.shape[1],
                 retrieval_facts(analysis.catalog, head),
                 f"/lab?v=1&model={quote_plus(analysis.loaded.name)}&head={head}" if self.lab else "",
+                head_facts.sink_share(analysis, head),
             ),
             head_view_html(pattern, labels, head, dark=colours == "dark"),
             {"height": f"{head_view_height(len(labels))}px"},

@@ -4,7 +4,7 @@ from dash import html
 
 from components.section import section
 from components.tables import scrolled_table
-from utils.catalog.catalog import Catalog
+from utils.catalog.catalog import Catalog, Settings
 from utils.catalog.known_heads import KnownHeads
 from utils.roles.registry import ROLES
 
@@ -34,7 +34,7 @@ def _settings_list(catalog: Catalog) -> html.Dl:
     rows = (
         ("Model", f"{catalog.model_name}: {catalog.num_layers} layers of {catalog.num_heads} heads"),
         ("Made", f"{catalog.analysis_date} on {settings.device}, seed {settings.seed}"),
-        ("Start token", "none" if settings.bos_id is None else f"token {settings.bos_id} before every text"),
+        ("Start token", _start(settings)),
         ("Test inputs", inputs),
         ("Thresholds", thresholds),
         ("Versions", ", ".join(f"{name} {version}" for name, version in settings.versions.items())),
@@ -68,3 +68,14 @@ def known_section(known: KnownHeads) -> html.Section:
         html.P(f"Sources: {known.sources}", className="hs-hint"),
         name="known",
     )
+
+
+def _start(settings: Settings) -> str:
+    """The token that goes first, and how well the candidates for it did where there were several."""
+    chosen = "none" if settings.bos_id is None else f"token {settings.bos_id} before every text"
+    if not settings.start_losses:
+        return chosen
+    losses = ", ".join(
+        f"{candidate.token or 'nothing'} {candidate.loss:.2f}" for candidate in settings.start_losses
+    )
+    return f"{chosen}, with which plain sentences are predicted best (loss in nats a token: {losses})"

@@ -157,10 +157,10 @@ def changed_card(changed: Sequence[ChangedHead]) -> html.Section:
     ]
     return section(
         "Heads that change most",
-        "Of all heads of the model, whether the catalog lists them for the role or not.",
+        "Of all heads of the model, whether or not they have the role by the catalog.",
         scrolled_table(
             "Heads that change most",
-            ("head", "pattern", "left", "right", "change", "listed for it"),
+            ("head", "pattern", "left", "right", "change", "has the role"),
             rows,
             numbers=(2, 3, 4),
             look="hs-compare-most",

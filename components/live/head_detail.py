@@ -17,22 +17,39 @@ from utils.catalog.rankings import RetrievalFact
 from utils.heads import Head
 from utils.live.head_facts import RoleFact
 from utils.live.head_reading import Reading
+from utils.roles.activity import SINK_SHARE_MENTIONED
 from utils.roles.registry import ROLES
 
 MAX_AXIS_LABEL = 10
 TABLE_KEYS = 3
 
 
-def describe_roles(facts: Sequence[RoleFact]) -> str:
-    """Say "primarily induction, also previous token" in words."""
-    listed = sorted((fact for fact in facts if fact.listed), key=lambda fact: -(fact.catalog or 0))
+def describe_roles(facts: Sequence[RoleFact], sink: float | None = None) -> str:
+    """Say "primarily induction, also previous token" in words.
+
+    Args:
+        facts: one a measured role.
+        sink: the head's attention on the first token on plain sentences; None where it is not known.
+    """
+    carried = sorted((fact for fact in facts if fact.carries), key=lambda fact: ROLES[fact.role].telling_rank)
     if not any(fact.catalog is not None for fact in facts):
         return "This model has no catalog, so the roles of its heads are not known."
-    if not listed:
-        return "The catalog lists this head for no role: on the test inputs it does none of these clearly."
-    names = [ROLES[fact.role].display_name.lower() for fact in listed]
+    if not carried:
+        below = [fact for fact in facts if fact.listed]
+        but = (
+            f" It is listed for {ROLES[below[0].role].display_name.lower()} with {below[0].catalog:.2f}, "
+            "below the threshold, so that another layer is shown too."
+            if below
+            else ""
+        )
+        return "No catalogued role: it does none of these clearly on the test inputs." + but
+    names = [ROLES[fact.role].display_name.lower() for fact in carried]
     also = f", also {' and '.join(names[1:])}" if len(names) > 1 else ""
-    return f"In the catalog: {'primarily ' if also else ''}{names[0]}{also}."
+    rest = ""
+    if sink is not None and sink >= SINK_SHARE_MENTIONED and carried[0].role != "positional":
+        when = " where nothing repeats" if ROLES[carried[0].role].requires_repetition else ""
+        rest = f"; rests on the first token{when} ({sink:.0%} of its attention on plain sentences)"
+    return f"In the catalog: {'primarily ' if also or rest else ''}{names[0]}{also}{rest}."
 
 
 def _places_table(reading: Reading) -> html.Details:
@@ -123,6 +140,7 @@ def facts_view(
     heads: int,
     retrieval: Sequence[RetrievalFact] = (),
     lab: str = "",
+    sink: float | None = None,
 ) -> html.Div:
     """The head's score for every role, live and in the catalog.
 
@@ -132,6 +150,7 @@ def facts_view(
         heads: number of heads in the model.
         retrieval: what the catalog's retrieval rankings say about the head; none for none.
         lab: the address of the retrieval lab with this head; "" where there is no such page.
+        sink: the head's attention on the first token on the catalog's plain sentences; None where not known.
     """
 
     def written(value: float | None) -> str:
@@ -155,8 +174,10 @@ def facts_view(
                 number("–" if fact.rank is None else f"{fact.rank} of {heads}"),
                 html.Td(
                     ("active: " if fact.active else "inactive: ") + fact.reason
+                    if fact.carries
+                    else "listed, below the threshold"
                     if fact.listed
-                    else "not listed for it",
+                    else "does not have it",
                     className="hs-hint",
                 ),
             ]
@@ -166,7 +187,7 @@ def facts_view(
     titles = ["role", "on your text", "chance", "in the catalog", "catalog rank", ""]
     return html.Div(
         [
-            html.P(f"{describe_roles(facts)} {reading.sentence}", className="hs-sentence"),
+            html.P(f"{describe_roles(facts, sink)} {reading.sentence}", className="hs-sentence"),
             marked(
                 html.Span("Scores go from 0 to 1; one at or below chance says nothing.", className="hs-hint"),
                 "live_score",

@@ -23,8 +23,8 @@ _RETRIEVAL = short_method_name(RETRIEVAL_METHOD)
 
 def _cell(head: Head, roles: list[CellRole], chosen: bool, off: bool, retrieval: int | None) -> html.Button:
     name = str(head)
-    # Most active first: it gives the cell its hue, the others a letter.
-    ordered = sorted(roles, key=lambda role: (-role.active, -role.live))
+    # The most telling first, whatever the scores: it gives the cell its hue, the others a letter.
+    ordered = sorted(roles, key=lambda role: ROLES[role.key].telling_rank)
     message = "; ".join(
         f"{ROLES[role.key].display_name} {role.live:.2f}{' (active)' if role.active else ''}"
         for role in ordered

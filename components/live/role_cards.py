@@ -104,6 +104,7 @@ def role_card(
     off: Collection[Head],
     lookalikes: str = "",
     unlisted: UnlistedHeads | None = None,
+    carrying: Sequence[HeadActivity] = (),
 ) -> html.Article:
     """The card of one role.
 
@@ -113,7 +114,8 @@ def role_card(
         prompts: the catalog's suggested prompts.
         off: the ablated heads.
         lookalikes: a sentence on tokens that only look alike, for roles that need a repetition.
-        unlisted: heads that act like the role now without being listed for it.
+        unlisted: heads that act like the role now without having it.
+        carrying: what each head that has the role does, listed or not.
     """
     active = any(entry.is_active for entry in entries)
     heads = [entry.head for entry in entries]
@@ -151,6 +153,8 @@ def role_card(
                     className="hs-reason",
                 )
             )
+        if len(carrying) > len(heads):
+            body.append(_shown_of(len(heads), carrying))
         body += [
             html.Div(
                 [head_bar(entry, entry.head in off) for entry in entries],
@@ -193,12 +197,24 @@ def role_card(
     )
 
 
+def _shown_of(shown: int, carrying: Sequence[HeadActivity]) -> html.P:
+    """How many heads have the role, where the list has no room for all of them."""
+    active = sum(entry.is_active for entry in carrying)
+    count = len(carrying)
+    return html.P(
+        f"{shown} of {count} heads shown, the best by the catalog; {active} of all {count} are active on your "
+        "text.",
+        className="hs-hint",
+    )
+
+
 def role_cards(
     listed: Mapping[str, Sequence[HeadActivity]],
     prompts: Mapping[str, Sequence[str]],
     off: Collection[Head],
     lookalikes: str = "",
     unlisted: Mapping[str, UnlistedHeads] = MappingProxyType({}),
+    carrying: Mapping[str, Sequence[HeadActivity]] = MappingProxyType({}),
 ) -> list[html.Article]:
     """All cards, in the registry's order."""
     return [
@@ -209,6 +225,7 @@ def role_cards(
             off,
             lookalikes if role.requires_repetition else "",
             unlisted.get(key),
+            carrying.get(key, ()),
         )
         for key, role in ROLES.items()
     ]

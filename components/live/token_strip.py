@@ -11,10 +11,19 @@ def token_strip(prompt: TokenizedPrompt) -> list[html.Li]:
     return [
         html.Li(
             [html.Bdi(label, className="hs-token-text"), html.Small(str(index), className="hs-token-index")],
-            className="hs-token hs-token-special" if special else "hs-token",
+            className="hs-token"
+            + (" hs-token-special" if special else "")
+            + (" hs-token-added" if prompt.start_added and not index else ""),
             tabIndex=0,
-            title=f"token {index}" + (" (special)" if special else ""),
+            title=f"token {index}" + _about(prompt, index),
             **data(index=str(index)),
         )
         for index, (label, special) in enumerate(zip(prompt.labels, prompt.special, strict=True))
     ]
+
+
+def _about(prompt: TokenizedPrompt, index: int) -> str:
+    """What a token's label does not say."""
+    if prompt.start_added and not index:
+        return " (the start token, put first by HeadScope: the tokenizer by itself would not)"
+    return " (special)" if prompt.special[index] else ""

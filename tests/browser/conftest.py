@@ -19,6 +19,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,9 +35,10 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
-from waitress.server import create_server
+from waitress import wasyncore
 
 from scripts.ensure_browser import browser_is_required, find_chromium, what_is_missing
+from utils.runtime.serving import make_server
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,6 +53,7 @@ BROWSER_FLAGS = [
 ]
 
 START_SECONDS = 180
+SERVER_SECONDS = 10
 """How long the app may take to load its models and analyze its example on a busy machine."""
 
 WAIT_MS = 60_000
@@ -156,14 +159,18 @@ def serve() -> Iterator[Callable[[flask.Flask], str]]:
 
     def start(app: flask.Flask) -> str:
         # The server that the app itself runs on.
-        server: Any = create_server(app, host=HOST, port=0, threads=8)
-        servers.append(server)
-        threading.Thread(target=server.run, daemon=True).start()
+        server = make_server(app, host=HOST, port=0)
+        thread = threading.Thread(target=server.run, daemon=True)
+        servers.append((server, thread))
+        thread.start()
         return f"http://{HOST}:{server.effective_port}"
 
     yield start
-    for server in servers:
-        server.close()
+    for server, thread in servers:
+        # Closed by the loop itself, which ends when nothing is left to look at.
+        server.trigger.pull_trigger(partial(wasyncore.close_all, server._map))
+        thread.join(SERVER_SECONDS)
+        server.task_dispatcher.shutdown()
 
 
 @pytest.fixture(scope="session")

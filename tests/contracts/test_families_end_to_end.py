@@ -116,17 +116,18 @@ def test_the_catalog_says_what_the_live_scores_say(folder: Path, analysis: LiveA
 def test_the_page_shows_the_prompt_the_roles_and_every_head(
     page: LivePage, shown: Request, analysis: LiveAnalysis
 ) -> None:
-    family, geometry = analysis.loaded.family, analysis.loaded.geometry
+    geometry, start = analysis.loaded.geometry, str(analysis.loaded.tokenizer.bos_token)
+    started = analysis.loaded.bos_id is not None
     strip = page.show_tokens(shown)
     labels = [text_of(token) for token in strip]
     # The start token is shown as such where there is one, and no other token is a special one.
-    assert ["<BOS>" in label for label in labels] == [family.prepend_bos, *[False] * (len(labels) - 1)]
+    assert [start in label for label in labels] == [started, *[False] * (len(labels) - 1)]
     specials = [bool(find(token, "hs-token-special")) for token in strip]
-    assert specials == ["<BOS>" in label for label in labels]
-    assert "".join(analysis.prompt.labels).removeprefix("<BOS>").lstrip("·") == PROMPT.replace(" ", "·")
+    assert specials == [start in label for label in labels]
+    assert "".join(analysis.prompt.labels).removeprefix(start).lstrip("·") == PROMPT.replace(" ", "·")
     message = page.token_count(PROMPT, shown["model"])
     assert message.startswith(f"{len(labels)} of at most 64 tokens")
-    assert ("start token included" in message) == family.prepend_bos
+    assert ("start token included" in message) == started
     cards, problem, unanalyzed = page.show_roles(shown, [])
     assert problem is None and unanalyzed is None and "induction" in text_of(cards).lower()
     grid = page.show_grid(shown, [str(head) for head in OFF], "L1H0")

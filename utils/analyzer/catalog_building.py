@@ -27,6 +27,7 @@ from utils.catalog.catalog import (
     ProbeInput,
     RoleThresholds,
     Settings,
+    StartLoss,
 )
 from utils.catalog.listing import other_heads, top_heads
 from utils.errors import UserFacingError
@@ -115,6 +116,7 @@ def analyze(
     patterns: PatternSource,
     options: AnalysisOptions,
     progress: Progress = lambda what, done, total: None,
+    start_losses: list[StartLoss] | None = None,
 ) -> Analysis:
     """Measure every head of a model for every role, and make its catalog.
 
@@ -124,6 +126,7 @@ def analyze(
         options: seed, number of sequences, device.
         progress: called after every piece; done and total count over the whole analysis. What it raises
             passes through.
+        start_losses: of the candidates for the start token, where there were several (`choose_start`).
 
     Raises:
         UserFacingError: the model cannot read the probe inputs.
@@ -142,7 +145,7 @@ def analyze(
         for role, table in score_sequences(roles_of_probe(probe), counted, loaded.special_ids).items():
             scores.setdefault(role, {})[probe] = table
     # In the registry's order, whatever the probes' order was.
-    measured = {role: measure(scores[role]) for role in ROLES if role in scores}
+    measured = {role: measure(scores[role], ROLES[role].combine) for role in ROLES if role in scores}
     prompts = run_prompts(loaded, patterns, lambda done: pieces.step(_PROMPTS, done))
     # Heads are listed by the numbers that the file holds, so that the two cannot contradict each other.
     all_scores = {role: _matrix(found.mean) for role, found in measured.items()}
@@ -160,6 +163,7 @@ def analyze(
             device=options.device,
             dtype=options.dtype,
             bos_id=loaded.bos_id,
+            start_losses=start_losses,
             special_ids=sorted(loaded.special_ids),
             windows=list(loaded.geometry.windows) if any(loaded.geometry.windows) else None,
             inputs=inputs,

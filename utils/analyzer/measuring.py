@@ -12,7 +12,7 @@ from torch import Tensor
 
 from utils.catalog.catalog import DECIMALS
 from utils.errors import UserFacingError
-from utils.roles.registry import ROLES
+from utils.roles.registry import ROLES, Combine
 from utils.roles.scores import RoleScorer
 
 
@@ -34,7 +34,8 @@ class RoleMeasurement:
     """One role's scores, each tensor [layer, head], float64, rounded as the catalog has them.
 
     Attributes:
-        mean: the catalog's score: the mean over a probe's sequences, of several probe sets the larger mean.
+        mean: the catalog's score: the mean over a probe's sequences, of several probe sets the larger or the
+            smaller mean (`HeadRole.combine`).
         std: standard deviation over the sequences of the probe set that gave `mean`.
         by_probe: the mean on each probe set.
     """
@@ -100,11 +101,16 @@ def score_chunk(
     return tables
 
 
-def measure(scores_by_probe: Mapping[str, Tensor]) -> RoleMeasurement:
-    """One role's catalog scores from its scores [sequence, layer, head] on each of its probe sets."""
+def measure(scores_by_probe: Mapping[str, Tensor], combine: Combine = "largest") -> RoleMeasurement:
+    """One role's catalog scores from its scores [sequence, layer, head] on each of its probe sets.
+
+    Args:
+        scores_by_probe: the scores.
+        combine: which probe set's mean counts, head by head.
+    """
     means = torch.stack([scores.mean(0) for scores in scores_by_probe.values()])
     spreads = torch.stack([scores.std(0, correction=0) for scores in scores_by_probe.values()])
-    mean, best = means.max(0)
+    mean, best = means.max(0) if combine == "largest" else means.min(0)
     std = spreads.gather(0, best[None])[0]
     by_probe = {
         probe: table.round(decimals=DECIMALS) for probe, table in zip(scores_by_probe, means, strict=True)

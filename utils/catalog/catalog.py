@@ -18,7 +18,7 @@ from utils.roles.registry import ROLES
 from utils.runtime.files import write_json_atomic
 from utils.runtime.validation import what_is_wrong
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # Scores are probabilities; more places than this only differ between machines.
 DECIMALS = 6
 
@@ -74,6 +74,20 @@ class RoleThresholds(_Record):
     lower_threshold: Share
 
 
+class StartLoss(_Record):
+    """How well the natural sentences are predicted with one candidate for the start token.
+
+    Attributes:
+        bos_id: its id; None for no start token.
+        token: its text, "" for none.
+        loss: nats a token.
+    """
+
+    bos_id: int | None
+    token: str
+    loss: float
+
+
 class Settings(_Record):
     """Everything needed to make the catalog again."""
 
@@ -82,6 +96,8 @@ class Settings(_Record):
     device: str
     dtype: str = "float32"
     bos_id: int | None
+    # The candidates, of which bos_id is the best, where neither family nor tokenizer says what goes first.
+    start_losses: list[StartLoss] | None = None
     special_ids: list[int]
     # How many keys each layer sees (null for all); null where every layer sees all. Chance depends on it.
     windows: list[Annotated[int, Field(ge=1)] | None] | None = None
@@ -100,7 +116,7 @@ class Catalog(_Record):
         all_scores: every head's score, [layer][head], for each role that has one ('other' has none).
         all_scores_std: its standard deviation over the probe's sequences, in the same shape.
         probe_scores: where a role is measured on several probe sets, the mean on each; `all_scores` has the
-            larger of them, head by head.
+            larger or the smaller of them, head by head (`HeadRole.combine`).
         rankings: retrieval rankings by method (a key of `retrieval.rankings.methods.METHODS`), a record
             (`ranking_record.RankingRecord`) a question and length; empty until they are made. Their fields
             are looked at where they are used, and by `catalog.check`: a ranking that cannot be read takes no
@@ -119,10 +135,28 @@ class Catalog(_Record):
     probe_scores: dict[str, dict[str, Matrix]]
     rankings: dict[MethodKey, list[dict[str, JsonValue]]]
 
+    @property
+    def sink_share(self) -> Matrix | None:
+        """Each head's mean attention on the first token on the natural sentences: its rest, no role.
+
+        None where the catalog has no first-token role to take it from.
+        """
+        return self.probe_scores.get("positional", {}).get("natural")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _version_is_known(cls, data: Any) -> Any:
+        # First of all: what else differs in a catalog of another version is no damage.
+        version = data.get("schema_version") if isinstance(data, dict) else None
+        if isinstance(version, int) and version != SCHEMA_VERSION:
+            raise ValueError(
+                f"it is of version {version}, and this HeadScope reads version {SCHEMA_VERSION}, in which "
+                "roles are measured otherwise"
+            )
+        return data
+
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
-        if self.schema_version != SCHEMA_VERSION:
-            raise ValueError(f"schema_version must be {SCHEMA_VERSION}. Got {self.schema_version}.")
         if unknown := sorted(set(self.categories) - set(ROLES)):
             raise ValueError(f"categories must be among {', '.join(ROLES)}. Got {unknown[0]!r}.")
         measured = {role for role in self.categories if ROLES[role].measured}
@@ -228,6 +262,25 @@ def check_fit(
             f"The catalog of {catalog.model_name} was made with other weights than this model has.",
             _make_it_again(catalog.model_name),
         )
+
+
+def carrying_heads(catalog: Catalog) -> dict[str, list[tuple[Head, float]]]:
+    """Each measured role's heads with their catalog scores, best first: all that reach its threshold.
+
+    The lists (`top_heads`) have room for a few of them, and may hold one of another layer below it.
+    """
+    return {
+        role: sorted(
+            (
+                (Head(layer, head), score)
+                for layer, row in enumerate(table)
+                for head, score in enumerate(row)
+                if score >= catalog.settings.thresholds[role].threshold
+            ),
+            key=lambda entry: (-entry[1], entry[0]),
+        )
+        for role, table in catalog.all_scores.items()
+    }
 
 
 def listed_heads(catalog: Catalog) -> dict[str, list[tuple[Head, float]]]:

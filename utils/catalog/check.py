@@ -132,14 +132,16 @@ def _prompt_problems(role: str, category: Category) -> Iterator[str]:
 
 
 def _probe_problems(catalog: Catalog, role: str, probes: dict[str, Matrix]) -> Iterator[str]:
-    """Where there are several sets of test inputs the score is the larger mean, head by head."""
+    """Where there are several sets of test inputs the score is one of the means, by the role's rule."""
     if role not in catalog.all_scores:
         yield f"probe_scores has {role}, which has no scores"
         return
+    choose = max if ROLES[role].combine == "largest" else min
     for layer, row in enumerate(catalog.all_scores[role]):
         for head, score in enumerate(row):
-            if score != max(table[layer][head] for table in probes.values()):
-                yield f"the score of {Head(layer, head)} for {role} is not the larger of its probe_scores"
+            if score != choose(table[layer][head] for table in probes.values()):
+                which = ROLES[role].combine
+                yield f"the score of {Head(layer, head)} for {role} is not the {which} of its probe_scores"
                 return
 
 

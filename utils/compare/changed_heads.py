@@ -20,7 +20,7 @@ class ChangedHead:
         role: the role's key.
         left: its score on the left.
         right: its score on the right.
-        listed: whether the catalog lists it for the role; None without a catalog.
+        listed: whether it has the role by the catalog; None without a catalog.
     """
 
     head: Head
@@ -43,7 +43,7 @@ def most_changed(left: LiveAnalysis, right: LiveAnalysis, count: int) -> tuple[C
     """
     changed = []
     for role, table in score_differences(left, right).items():
-        listed = {activity.head for activity in left.listed.get(role, ())}
+        listed = {activity.head for activity in left.carrying.get(role, ())}
         for layer, head in (table.abs() >= SMALL_DIFFERENCE).nonzero().tolist():
             changed.append(
                 ChangedHead(

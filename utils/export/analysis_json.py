@@ -160,6 +160,8 @@ def _roles(analysis: LiveAnalysis) -> dict[str, Any]:
             "chance_by_layer": [one.chance for one in asked],
             "live_scores": scores.live[role],
             "catalog_scores": catalog.all_scores.get(role) if catalog else None,
+            "carrying_count": len(analysis.carrying.get(role, ())),
+            "carrying_active_count": sum(one.is_active for one in analysis.carrying.get(role, ())),
             "listed": [
                 {
                     "head": activity.head,

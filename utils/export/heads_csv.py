@@ -18,6 +18,7 @@ COLUMNS = (
     "live_score",
     "chance",
     "active",
+    "has_role",
     "listed",
     "ablated",
     "unlisted_active",
@@ -42,7 +43,7 @@ def heads_csv(analysis: LiveAnalysis, ablated: Iterable[Head] = ()) -> str:
         table = analysis.catalog.all_scores.get(role) if analysis.catalog else None
         for layer, number in _all_heads(analysis):
             head = Head(layer, number)
-            listed = analysis.listed_for(head).get(role)
+            carried = analysis.roles_of(head).get(role)
             rows.append(
                 {
                     "layer": layer,
@@ -51,10 +52,11 @@ def heads_csv(analysis: LiveAnalysis, ablated: Iterable[Head] = ()) -> str:
                     "catalog_score": table[layer][number] if table else None,
                     "live_score": live[layer][number] if applicable else None,
                     "chance": asked[layer].chance,
-                    "active": listed is not None and listed.is_active,
-                    "listed": listed is not None,
+                    "active": carried is not None and carried.is_active,
+                    "has_role": carried is not None,
+                    "listed": any(entry.head == head for entry in analysis.listed.get(role, ())),
                     "ablated": head in off,
-                    "unlisted_active": listed is None and shows[layer][number],
+                    "unlisted_active": carried is None and shows[layer][number],
                     "model": analysis.loaded.name,
                     "prompt": analysis.prompt.text,
                 }

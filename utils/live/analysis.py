@@ -6,7 +6,7 @@ from functools import cached_property
 
 from torch import Tensor
 
-from utils.catalog.catalog import Catalog, listed_heads
+from utils.catalog.catalog import Catalog, carrying_heads, listed_heads
 from utils.forward.attention_capture import capture
 from utils.heads import Head
 from utils.live.unlisted_heads import UnlistedHeads, find_unlisted_heads
@@ -29,7 +29,9 @@ class LiveAnalysis:
         catalog: the model's catalog, None where there is none that can be used.
         catalog_problem: why there is none, "" where there is one.
         listed: what each head that the catalog lists for a role does, {role: heads in the catalog's order};
-            empty without a catalog.
+            empty without a catalog. A list has room for a few heads.
+        carrying: what each head that has a role does, listed or not, {role: heads, the best in the catalog
+            first}; empty without a catalog.
     """
 
     loaded: LoadedModel
@@ -40,29 +42,29 @@ class LiveAnalysis:
     catalog: Catalog | None
     catalog_problem: str
     listed: Mapping[str, tuple[HeadActivity, ...]]
+    carrying: Mapping[str, tuple[HeadActivity, ...]]
 
     @property
     def nbytes(self) -> int:
         """Bytes of its large tensors."""
         return self.attention.nbytes + self.logits.nbytes
 
-    def listed_for(self, head: Head) -> Mapping[str, HeadActivity]:
-        """What a head does for the measured roles that the catalog lists it for, by role."""
+    def roles_of(self, head: Head) -> Mapping[str, HeadActivity]:
+        """What a head does for the measured roles that it has by the catalog, the most telling role first."""
         return self.by_head.get(head, {})
 
     @cached_property
     def by_head(self) -> Mapping[Head, Mapping[str, HeadActivity]]:
-        """What each head that the catalog lists for a measured role does, by head and role."""
+        """What each head that has a measured role does, by head and role, the most telling role first."""
         by_head: dict[Head, dict[str, HeadActivity]] = {}
-        for role, heads in self.listed.items():
-            if ROLES[role].measured:
-                for activity in heads:
-                    by_head.setdefault(activity.head, {})[role] = activity
+        for role in sorted(self.carrying, key=lambda role: ROLES[role].telling_rank):
+            for activity in self.carrying[role]:
+                by_head.setdefault(activity.head, {})[role] = activity
         return by_head
 
     @cached_property
     def unlisted(self) -> Mapping[str, UnlistedHeads]:
-        """Heads that show a role's pattern here without being listed for it, by role."""
+        """Heads that show a role's pattern here without having the role by the catalog, by role."""
         return find_unlisted_heads(self.scores, self.by_head, self.catalog)
 
 
@@ -82,6 +84,6 @@ def analyze_prompt(
         result.attention, prompt.ids, measured_roles(), loaded.special_ids, loaded.geometry.windows
     )
     listed = {} if catalog is None else listed_activity(scores, listed_heads(catalog))
-    return LiveAnalysis(
-        loaded, prompt, result.attention, result.logits[-1].clone(), scores, catalog, problem, listed
-    )
+    carrying = {} if catalog is None else listed_activity(scores, carrying_heads(catalog))
+    logits = result.logits[-1].clone()
+    return LiveAnalysis(loaded, prompt, result.attention, logits, scores, catalog, problem, listed, carrying)

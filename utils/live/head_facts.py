@@ -18,9 +18,10 @@ class RoleFact:
         chance: chance level, None where there is none.
         catalog: the catalog's score, None without a catalog.
         rank: place among all heads of the model by catalog score, from 1; None without a catalog.
-        listed: whether the catalog lists the head for the role.
+        carries: whether the head has the role: its catalog score reaches the role's threshold.
+        listed: whether the catalog's short list of the role's heads has it.
         active: whether it is active on this input.
-        reason: why, in words; "" for a head that is not listed.
+        reason: why, in words; "" for a head that does not have the role.
     """
 
     role: str
@@ -28,13 +29,14 @@ class RoleFact:
     chance: float | None
     catalog: float | None
     rank: int | None
+    carries: bool
     listed: bool
     active: bool
     reason: str
 
 
 def cell_roles(analysis: LiveAnalysis) -> dict[Head, list[CellRole]]:
-    """The catalogued roles of each head that has any ('other' is no role)."""
+    """The catalogued roles of each head that has any, the most telling first ('other' is no role)."""
     return {
         head: [CellRole(role, activity.live, activity.is_active) for role, activity in roles.items()]
         for head, roles in analysis.by_head.items()
@@ -54,8 +56,8 @@ def role_facts(analysis: LiveAnalysis, head: Head) -> list[RoleFact]:
     """A head's score for every measured role, live and in the catalog."""
     facts = []
     for role in analysis.scores.inputs:
-        listed = analysis.listed_for(head).get(role)
-        live = listed or analysis.scores.activity(role, head)
+        carried = analysis.roles_of(head).get(role)
+        live = carried or analysis.scores.activity(role, head)
         catalog = rank = None
         if analysis.catalog is not None and role in analysis.catalog.all_scores:
             table = analysis.catalog.all_scores[role]
@@ -68,18 +70,25 @@ def role_facts(analysis: LiveAnalysis, head: Head) -> list[RoleFact]:
                 chance=live.chance,
                 catalog=catalog,
                 rank=rank,
-                listed=listed is not None,
-                active=listed is not None and listed.is_active,
-                reason=listed.reason if listed else "",
+                carries=carried is not None,
+                listed=any(entry.head == head for entry in analysis.listed.get(role, ())),
+                active=carried is not None and carried.is_active,
+                reason=carried.reason if carried else "",
             )
         )
     return facts
 
 
+def sink_share(analysis: LiveAnalysis, head: Head) -> float | None:
+    """The head's mean attention on the first token on the catalog's plain sentences; None where not known."""
+    table = analysis.catalog.sink_share if analysis.catalog else None
+    return None if table is None else table[head.layer][head.head]
+
+
 def marked_pairs(analysis: LiveAnalysis, head: Head) -> tuple[tuple[tuple[int, int], ...], str]:
     """The (query, key) pairs of the repetition roles that the head is active in, and those roles' names."""
     active = [
-        activity for activity in analysis.listed_for(head).values() if activity.is_active and activity.pairs
+        activity for activity in analysis.roles_of(head).values() if activity.is_active and activity.pairs
     ]
     pairs = tuple(pair for activity in active for pair in activity.pairs)
     return pairs, " and ".join(ROLES[activity.role].display_name.lower() for activity in active)

@@ -28,6 +28,7 @@ from utils.models.prompts import (
     token_of_text,
     tokenize_prompt,
 )
+from utils.models.start_tokens import chosen_start
 from utils.models.store import ModelStore
 from utils.runtime.file_cache import FileCache
 
@@ -86,7 +87,18 @@ class LiveService:
         Raises:
             UserFacingError: unknown or broken model, or a prompt that cannot be analyzed.
         """
-        return self._tokenize(self.store.get(model), text)
+        return self._tokenize(self._get(model), text)
+
+    def _get(self, model: str) -> LoadedModel:
+        """The model, read anew where its catalog has chosen another start token since."""
+        loaded = self.store.get(model)
+        if loaded.start_open:
+            catalog = self._catalog(loaded)[1]
+            chosen = chosen_start(catalog) if catalog is not None else None
+            if chosen is not None and chosen[0] != loaded.bos_id:
+                self.store.drop(loaded)
+                loaded = self.store.get(model)
+        return loaded
 
     def _tokenize(self, loaded: LoadedModel, text: str) -> TokenizedPrompt:
         key = (loaded.name, text)
@@ -115,7 +127,7 @@ class LiveService:
         Raises:
             UserFacingError: as `tokenize`.
         """
-        loaded = self.store.get(model)
+        loaded = self._get(model)
         changed, catalog, problem = self._catalog(loaded)
         key = (loaded.name, text, changed)
         cached = self._cached(key)
@@ -158,7 +170,7 @@ class LiveService:
             UserFacingError: as `tokenize`, a head that the model does not have, or no such mode.
         """
         check_mode(mode)
-        loaded = self.store.get(model)
+        loaded = self._get(model)
         prompt = self._tokenize(loaded, text)
         off = frozenset(ablated)
         if not off:
@@ -182,7 +194,7 @@ class LiveService:
             UserFacingError: as `next_token_logits`.
         """
         check_mode(mode)
-        loaded = self.store.get(model)
+        loaded = self._get(model)
         prompt = self._tokenize(loaded, text)
         off = frozenset(ablated)
         key = (model, prompt.ids, off, mode if off else "zero")
@@ -251,7 +263,7 @@ class LiveService:
         Raises:
             UserFacingError: unknown or broken model.
         """
-        return self._catalog(self.store.get(model))[1]
+        return self._catalog(self._get(model))[1]
 
     def catalog_by_name(self, model: str) -> Catalog | None:
         """The catalog of a model that may not be loaded, and is not loaded for it; None where there is none.

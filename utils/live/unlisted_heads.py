@@ -1,4 +1,4 @@
-"""Heads that the catalog does not list for a role, but that show its pattern on the text at hand.
+"""Heads that do not have a role by the catalog, but that show its pattern on the text at hand.
 
 All heads of the model are searched, so chance has many tries: the rule is stricter than the live check of a
 listed head, which has its catalog score to speak for it. Measured on 36,000 heads that do nothing in
@@ -20,7 +20,7 @@ MAX_SHOWN = 8
 
 @dataclass(frozen=True)
 class UnlistedHead:
-    """A head that shows a role's pattern on this text without being listed for the role.
+    """A head that shows a role's pattern on this text without having the role by the catalog.
 
     Attributes:
         head: which one.
@@ -28,8 +28,7 @@ class UnlistedHead:
         chance: the score of uniform attention, None where there is none (diffuse).
         needed: the score from which it counts.
         catalog: its score in the catalog, None without a catalog.
-        over_cap: whether that score would do for the list, which has room for 8 heads: known, but not listed.
-        listed_for: the roles that the catalog does list it for.
+        roles: the roles that it does have by the catalog.
         note: what a reader should know besides, a sentence; "" where there is nothing.
     """
 
@@ -38,8 +37,7 @@ class UnlistedHead:
     chance: float | None
     needed: float
     catalog: float | None
-    over_cap: bool
-    listed_for: tuple[str, ...]
+    roles: tuple[str, ...]
     note: str
 
 
@@ -51,14 +49,12 @@ class UnlistedHeads:
         role: the role's key.
         heads: the best first, at most `MAX_SHOWN`.
         count: how many there are in all.
-        over_cap: how many of all these have a catalog score that would do for the list.
         reason: why the role cannot be looked for in this text; "" where it can.
     """
 
     role: str
     heads: tuple[UnlistedHead, ...]
     count: int
-    over_cap: int
     reason: str
 
     @property
@@ -72,12 +68,7 @@ class UnlistedHeads:
         message = f"{self.count} more head{'s' if self.count > 1 else ''} {verb} this pattern on your text"
         if self.count > len(self.heads):
             message += f" (the best {len(self.heads)} are shown)"
-        if not self.over_cap:
-            return message + "."
-        which = "all of them" if self.over_cap == self.count else f"{self.over_cap} of them"
-        if self.count == 1:
-            which = "it"
-        return f"{message}; {which} would be in the catalog's list if that had room for more than the best."
+        return message + "."
 
 
 def find_unlisted_heads(
@@ -86,11 +77,11 @@ def find_unlisted_heads(
     catalog: Catalog | None,
     most: int = MAX_SHOWN,
 ) -> dict[str, UnlistedHeads]:
-    """For each measured role the heads that show its pattern on a prompt without being listed for it.
+    """For each measured role the heads that show its pattern on a prompt without having the role.
 
     Args:
         scores: of the prompt.
-        listed: the roles that each head is listed for; empty without a catalog.
+        listed: the roles that each head has; empty without a catalog.
         catalog: the model's catalog, None where there is none.
         most: how many heads of a role are named one by one.
     """
@@ -106,34 +97,29 @@ def find_unlisted_heads(
             role=role,
             heads=tuple(heads[:most]),
             count=len(heads),
-            over_cap=sum(entry.over_cap for entry in heads),
             reason=scores.target(role).reason,
         )
     return found
 
 
 def _unlisted(
-    scores: PromptScores, role: str, head: Head, listed_for: Collection[str], catalog: Catalog | None
+    scores: PromptScores, role: str, head: Head, roles: Collection[str], catalog: Catalog | None
 ) -> UnlistedHead:
     activity = scores.activity(role, head)
-    score, over_cap = None, False
+    score = None
     if catalog is not None and role in catalog.all_scores:
         score = catalog.all_scores[role][head.layer][head.head]
-        over_cap = score >= catalog.settings.thresholds[role].threshold
     note = ""
     if role == "positional" and activity.sink_share >= SINK_SHARE_MENTIONED:
-        names = [
-            ROLES[other].display_name.lower() for other in listed_for if ROLES[other].requires_repetition
-        ]
+        names = [ROLES[other].display_name.lower() for other in roles if ROLES[other].requires_repetition]
         if names:
-            note = f"In the catalog it is listed as {' and '.join(names)}: here it may just be resting."
+            note = f"In the catalog it is {' and '.join(names)}: here it may just be resting."
     return UnlistedHead(
         head=head,
         live=activity.live,
         chance=activity.chance,
         needed=scores.inputs[role][head.layer].needed_unlisted(),
         catalog=score,
-        over_cap=over_cap,
-        listed_for=tuple(listed_for),
+        roles=tuple(roles),
         note=note,
     )

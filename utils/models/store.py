@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from utils.catalog.catalog import CATALOG_FOLDER
 from utils.errors import UserFacingError
 from utils.models.devices import check_device
 from utils.models.files import check_folder
@@ -64,6 +65,7 @@ class ModelStore:
         memory_budget: bytes that all kept models may take together; a larger one is kept alone. None for half
             of what is free now.
         hub: where models of the hub come from, and where they are kept.
+        catalogs: where the catalogs are: one may name the token that a model's prompts start with.
 
     Attributes:
         problems: what was wrong with `folders` and `allowed`, for the operator (folders are named in full).
@@ -82,6 +84,7 @@ class ModelStore:
         dtype: str = "float32",
         memory_budget: int | None = None,
         hub: Hub | None = None,
+        catalogs: Path = CATALOG_FOLDER,
     ) -> None:
         check_device(device, dtype)
         self._sources, problems = find_sources(folders, allowed)
@@ -90,6 +93,7 @@ class ModelStore:
         self.dtype = dtype
         self.memory_budget = free_memory(device) // 2 if memory_budget is None else memory_budget
         self._hub = hub or Hub()
+        self._catalogs = catalogs
         # Least recently used first, with the bytes that each takes.
         self._kept: OrderedDict[str, tuple[LoadedModel, int]] = OrderedDict()
         self._loads: dict[str, _Load] = {}
@@ -99,7 +103,7 @@ class ModelStore:
         self._reading = threading.Lock()
 
     def names(self) -> list[str]:
-        """The names of all models, `demo-gpt2` first; a broken one is among them until it is asked for."""
+        """The names of all models, the real one first; a broken one is among them until it is asked for."""
         return list(self._sources)
 
     def source(self, name: str) -> ModelSource:
@@ -167,6 +171,15 @@ class ModelStore:
                     del self._loads[name]
                 load.end()
 
+    def drop(self, loaded: LoadedModel) -> None:
+        """Let go of a model, if it is the one still kept under its name: the next `get` reads it anew."""
+        with self._guard:
+            if self._kept.get(loaded.name, (None, 0))[0] is not loaded:
+                return
+            del self._kept[loaded.name]
+        for listener in self._listeners:
+            listener(loaded.name)
+
     def _load(self, source: ModelSource, progress: Progress) -> LoadedModel:
         remaining = self._kept_bytes()
         folder = folder_of(source, self._hub, progress, self.device, self.dtype, evictable=remaining)
@@ -177,7 +190,7 @@ class ModelStore:
             # Nothing is dropped for a model that does not fit even alone.
             check_memory(source.name, need, self.device, evictable=self._kept_bytes())
             self._make_room(need)
-            loaded = load_model(source.name, folder, self.device, self.dtype, progress)
+            loaded = load_model(source.name, folder, self.device, self.dtype, progress, self._catalogs)
             size = loaded_bytes(loaded)
             with self._guard:
                 self._kept[source.name] = (loaded, size)

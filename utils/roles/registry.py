@@ -7,6 +7,7 @@ in the contract test. Thresholds and margins are docs/METHODS.md, section 1.
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from utils.roles.role_score import (
     ExtraCheck,
@@ -56,6 +57,9 @@ def margin(chance: float, rows: int, errors: float = Z_ONE_SIDED) -> float:
     return max(MIN_MARGIN, errors * math.sqrt(chance * (1 - chance) / rows))
 
 
+Combine = Literal["largest", "smallest"]
+
+
 @dataclass(frozen=True)
 class HeadRole:
     """All that the project knows about one role.
@@ -75,7 +79,9 @@ class HeadRole:
         color: hue in light mode.
         color_dark: hue in dark mode.
         requires_repetition: whether the role can only be seen on a text that repeats something.
-        probes: names of the probe input sets that its catalog score is measured on (the larger mean counts).
+        probes: names of the probe input sets that its catalog score is measured on.
+        combine: which of the means on several probe sets is the score: a head that does something on one of
+            them does it (largest), one that does it only for want of anything else does not (smallest).
         threshold: score from which a head is listed.
         lower_threshold: score from which a head of another layer is added for diversity.
         names: what people write for it in presets besides its key.
@@ -100,6 +106,7 @@ class HeadRole:
     lower_threshold: float
     example_prompts: tuple[str, ...]
     names: tuple[str, ...] = ()
+    combine: Combine = "largest"
 
     @property
     def measured(self) -> bool:
@@ -202,13 +209,14 @@ _ROWS = (
         display_name="First token (positional)",
         description="Looks at the very first token, whatever it is.",
         explanation=(
-            "From every token this head looks at the first one (an attention sink). That is often a resting "
-            "place: a head with nothing to do here parks its attention where it changes little. So a high "
-            "score does not by itself make a head primarily positional."
+            "From every token this head looks at the first one, whether or not anything repeats. The first "
+            "token is an attention sink: most heads rest there when they have nothing to do, which is no "
+            "role; a head has this one only if it stays there when there is something to find."
         ),
         score=RoleScore(first_token),
         scoring=(
-            "Score: attention on the first token (an attention sink), mean over all tokens from the third on."
+            "Score: attention on the first token (an attention sink), mean over all tokens from the third "
+            "on; in the catalog the smaller of the means on plain sentences and on repeated ones."
         ),
         source=XIAO,
         telling_rank=4,
@@ -218,7 +226,9 @@ _ROWS = (
         color="#3d6b1f",
         color_dark="#9bd16f",
         requires_repetition=False,
-        probes=("natural",),
+        probes=("natural", "repeated"),
+        # Who leaves the first token as soon as there is something to find only rests there.
+        combine="smallest",
         threshold=0.4,
         lower_threshold=LOWER_THRESHOLD,
         example_prompts=(

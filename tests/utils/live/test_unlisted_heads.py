@@ -8,7 +8,7 @@ import torch
 from tests.fixtures.activity import role_input
 from tests.fixtures.catalogs import make_catalog
 from tests.fixtures.hand_built import BUILT, INDUCTION, WITHOUT_ROLE, save_hand_built
-from utils.catalog.catalog import listed_heads
+from utils.catalog.catalog import carrying_heads, listed_heads
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
 from utils.live.service import LiveService
@@ -45,7 +45,8 @@ def listing(analysis: LiveAnalysis, listed: dict[str, list[tuple[Head, float]]])
     geometry = analysis.loaded.geometry
     catalog = make_catalog(analysis.loaded.name, geometry.n_layers, geometry.n_heads, listed)
     listed_now = listed_activity(analysis.scores, listed_heads(catalog))
-    return replace(analysis, catalog=catalog, catalog_problem="", listed=listed_now)
+    carrying = listed_activity(analysis.scores, carrying_heads(catalog))
+    return replace(analysis, catalog=catalog, catalog_problem="", listed=listed_now, carrying=carrying)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_a_head_that_no_list_has_is_found(hand_built: LiveService, role: str) ->
         assert not set(heads) & set(WITHOUT_ROLE)
     best = found.heads[0]
     assert best.live == pytest.approx(float(analysis.scores.live[role][best.head.layer, best.head.head]))
-    assert best.catalog is None and not best.over_cap and best.listed_for == ()
+    assert best.catalog is None and best.roles == ()
 
 
 def test_a_listed_head_is_not_told_again(hand_built: LiveService) -> None:
@@ -77,26 +78,27 @@ def test_a_listed_head_is_not_told_again(hand_built: LiveService) -> None:
     assert INDUCTION not in [acting.head for acting in known.unlisted["induction"].heads]
     elsewhere = listing(analysis, {"previous_token": [(INDUCTION, 0.5)]})
     (acting,) = [a for a in elsewhere.unlisted["induction"].heads if a.head == INDUCTION]
-    assert acting.listed_for == ("previous_token",) and acting.catalog == 0.1 and not acting.over_cap
+    assert acting.roles == ("previous_token",) and acting.catalog == 0.1
 
 
-def test_a_head_that_the_list_had_no_room_for_says_so(hand_built: LiveService) -> None:
+def test_a_head_that_the_list_had_no_room_for_has_the_role_all_the_same(hand_built: LiveService) -> None:
     analysis = hand_built.analyze("hand-built", REPEATING)
     known = listing(analysis, {})
     assert known.catalog is not None
     scores = {role: [list(row) for row in table] for role, table in known.catalog.all_scores.items()}
     scores["induction"][INDUCTION.layer][INDUCTION.head] = 0.45
-    full = replace(known, catalog=known.catalog.model_copy(update={"all_scores": scores}))
-    found = full.unlisted["induction"]
-    assert found.heads[0].head == INDUCTION and found.heads[0].over_cap and found.over_cap == 1
-    assert "would be in the catalog's list" in found.sentence
-    assert "would be" not in known.unlisted["induction"].sentence
+    catalog = known.catalog.model_copy(update={"all_scores": scores})
+    carrying = listed_activity(known.scores, carrying_heads(catalog))
+    full = replace(known, catalog=catalog, carrying=carrying)
+    assert INDUCTION in [acting.head for acting in known.unlisted["induction"].heads]
+    assert INDUCTION not in [acting.head for acting in full.unlisted["induction"].heads]
+    assert list(full.roles_of(INDUCTION)) == ["induction"] and full.listed["induction"] == ()
 
 
 def test_nothing_repeats_nothing_is_found(hand_built: LiveService) -> None:
     found = hand_built.analyze("hand-built", PLAIN).unlisted
     for role in ("induction", "duplicate_token"):
-        assert found[role] == UnlistedHeads(role, (), 0, 0, "nothing repeats in your text")
+        assert found[role] == UnlistedHeads(role, (), 0, "nothing repeats in your text")
         assert found[role].sentence == "Nothing to look for: nothing repeats in your text."
     # With nothing to find the induction and the duplicate head rest on the first token.
     sinks = {acting.head for acting in found["positional"].heads}

@@ -3,7 +3,6 @@
 import pytest
 import torch
 from pyvene import type_to_module_mapping
-from tokenizers import processors
 from torch import nn
 from transformers import (
     Gemma2Config,
@@ -16,7 +15,7 @@ from transformers import (
     Qwen3Config,
 )
 
-from tests.fixtures.tiny_models import BOS, BUILDERS, WINDOW, build_tokenizer
+from tests.fixtures.tiny_models import BUILDERS, STARTING, WINDOW, build_tokenizer
 from utils.errors import UserFacingError
 from utils.forward.attention_capture import capture
 from utils.forward.pyvene_adapter import COMPONENT
@@ -26,9 +25,9 @@ from utils.models.families import (
     family_of,
     head_geometry,
     output_projection,
-    start_token,
 )
 from utils.models.loading import LoadedModel
+from utils.models.start_tokens import StartToken, start_token
 
 
 def test_every_family_has_a_tiny_model_and_is_keyed_by_its_type() -> None:
@@ -130,22 +129,22 @@ class TestStartToken:
     def test_the_row_decides(self, loaded: LoadedModel) -> None:
         bos = loaded.tokenizer.bos_token_id
         assert bos is not None
-        assert start_token(loaded.family, loaded.tokenizer) == (bos if loaded.family.prepend_bos else None)
+        start = start_token(loaded.family, loaded.tokenizer)
+        convention, habit = loaded.family.starts_with_bos, loaded.family.model_type in STARTING
+        assert start == StartToken(bos if convention or habit else None, habit, not (convention or habit))
 
     def test_a_tokenizer_without_bos_has_none(self) -> None:
         tokenizer = PreTrainedTokenizerFast(tokenizer_object=build_tokenizer().backend_tokenizer)
-        assert all(start_token(family, tokenizer) is None for family in FAMILIES.values())
+        assert all(start_token(family, tokenizer).id is None for family in FAMILIES.values())
 
     def test_a_tokenizer_that_puts_one_first_is_believed(self) -> None:
-        tokenizer = build_tokenizer()
-        tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
-            single=f"{BOS} $A", special_tokens=[(BOS, 0)]
-        )
-        assert all(start_token(family, tokenizer) == 0 for family in FAMILIES.values())
+        tokenizer = build_tokenizer(starts=True)
+        for family in FAMILIES.values():
+            assert start_token(family, tokenizer) == StartToken(0, True, open_question=False)
 
-    def test_every_row_says_why(self) -> None:
-        assert all(len(family.bos_reason) > 20 for family in FAMILIES.values())
-        assert {key for key, family in FAMILIES.items() if not family.prepend_bos} == {"qwen2", "qwen3"}
+    def test_the_convention_is_that_of_gpt2s_kin(self) -> None:
+        kin = {key for key, family in FAMILIES.items() if family.starts_with_bos}
+        assert kin == {"gpt2", "gpt_neo", "gpt_neox"}
 
 
 def test_the_projection_takes_all_heads_and_is_the_module_that_pyvene_hooks(loaded: LoadedModel) -> None:

@@ -29,7 +29,10 @@ def test_a_loaded_model_is_ready_to_run(loaded: LoadedModel) -> None:
     assert loaded.model.config._attn_implementation == "eager"
     assert not loaded.model.training
     bos = loaded.tokenizer.bos_token_id
-    assert bos is not None and loaded.bos_id == (bos if loaded.family.prepend_bos else None)
+    assert bos is not None and loaded.bos_id == (
+        bos if loaded.family.model_type not in ("qwen2", "qwen3") else None
+    )
+    assert loaded.bos_added == loaded.family.starts_with_bos
     assert loaded.special_ids == set(loaded.tokenizer.all_special_ids)
     assert loaded.context_length == 128
 

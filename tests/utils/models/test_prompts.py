@@ -65,8 +65,7 @@ def test_hard_text_is_taken_as_it_stands(loaded: LoadedModel, text: str) -> None
     assert loaded.tokenizer.decode(typed(loaded, prompt)) == as_the_model_gets_it(loaded, text)
     assert len(prompt.ids) == len(prompt.labels) == len(prompt.special) == count_tokens(loaded, text)
     started = loaded.bos_id is not None
-    assert started == loaded.family.prepend_bos
-    assert not started or (prompt.ids[0] == loaded.bos_id and prompt.labels[0] == "<BOS>")
+    assert not started or (prompt.ids[0] == loaded.bos_id and prompt.labels[0] == loaded.tokenizer.bos_token)
     assert prompt.special == (*[True] * started, *[False] * (len(prompt.ids) - started))
     assert all(prompt.labels)
     assert all(character.isprintable() for label in prompt.labels for character in label)
@@ -74,7 +73,7 @@ def test_hard_text_is_taken_as_it_stands(loaded: LoadedModel, text: str) -> None
 
 
 def test_labels_show_what_is_there(tiny_gpt2: LoadedModel) -> None:
-    assert tokenize_prompt(tiny_gpt2, "The cat sat").labels[:3] == ("<BOS>", "The", "·cat")
+    assert tokenize_prompt(tiny_gpt2, "The cat sat").labels[:3] == ("<|endoftext|>", "The", "·cat")
     assert "".join(tokenize_prompt(tiny_gpt2, "a\n\tb <|endoftext|>").labels[1:]) == "a⏎⇥b·<|endoftext|>"
     assert "".join(tokenize_prompt(tiny_gpt2, "é").labels[1:]) == "⟨C3⟩⟨A9⟩"
     assert tokenize_prompt(tiny_gpt2, "\0").labels[1:] == ("⟨U+0000⟩",)
@@ -111,8 +110,7 @@ def test_labels_in_a_sentencepiece_vocabulary(tiny_llama: LoadedModel) -> None:
 
 def test_labels_of_a_models_own_special_tokens_and_bytes(loaded: LoadedModel) -> None:
     labels = {loaded.text_tokenizer.id_to_token(i): token_label(loaded, i) for i in loaded.special_ids}
-    assert labels and all(label == "<BOS>" or label == written for written, label in labels.items())
-    assert list(labels.values()).count("<BOS>") == (loaded.bos_id is not None)
+    assert labels and all(label == written for written, label in labels.items())
     shown = "".join(tokenize_prompt(loaded, "Zé the\n\tcat").labels[loaded.bos_id is not None :])
     assert shown.removeprefix("·") == "Z⟨C3⟩⟨A9⟩·the⏎⇥cat"
 

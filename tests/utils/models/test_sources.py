@@ -10,7 +10,7 @@ from tests.fixtures.fake_hub import FakeHub, Repository
 from tests.fixtures.tiny_models import save_tiny_model
 from utils.errors import UserFacingError
 from utils.models.hub_cache import Hub, is_hub_name
-from utils.models.sources import BUNDLED, FIRST_MODEL, ModelSource, find_model, find_sources, load_source
+from utils.models.sources import BUNDLED, REAL_MODEL, ModelSource, find_model, find_sources, load_source
 
 HUB_NAMES = ("gpt2", "EleutherAI/pythia-70m", "Qwen/Qwen2.5-0.5B", "a", "x" * 96)
 NO_HUB_NAMES = (
@@ -47,10 +47,10 @@ def test_the_first_demo_model_leads(tmp_path: Path, tiny_models_folder: Path) ->
 
 def test_the_bundled_models_are_known_as_such(tiny_models_folder: Path) -> None:
     sources, _ = find_sources([BUNDLED, tiny_models_folder], None)
-    assert next(iter(sources)) == FIRST_MODEL
-    assert sources[FIRST_MODEL].kind == "bundled"
+    assert next(iter(sources)) == REAL_MODEL
+    assert sources[REAL_MODEL].kind == "bundled"
     assert sources["tiny-gpt2"].kind == "folder"
-    assert find_model(FIRST_MODEL) == sources[FIRST_MODEL]
+    assert find_model(REAL_MODEL) == sources[REAL_MODEL]
 
 
 def test_problems_are_told_and_the_rest_goes_on(tmp_path: Path, tiny_models_folder: Path) -> None:
