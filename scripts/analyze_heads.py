@@ -16,7 +16,6 @@ import argparse
 import contextlib
 import logging
 import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.analyzer_options import OUTPUT, build_parser, check_arguments
+from utils.runtime.command_line import explained_memory
 
 INTERRUPTED = 130
 
@@ -124,21 +124,13 @@ def _explained(model: str, output: Path) -> Iterator[None]:
     Raises:
         UserFacingError: too little memory, or a file that cannot be read or written.
     """
-    from utils.errors import UserFacingError
-
     try:
-        yield
+        with explained_memory(model):
+            yield
     except BrokenPipeError:
         raise  # nobody reads the progress any more, so there is nobody to explain to
     except OSError as error:
         raise _not_written(f"The catalog of {model}", output, error) from error
-    except (MemoryError, RuntimeError) as error:
-        # torch's errors of its own kinds are RuntimeErrors.
-        if isinstance(error, RuntimeError) and not re.search("out of memory|allocate memory", str(error)):
-            raise
-        raise UserFacingError(
-            f"{model} does not fit into the memory.", "Close other programs, or use another --device."
-        ) from error
 
 
 def _not_written(what: str, output: Path, error: OSError) -> "UserFacingError":

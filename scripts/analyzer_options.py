@@ -1,4 +1,7 @@
-"""The options of `analyze_heads.py`. Nothing here needs torch, but for a device other than the CPU."""
+"""The options of `analyze_heads.py`; `analyze_prompt.py` has those of the model and its device too.
+
+Nothing here needs torch, but for a device other than the CPU.
+"""
 
 import argparse
 import re
@@ -6,6 +9,10 @@ from pathlib import Path
 
 from utils.runtime.command_line import DTYPES, device, positive
 
+MODEL_HELP = (
+    "a bundled model, the folder of a model in Hugging Face layout, or a model's name on the hub "
+    "(gpt2, EleutherAI/pythia-70m)"
+)
 OUTPUT = Path(__file__).resolve().parents[1] / "head_categories"
 
 
@@ -14,6 +21,33 @@ def _name(text: str) -> str:
     if not re.fullmatch(r"[^\x00-\x1f\\:*?\"<>|]{1,150}", text) or not text.strip(" ./"):
         raise argparse.ArgumentTypeError(f"is no name for a catalog: '{text[:150]}'.")
     return text
+
+
+def add_device_options(parser: argparse.ArgumentParser) -> None:
+    """Add where the model runs, and in which numbers."""
+    parser.add_argument(
+        "--device",
+        type=device,
+        default="cpu",
+        help="where the model runs: cpu, cuda, cuda:1, mps (default: cpu)",
+    )
+    parser.add_argument(
+        "--dtype", choices=DTYPES, default="float32", help="numbers that the model computes in, on a GPU"
+    )
+
+
+def check_device_options(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """End with usage and status 2 where the machine lacks the device, or it cannot do the numbers."""
+    if (arguments.device, arguments.dtype) == ("cpu", "float32"):
+        return
+    # That much needs torch to be known.
+    from utils.errors import UserFacingError
+    from utils.models.devices import check_device
+
+    try:
+        check_device(arguments.device, arguments.dtype)
+    except UserFacingError as error:
+        parser.error(f"argument --device: {error}")
 
 
 def build_parser(description: str) -> argparse.ArgumentParser:
@@ -25,8 +59,7 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         "--model",
         action="append",
         metavar="NAME_OR_DIR",
-        help="a bundled model, the folder of a model in Hugging Face layout, or a model's name on the hub "
-        "(gpt2, EleutherAI/pythia-70m); repeat it for several",
+        help=f"{MODEL_HELP}; repeat it for several",
     )
     parser.add_argument(
         "--output",
@@ -64,15 +97,7 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         metavar="N",
         help="tokens of a filing with its question in the rankings (default: 128, or what the model reads)",
     )
-    parser.add_argument(
-        "--device",
-        type=device,
-        default="cpu",
-        help="where the model runs: cpu, cuda, cuda:1, mps (default: cpu)",
-    )
-    parser.add_argument(
-        "--dtype", choices=DTYPES, default="float32", help="numbers that the model computes in, on a GPU"
-    )
+    add_device_options(parser)
     parser.add_argument(
         "--progress-json",
         action="store_true",
@@ -112,12 +137,4 @@ def check_arguments(arguments: argparse.Namespace, parser: argparse.ArgumentPars
     for option, given in (("--name", arguments.name), ("--progress-json", arguments.progress_json)):
         if given and len(models) != 1:
             parser.error(f"argument {option}: goes with one --model")
-    if (arguments.device, arguments.dtype) != ("cpu", "float32"):
-        # That much needs torch to be known.
-        from utils.errors import UserFacingError
-        from utils.models.devices import check_device
-
-        try:
-            check_device(arguments.device, arguments.dtype)
-        except UserFacingError as error:
-            parser.error(f"argument --device: {error}")
+    check_device_options(arguments, parser)

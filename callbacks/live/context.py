@@ -84,9 +84,7 @@ class Shown:
     def logits(self, service: LiveService, off: Sequence[Head]) -> Tensor:
         """Logits [vocab] of the chosen position with `off` switched off."""
         model, text = self.analysis.loaded.name, self.analysis.prompt.text
-        if self.last:
-            return service.next_token_logits(model, text, off, self.mode)
-        return service.position_logits(model, text, off, self.mode)[self.position]
+        return service.logits_at(model, text, self.position, off, self.mode)
 
 
 # Where the page holds what `find_shown` takes, in its order.

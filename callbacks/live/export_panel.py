@@ -1,6 +1,5 @@
 """The card "Export": makes the files that a student or a teacher saves. Nothing of them is kept."""
 
-import json
 from collections.abc import Callable
 from typing import Any, TypedDict
 
@@ -18,7 +17,7 @@ from utils.effects.measures import MEASURES
 from utils.effects.prediction import Comparison, compare
 from utils.effects.random_sets import RandomComparison
 from utils.errors import UserFacingError
-from utils.export.analysis_json import Chosen, analysis_export, file_name
+from utils.export.analysis_json import Chosen, export_analysis, export_text, file_name
 from utils.export.heads_csv import heads_csv
 from utils.export.lab_record import TITLE, Answer, LabRecord, make_record
 from utils.export.record_formats import as_html, as_markdown
@@ -188,17 +187,16 @@ class ExportPanel:
         return compare(clean, ablated, shown.target, shown.against)
 
     def _json(self, shown: Shown, export_request: ExportRequest, held: Held) -> str:
-        return json.dumps(
-            analysis_export(
+        return export_text(
+            export_analysis(
+                self.service,
                 shown.analysis,
                 self._chosen(shown, export_request),
-                self._comparison(shown),
+                shown.target,
+                shown.against,
                 effect_map=self.effects(shown),
                 random_sets=self._random(shown, held),
-            ),
-            ensure_ascii=False,
-            allow_nan=False,
-            indent=1,
+            )
         )
 
     def _random(self, shown: Shown, held: Held) -> RandomComparison | None:

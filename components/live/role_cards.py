@@ -202,8 +202,8 @@ def _shown_of(shown: int, carrying: Sequence[HeadActivity]) -> html.P:
     active = sum(entry.is_active for entry in carrying)
     count = len(carrying)
     return html.P(
-        f"{shown} of {count} heads shown, the best by the catalog; {active} of all {count} are active on your "
-        "text.",
+        f"{shown} of {count} heads shown, the best by the catalog; {active} of all {count} are active on "
+        "your text.",
         className="hs-hint",
     )
 

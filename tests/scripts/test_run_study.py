@@ -167,6 +167,7 @@ def test_another_protocol_does_again_what_it_touches(
 def test_a_stopped_study_goes_on_to_the_same_tables(
     whole: Path, protocol: Path, tmp_path: Path, stop: signal.Signals
 ) -> None:
+    folder = cells = tmp_path
     for attempt in range(5):
         folder = prepared(whole, tmp_path / str(attempt))
         process = start("ablate", protocol, folder, "--jobs", "2")

@@ -48,6 +48,7 @@ class Comparison:
 
     Attributes:
         rows: the clean top k in order, then tokens that are in the ablated top k alone.
+        ablated_rows: the ablated top k in order.
         watched: the token that the user watches.
         logit_difference: clean and ablated logit of the watched token minus that of `rival`.
         rival: the token to compare with; the most likely besides the watched one, all heads on, where none
@@ -57,6 +58,7 @@ class Comparison:
     """
 
     rows: tuple[TokenChange, ...]
+    ablated_rows: tuple[TokenChange, ...]
     watched: TokenChange
     logit_difference: tuple[float, float]
     rival: int
@@ -70,7 +72,7 @@ class Comparison:
     @property
     def ablated_top(self) -> TokenChange:
         """The most likely token with the heads ablated."""
-        return min(self.rows, key=lambda row: row.ablated_rank)
+        return self.ablated_rows[0]
 
 
 def compare(
@@ -110,11 +112,13 @@ def compare(
         )
 
     top = order[:TOP_K].tolist()
-    newcomers = [token for token in ablated_order[:TOP_K].tolist() if token not in top][:MAX_NEWCOMERS]
+    ablated_top = ablated_order[:TOP_K].tolist()
+    newcomers = [token for token in ablated_top if token not in top][:MAX_NEWCOMERS]
     chosen = top[0] if watched is None else watched
     rival = rival_of(clean, chosen) if against is None or against == chosen else against
     return Comparison(
         rows=tuple(change(token) for token in top + newcomers),
+        ablated_rows=tuple(change(token) for token in ablated_top),
         watched=change(chosen),
         logit_difference=(
             float(clean[chosen] - clean[rival]),

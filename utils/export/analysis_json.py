@@ -1,24 +1,29 @@
 """What one live page shows, as JSON to take away, with what made it: it can be read without the page.
 
-All numbers go through `json_gate`. `heads_csv` has the heads as a table, `lab_record` what is handed in.
+The page's card "Export" and `scripts/analyze_prompt.py` both make it by `export_analysis`. All numbers go
+through `json_output`. `heads_csv` has the heads as a table, `lab_record` what is handed in.
 """
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from utils.effects.prediction import Comparison, TokenChange, compare
+from utils.effects.prediction import TOP_K, Comparison, TokenChange, compare
 from utils.forward.ablation import AblationMode
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
-from utils.models.prompts import token_label
+from utils.live.service import LiveService
+from utils.models.prompts import token_label, token_text
 from utils.roles import registry
 from utils.roles.registry import ROLES
 from utils.runtime.json_output import Json, to_json
 from utils.runtime.provenance import app_version, library_versions
 
-SCHEMA_VERSION = 1
+# 2: `prediction` is the ranked list; what had that name in 1 is `comparison`, unchanged.
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -38,10 +43,54 @@ class Chosen:
     link: str = ""
 
 
+def export_analysis(
+    service: LiveService,
+    analysis: LiveAnalysis,
+    chosen: Chosen,
+    target: int | None = None,
+    against: int | None = None,
+    effect_map: Any = None,
+    random_sets: Any = None,
+) -> dict[str, Json]:
+    """`analysis_export` of what is chosen, with what that takes of predictions and ablated heads computed.
+
+    Args:
+        service: the live entry point that made the analysis.
+        analysis: the prompt on the model, all heads on.
+        chosen: what is off, and where the prediction is made.
+        target: id of the token to watch, None for the most likely.
+        against: id of the logit difference's other token, None for the most likely besides the target.
+        effect_map: as in `analysis_export`.
+        random_sets: as in `analysis_export`.
+
+    Raises:
+        UserFacingError: a head that the model does not have, or no such mode.
+    """
+    model, text = analysis.loaded.name, analysis.prompt.text
+    position = _position(analysis, chosen)
+    clean, ablated = (
+        service.logits_at(model, text, position, off, chosen.mode) for off in ((), chosen.ablated)
+    )
+    return analysis_export(
+        analysis,
+        chosen,
+        compare(clean, ablated, target, against),
+        service.analyze_ablated(model, text, chosen.ablated, chosen.mode) if chosen.ablated else None,
+        effect_map=effect_map,
+        random_sets=random_sets,
+    )
+
+
+def export_text(data: Mapping[str, Json]) -> str:
+    """An export as the text of its file."""
+    return json.dumps(data, ensure_ascii=False, allow_nan=False, indent=1)
+
+
 def analysis_export(
     analysis: LiveAnalysis,
     chosen: Chosen,
     comparison: Comparison | None = None,
+    ablated: LiveAnalysis | None = None,
     effect_map: Any = None,
     random_sets: Any = None,
     made_at: datetime | None = None,
@@ -52,14 +101,19 @@ def analysis_export(
         analysis: the prompt on the model, all heads on.
         chosen: what is off, and where the prediction is made.
         comparison: the prediction there, clean beside ablated; None for the clean one at the last token.
-        effect_map: the effect map where one was computed, as data that `json_gate` takes.
+        ablated: the prompt on the model with the chosen heads ablated; None where none are.
+        effect_map: the effect map where one was computed, as data that `json_output` takes.
         random_sets: the comparison with random sets of heads, likewise.
         made_at: time of the export, default now.
+
+    Raises:
+        ValueError: heads are ablated and `ablated` or `comparison` is missing, or the other way round.
     """
     loaded, prompt, geometry = analysis.loaded, analysis.prompt, analysis.loaded.geometry
+    if bool(chosen.ablated) != (ablated is not None) or (ablated is not None and comparison is None):
+        raise ValueError("comparison and ablated must be given where heads are ablated, ablated only there.")
     if comparison is None:
         comparison = compare(analysis.logits, analysis.logits)
-    last = len(prompt.ids) - 1
     data = to_json(
         {
             "schema_version": SCHEMA_VERSION,
@@ -86,10 +140,25 @@ def analysis_export(
                     )
                 ],
             },
+            "tokens": [
+                {
+                    "index": index,
+                    "text": token_text(loaded, token),
+                    "label": label,
+                    "id": token,
+                    "special": special,
+                }
+                for index, (token, label, special) in enumerate(
+                    zip(prompt.ids, prompt.labels, prompt.special, strict=True)
+                )
+            ],
             "settings": {
+                "model": loaded.name,
+                "prompt": prompt.text,
+                "heads": chosen.ablated,
                 "ablated": chosen.ablated,
                 "mode": chosen.mode,
-                "position": last if chosen.position is None else chosen.position,
+                "position": _position(analysis, chosen),
                 "target": _token(analysis, comparison.watched.token),
                 "against": _token(analysis, comparison.rival),
                 "catalog_date": analysis.catalog.analysis_date if analysis.catalog else None,
@@ -97,13 +166,14 @@ def analysis_export(
             },
             "link": chosen.link,
             "roles": _roles(analysis),
-            "prediction": {
+            "prediction": [
+                _ranked(analysis, row.token, row.clean, row.clean_rank) for row in comparison.rows[:TOP_K]
+            ],
+            "ablated": _ablated(ablated, chosen, comparison) if ablated else None,
+            "comparison": {
                 "candidates": [_candidate(analysis, row) for row in comparison.rows],
                 "watched": _candidate(analysis, comparison.watched),
-                "logit_difference": {
-                    "clean": comparison.logit_difference[0],
-                    "ablated": comparison.logit_difference[1],
-                },
+                "logit_difference": _logit_difference(comparison),
                 "kl": comparison.kl,
             },
             "effect_map": effect_map,
@@ -118,8 +188,52 @@ def _time(made_at: datetime | None) -> str:
     return (made_at or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds")
 
 
+def _position(analysis: LiveAnalysis, chosen: Chosen) -> int:
+    return len(analysis.prompt.ids) - 1 if chosen.position is None else chosen.position
+
+
 def _token(analysis: LiveAnalysis, token: int) -> dict[str, Any]:
-    return {"id": token, "label": token_label(analysis.loaded, token)}
+    return {
+        "id": token,
+        "label": token_label(analysis.loaded, token),
+        "text": token_text(analysis.loaded, token),
+    }
+
+
+def _ranked(analysis: LiveAnalysis, token: int, probability: float, rank: int) -> dict[str, Any]:
+    return {
+        "rank": rank,
+        "token": token_text(analysis.loaded, token),
+        "label": token_label(analysis.loaded, token),
+        "id": token,
+        "probability": probability,
+    }
+
+
+def _logit_difference(comparison: Comparison) -> dict[str, float]:
+    clean, ablated = comparison.logit_difference
+    return {"clean": clean, "ablated": ablated}
+
+
+def _ablated(ablated: LiveAnalysis, chosen: Chosen, comparison: Comparison) -> dict[str, Any]:
+    """What is so with the heads ablated; `ablated` has the roles, `comparison` the prediction."""
+    watched = comparison.watched
+    return {
+        "heads": chosen.ablated,
+        "mode": chosen.mode,
+        "roles": _roles(ablated),
+        "prediction": [
+            _ranked(ablated, row.token, row.ablated, row.ablated_rank) for row in comparison.ablated_rows
+        ],
+        "target": {
+            **_token(ablated, watched.token),
+            "probability": {"clean": watched.clean, "ablated": watched.ablated},
+            "rank": {"clean": watched.clean_rank, "ablated": watched.ablated_rank},
+        },
+        "against": _token(ablated, comparison.rival),
+        "logit_difference": _logit_difference(comparison),
+        "kl": comparison.kl,
+    }
 
 
 def _candidate(analysis: LiveAnalysis, row: TokenChange) -> dict[str, Any]:
@@ -164,20 +278,26 @@ def _roles(analysis: LiveAnalysis) -> dict[str, Any]:
             "carrying_active_count": sum(one.is_active for one in analysis.carrying.get(role, ())),
             "listed": [
                 {
-                    "head": activity.head,
+                    **_head(activity.head),
                     "rank": rank,
                     "catalog_score": activity.catalog_score,
                     "live_score": activity.live,
+                    "chance": activity.chance,
                     "needed": activity.needed,
                     "active": activity.is_active,
                     "reason": activity.reason,
                 }
                 for rank, activity in enumerate(listed, start=1)
             ],
-            "unlisted_active": unlisted.heads,
+            "unlisted_active": [{**vars(entry), **_head(entry.head)} for entry in unlisted.heads],
             "unlisted_active_count": unlisted.count,
         }
     return roles
+
+
+def _head(head: Head) -> dict[str, Any]:
+    """A head by its name, and by its layer and its number in that."""
+    return {"head": head, "layer": head.layer, "number": head.head}
 
 
 def file_name(model: str, what: str, suffix: str, made_at: datetime | None = None) -> str:

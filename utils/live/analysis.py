@@ -1,12 +1,13 @@
-"""One prompt on one model, all heads on: all that is computed about it, once."""
+"""One prompt on one model: all that is computed about it, once."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from torch import Tensor
 
 from utils.catalog.catalog import Catalog, carrying_heads, listed_heads
+from utils.forward.ablation import AblationMode
 from utils.forward.attention_capture import capture
 from utils.heads import Head
 from utils.live.unlisted_heads import UnlistedHeads, find_unlisted_heads
@@ -18,7 +19,10 @@ from utils.roles.registry import ROLES, measured_roles
 
 @dataclass(frozen=True, eq=False)
 class LiveAnalysis:
-    """All that is known about one prompt on one model, all heads on.
+    """All that is known about one prompt on one model: all heads on, or, made for that, with some ablated.
+
+    An ablated head keeps its attention, and with it its scores: what is put in place of its output changes
+    only what later layers read.
 
     Attributes:
         loaded: the model.
@@ -69,7 +73,12 @@ class LiveAnalysis:
 
 
 def analyze_prompt(
-    loaded: LoadedModel, prompt: TokenizedPrompt, catalog: Catalog | None, problem: str
+    loaded: LoadedModel,
+    prompt: TokenizedPrompt,
+    catalog: Catalog | None,
+    problem: str,
+    ablated: Collection[Head] = (),
+    mode: AblationMode = "zero",
 ) -> LiveAnalysis:
     """Run one forward, score every head, and say what the listed heads do.
 
@@ -78,8 +87,13 @@ def analyze_prompt(
         prompt: its tokens.
         catalog: the model's catalog, None where there is none that can be used.
         problem: why there is none.
+        ablated: heads to ablate.
+        mode: what is put in their place.
+
+    Raises:
+        UserFacingError: a head that the model does not have, or no such mode.
     """
-    result = capture(loaded, prompt.ids)
+    result = capture(loaded, prompt.ids, ablated, mode)
     scores = prompt_scores(
         result.attention, prompt.ids, measured_roles(), loaded.special_ids, loaded.geometry.windows
     )

@@ -210,6 +210,38 @@ class LiveService:
             self._cache(self._positions, key, logits)
         return logits
 
+    def logits_at(
+        self,
+        model: str,
+        text: str,
+        position: int,
+        ablated: Collection[Head] = (),
+        mode: AblationMode = "zero",
+    ) -> Tensor:
+        """Logits [vocab] after the token at `position` with the heads `ablated`, as `mode` says.
+
+        Raises:
+            UserFacingError: as `next_token_logits`.
+        """
+        # The last position is what the page shows first, and its own cache is the smaller one.
+        if position == len(self.tokenize(model, text).ids) - 1:
+            return self.next_token_logits(model, text, ablated, mode)
+        return self.position_logits(model, text, ablated, mode)[position]
+
+    def analyze_ablated(
+        self, model: str, text: str, ablated: Collection[Head], mode: AblationMode = "zero"
+    ) -> LiveAnalysis:
+        """Everything about a prompt with the heads `ablated`, as `mode` says.
+
+        Computed anew each time: an export asks for it, a click does not.
+
+        Raises:
+            UserFacingError: as `next_token_logits`.
+        """
+        loaded = self.store.get(model)
+        _, catalog, problem = self._catalog(loaded)
+        return analyze_prompt(loaded, self._tokenize(loaded, text), catalog, problem, ablated, mode)
+
     def pin(
         self,
         model: str,

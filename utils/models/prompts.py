@@ -133,6 +133,17 @@ def token_label(loaded: LoadedModel, token: int) -> str:
     invisible character "⟨U+200D⟩"; a combining mark at the start stands on a dotted circle. Never empty. It
     may hold any other character, "<" among them: escape it for HTML.
     """
+    label = "".join(_visible(character) for character in token_text(loaded, token))
+    if label and unicodedata.category(label[0]).startswith("M"):
+        label = "◌" + label
+    return label or f"⟨{token}⟩"
+
+
+def token_text(loaded: LoadedModel, token: int) -> str:
+    """The text of one token as it stands in a prompt, spaces and newlines as they are; for data.
+
+    Bytes that are no whole character are "⟨E2⟩", an id beyond the vocabulary is "⟨50300⟩".
+    """
     written = loaded.text_tokenizer.id_to_token(token)
     if written is None:  # embedding matrices are often padded beyond the vocabulary
         return f"⟨{token}⟩"
@@ -140,17 +151,12 @@ def token_label(loaded: LoadedModel, token: int) -> str:
     # An added token is written as it is read; in SentencePiece's vocabularies all but the special ones have
     # their spaces written like the rest.
     if token in loaded.special_ids or (byte_level and token in loaded.tokenizer.added_tokens_decoder):
-        text = written
-    elif byte_level:
-        text = _from_byte_level(written).decode("utf-8", _SHOW_BYTES)
-    else:
-        text = written.replace("▁", " ")
-        if len(written) == 6 and written.startswith("<0x"):  # SentencePiece's single bytes
-            text = bytes([int(written[3:5], 16)]).decode("utf-8", _SHOW_BYTES)
-    label = "".join(_visible(character) for character in text)
-    if label and unicodedata.category(label[0]).startswith("M"):
-        label = "◌" + label
-    return label or f"⟨{token}⟩"
+        return written
+    if byte_level:
+        return _from_byte_level(written).decode("utf-8", _SHOW_BYTES)
+    if len(written) == 6 and written.startswith("<0x"):  # SentencePiece's single bytes
+        return bytes([int(written[3:5], 16)]).decode("utf-8", _SHOW_BYTES)
+    return written.replace("▁", " ")
 
 
 def _visible(character: str) -> str:

@@ -5,6 +5,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Self
 
 from utils.catalog.catalog import CATALOG_FOLDER
 from utils.errors import UserFacingError
@@ -101,6 +102,19 @@ class ModelStore:
         self._guard = threading.Lock()
         # One model is read after the other, so that each is measured against what the last one left.
         self._reading = threading.Lock()
+
+    @classmethod
+    def of(
+        cls, source: ModelSource, *, device: str = "cpu", dtype: str = "float32", hub: Hub | None = None
+    ) -> Self:
+        """A store of one model, which a script's user named (`sources.find_model`).
+
+        Raises:
+            UserFacingError: `device` or `dtype` cannot be had on this machine.
+        """
+        store = cls((), device=device, dtype=dtype, hub=hub)
+        store._sources[source.name] = source
+        return store
 
     def names(self) -> list[str]:
         """The names of all models, the real one first; a broken one is among them until it is asked for."""

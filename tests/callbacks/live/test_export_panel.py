@@ -84,9 +84,11 @@ def test_the_json_holds_what_is_on_show(panel: ExportPanel, built_service: LiveS
     settings = data["settings"]
     assert settings["ablated"] == sorted(NAMES) and settings["mode"] == "zero" and settings["position"] == 10
     assert (settings["target"]["label"], settings["against"]["label"]) == ("x", "q")
-    rows = data["prediction"]["candidates"]
+    rows = data["comparison"]["candidates"]
     assert [row["id"] for row in rows] == [row.token for row in expected.rows]
-    assert data["prediction"]["kl"] == pytest.approx(expected.kl, rel=1e-2)
+    assert [row["id"] for row in data["prediction"]] == [row.token for row in expected.rows[:10]]
+    assert data["ablated"]["heads"] == sorted(NAMES) and data["ablated"]["prediction"][0]["rank"] == 1
+    assert data["comparison"]["kl"] == pytest.approx(expected.kl, rel=1e-2)
     assert expected.kl > 0.01  # the two heads do something here: clean is not taken for ablated
     assert data["roles"]["induction"]["live_scores"][INDUCTION.layer][INDUCTION.head] == pytest.approx(
         float(analysis.scores.live["induction"][INDUCTION.layer, INDUCTION.head]), abs=1e-6

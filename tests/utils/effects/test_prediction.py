@@ -24,6 +24,7 @@ def test_numbers_by_hand() -> None:
     assert (top.clean_rank, top.ablated_rank) == (1, 3)
     assert top.change == pytest.approx(-0.4)
     assert result.ablated_top.token == 0
+    assert [row.token for row in result.ablated_rows] == [0, 2, 1]
     assert (result.ablated_top.clean_rank, result.ablated_top.ablated_rank) == (3, 1)
     expected = 0.1 * math.log(0.1 / 0.5) + 0.6 * math.log(0.6 / 0.2) + 0.3 * math.log(0.3 / 0.3)
     assert result.kl == pytest.approx(expected, abs=1e-6)
@@ -78,8 +79,10 @@ def test_newcomers_follow_the_clean_top_ten() -> None:
     tokens = [row.token for row in result.rows]
     assert tokens == [*range(10), 39, 38, 37, 36, 35]
     assert len(tokens) == TOP_K + MAX_NEWCOMERS and len(set(tokens)) == len(tokens)
-    # The ablated favourite is always among the rows.
-    assert result.ablated_top.token == 39
+    # The ablated favourite is always among the rows, and the ablated top ten is whole.
+    assert result.ablated_top.token == 39 and result.ablated_top in result.rows
+    assert [row.token for row in result.ablated_rows] == list(range(39, 29, -1))
+    assert [row.ablated_rank for row in result.ablated_rows] == list(range(1, TOP_K + 1))
 
 
 def test_a_small_vocabulary_has_fewer_rows() -> None:

@@ -7,13 +7,22 @@ import math
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from utils.effects.prediction import compare
-from utils.export.analysis_json import SCHEMA_VERSION, Chosen, analysis_export, file_name
+from utils.export.analysis_json import (
+    SCHEMA_VERSION,
+    Chosen,
+    analysis_export,
+    export_analysis,
+    export_text,
+    file_name,
+)
 from utils.export.heads_csv import COLUMNS, csv_text, heads_csv, safe_cell
+from utils.forward.attention_capture import capture
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
 from utils.live.head_reading import read_head
@@ -49,9 +58,13 @@ def rows_of(text: str) -> list[dict[str, str]]:
 def test_the_json_says_what_the_analysis_is(service: LiveService, analysis: LiveAnalysis) -> None:
     comparison = compare(analysis.logits, service.next_token_logits("demo-gpt2", TEXT, OFF))
     chosen = Chosen(OFF, "zero", None, "http://127.0.0.1:8050/?v=1")
-    data = analysis_export(analysis, chosen, comparison, made_at=NOON)
-    assert json.loads(json.dumps(data, allow_nan=False)) == data
-    assert data == analysis_export(analysis, chosen, comparison, made_at=NOON)
+    off = service.analyze_ablated("demo-gpt2", TEXT, OFF)
+    data = analysis_export(analysis, chosen, comparison, off, made_at=NOON)
+    assert json.loads(export_text(data)) == data
+    assert data == analysis_export(analysis, chosen, comparison, off, made_at=NOON)
+    # What computes the parts itself says the same.
+    whole = export_analysis(service, analysis, chosen)
+    assert {**whole, "made_at": data["made_at"]} == data
     assert data["schema_version"] == SCHEMA_VERSION and data["made_at"] == "2025-01-31T12:00:00+00:00"
     assert data["versions"] == {"headscope": app_version(), **library_versions()}
     assert data["link"] == chosen.link
@@ -64,8 +77,9 @@ def test_the_json_says_what_the_analysis_is(service: LiveService, analysis: Live
     assert settings["ablated"] == ["L0H5", "L1H14"] and settings["mode"] == "zero"
     assert settings["position"] == len(analysis.prompt.ids) - 1
     top = comparison.top.token
-    assert settings["target"] == {"id": top, "label": token_label(analysis.loaded, top)}
-    prediction = data["prediction"]
+    label = token_label(analysis.loaded, top)
+    assert settings["target"] == {"id": top, "label": label, "text": label.replace("·", " ")}
+    prediction = data["comparison"]
     assert isinstance(prediction, dict) and isinstance(prediction["candidates"], list)
     for shown, row in zip(prediction["candidates"], comparison.rows, strict=True):
         assert isinstance(shown, dict) and shown["id"] == row.token
@@ -96,6 +110,70 @@ def test_the_roles_are_the_analysis_own(analysis: LiveAnalysis) -> None:
             str(acting.head) for acting in more[role].heads
         ]
     assert roles["diffuse"]["chance_by_layer"] == [None] * 4  # pyright: ignore
+
+
+def test_tokens_and_settings_can_be_read_alone(service: LiveService, analysis: LiveAnalysis) -> None:
+    data: Any = analysis_export(analysis, Chosen())
+    assert "".join(token["text"] for token in data["tokens"] if not token["special"]) == TEXT
+    assert [token["index"] for token in data["tokens"]] == list(range(len(analysis.prompt.ids)))
+    for token, old in zip(data["tokens"], data["prompt"]["tokens"], strict=True):
+        assert old == {"position": token["index"], **{key: token[key] for key in ("id", "label", "special")}}
+    assert data["tokens"][0]["special"] and data["tokens"][0]["label"] == "<BOS>"
+    settings = data["settings"]
+    assert (settings["model"], settings["prompt"], settings["heads"]) == ("demo-gpt2", TEXT, [])
+    assert data["ablated"] is None
+
+
+def test_a_prediction_is_ranked_at_the_chosen_position(service: LiveService, analysis: LiveAnalysis) -> None:
+    for position in (4, None):
+        data: Any = export_analysis(service, analysis, Chosen(OFF, "mean", position))
+        for ranked, heads in ((data["prediction"], set()), (data["ablated"]["prediction"], OFF)):
+            logits = capture(analysis.loaded, analysis.prompt.ids, heads, "mean").logits
+            shares = logits[-1 if position is None else position].softmax(-1)
+            assert [row["rank"] for row in ranked] == list(range(1, 11))
+            expected = shares.topk(10)
+            assert [row["id"] for row in ranked] == expected.indices.tolist()
+            assert [row["probability"] for row in ranked] == pytest.approx(expected.values.tolist(), rel=6e-3)
+            for row in ranked:
+                label = token_label(analysis.loaded, row["id"])
+                assert (row["label"], row["token"]) == (label, label.replace("·", " "))
+        assert data["prediction"] != data["ablated"]["prediction"]
+
+
+def test_the_roles_with_heads_ablated_are_those_of_that_forward(
+    service: LiveService, analysis: LiveAnalysis
+) -> None:
+    data: Any = export_analysis(service, analysis, Chosen(OFF, "zero"), target=5, against=7)
+    off, ablated = service.analyze_ablated("demo-gpt2", TEXT, OFF), data["ablated"]
+    assert (ablated["heads"], ablated["mode"]) == (["L0H5", "L1H14"], "zero")
+    assert list(ablated["roles"]) == list(data["roles"]) and ablated["roles"] != data["roles"]
+    for role, message in ablated["roles"].items():
+        for shown, entry in zip(message["listed"], off.listed[role], strict=True):
+            assert Head(shown["layer"], shown["number"]) == entry.head and shown["head"] == str(entry.head)
+            assert shown["live_score"] == pytest.approx(entry.live, rel=6e-3, abs=1e-6)
+            assert (shown["active"], shown["reason"]) == (entry.is_active, entry.reason)
+            assert shown["chance"] == (entry.chance and pytest.approx(entry.chance, rel=6e-3))
+        for shown, other in zip(message["unlisted_active"], off.unlisted[role].heads, strict=True):
+            assert Head(shown["layer"], shown["number"]) == other.head
+    target = ablated["target"]
+    clean, now = (service.next_token_logits("demo-gpt2", TEXT, heads) for heads in ((), OFF))
+    for side, logits in (("clean", clean), ("ablated", now)):
+        assert target["probability"][side] == pytest.approx(float(logits.softmax(-1)[5]), rel=6e-3)
+        assert target["rank"][side] == int((logits > logits[5]).sum()) + 1
+        assert ablated["logit_difference"][side] == pytest.approx(float(logits[5] - logits[7]), abs=1e-4)
+    assert (target["id"], ablated["against"]["id"], data["settings"]["against"]["id"]) == (5, 7, 7)
+
+
+def test_ablated_heads_are_not_exported_without_what_they_do(
+    service: LiveService, analysis: LiveAnalysis
+) -> None:
+    comparison, off = (
+        compare(analysis.logits, analysis.logits),
+        service.analyze_ablated("demo-gpt2", TEXT, OFF),
+    )
+    for arguments in ((Chosen(OFF), comparison, None), (Chosen(), comparison, off), (Chosen(OFF), None, off)):
+        with pytest.raises(ValueError, match="where heads are ablated"):
+            analysis_export(analysis, *arguments)
 
 
 def test_an_effect_map_goes_through_the_gate(analysis: LiveAnalysis) -> None:

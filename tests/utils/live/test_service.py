@@ -161,6 +161,37 @@ def test_the_logits_of_all_positions(
         assert torch.equal(again, clean) and (again is first) == cached
 
 
+def test_the_logits_of_one_position(service: LiveService) -> None:
+    heads, last = {Head(0, 1), Head(1, 2)}, len(service.tokenize(GPT2, TEXT).ids) - 1
+    for mode in ABLATION_MODES:
+        every = service.position_logits(GPT2, TEXT, heads, mode)
+        for position in (0, 3, last):
+            assert torch.equal(service.logits_at(GPT2, TEXT, position, heads, mode), every[position])
+    assert torch.equal(service.logits_at(GPT2, TEXT, last), service.analyze(GPT2, TEXT).logits)
+
+
+@pytest.mark.parametrize("mode", ABLATION_MODES)
+def test_an_analysis_with_heads_ablated(service: LiveService, mode: AblationMode) -> None:
+    """Layers up to the ablated head's own look as before, later ones do not; the clean one stays."""
+    clean = service.analyze(GPT2, TEXT)
+    ablated = service.analyze_ablated(GPT2, TEXT, {Head(1, 2)}, mode)
+    forward = capture(clean.loaded, clean.prompt.ids, {Head(1, 2)}, mode)
+    assert torch.equal(ablated.attention, forward.attention)
+    assert torch.equal(ablated.logits, forward.logits[-1])
+    assert [entry.head for entry in ablated.listed["induction"]] == [Head(1, 2)]
+    assert ablated.catalog is clean.catalog
+    torch.testing.assert_close(ablated.attention[:2], clean.attention[:2], atol=1e-6, rtol=0)
+    for role in measured_roles():
+        live = ablated.scores.live[role]
+        torch.testing.assert_close(live[:2], clean.scores.live[role][:2], atol=1e-5, rtol=0)
+        assert live[2] == pytest.approx(role_score(role, forward.attention, ablated.prompt.ids)[2], abs=1e-5)
+    assert (ablated.attention[2] - clean.attention[2]).abs().max() > 1e-3
+    assert service.analyze(GPT2, TEXT) is clean
+    with pytest.raises(UserFacingError, match="L9H0 is not a head of tiny-gpt2"):
+        service.analyze_ablated(GPT2, TEXT, {Head(9, 0)}, mode)
+    assert_same(service.analyze_ablated(GPT2, TEXT, (), mode), clean)
+
+
 def test_models_do_not_share_results(service: LiveService) -> None:
     one, two = service.analyze(GPT2, TEXT), service.analyze(LLAMA, TEXT)
     assert one.attention.shape[:2] == (3, 4) and two.attention.shape[:2] == (4, 6)

@@ -1,5 +1,7 @@
 """Every row of the family registry, on a real tiny model of that family."""
 
+from typing import Any
+
 import pytest
 import torch
 from pyvene import type_to_module_mapping
@@ -127,7 +129,7 @@ def test_released_sizes() -> None:
 
 class TestStartToken:
     def test_the_row_decides(self, loaded: LoadedModel) -> None:
-        bos = loaded.tokenizer.bos_token_id
+        bos: Any = loaded.tokenizer.bos_token_id
         assert bos is not None
         start = start_token(loaded.family, loaded.tokenizer)
         convention, habit = loaded.family.starts_with_bos, loaded.family.model_type in STARTING

@@ -20,6 +20,7 @@ from utils.models.prompts import (
     count_tokens,
     token_label,
     token_of_text,
+    token_text,
     tokenize_prompt,
 )
 
@@ -100,12 +101,15 @@ def test_labels_of_whole_and_of_broken_characters_in_byte_level_tokens(tiny_gpt2
     labels = [token_label(loaded, i) for i in range(1, 7)]
     assert labels == ["é", "◌\u0301", "⟨U+202E⟩", "·⟨F0⟩⟨9F⟩⟨91⟩", "a⟨U+00AD⟩b", "⟨6⟩"]
     assert token_label(loaded, 99) == "⟨99⟩"
+    texts = [token_text(loaded, i) for i in (*range(1, 7), 99)]
+    assert texts == ["é", "\u0301", "\u202e", " ⟨F0⟩⟨9F⟩⟨91⟩", "a\u00adb", "", "⟨99⟩"]
 
 
 def test_labels_in_a_sentencepiece_vocabulary(tiny_llama: LoadedModel) -> None:
     decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
     loaded = with_tokens(tiny_llama, ["<unk>", "▁the", "cat", "<0xE2>", "<0x0A>", "é"], decoder)
     assert [token_label(loaded, i) for i in range(1, 6)] == ["·the", "cat", "⟨E2⟩", "⏎", "é"]
+    assert [token_text(loaded, i) for i in range(1, 6)] == [" the", "cat", "⟨E2⟩", "\n", "é"]
 
 
 def test_labels_of_a_models_own_special_tokens_and_bytes(loaded: LoadedModel) -> None:

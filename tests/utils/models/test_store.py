@@ -19,12 +19,23 @@ from utils.models.files import check_folder
 from utils.models.hub_cache import Hub
 from utils.models.loading import LoadedModel, load_model, loaded_bytes
 from utils.models.memory import need_of_folder
+from utils.models.sources import ModelSource
 from utils.models.store import ModelStore
 
 
 def test_names_from_a_folder_of_models_and_from_one_model(tiny_models_folder: Path) -> None:
     assert ModelStore([tiny_models_folder]).names() == ["tiny-gpt2", "tiny-llama"]
     assert ModelStore([tiny_models_folder / "tiny-llama"]).names() == ["tiny-llama"]
+
+
+def test_a_store_of_one_source(tiny_models_folder: Path) -> None:
+    store = ModelStore.of(ModelSource("mine", "folder", tiny_models_folder / "tiny-llama"))
+    assert store.names() == ["mine"] and store.problems == ()
+    assert store.get("mine").name == "mine" and store.get("mine").family.model_type == "llama"
+    with pytest.raises(UserFacingError, match="Choose one of: mine"):
+        store.get("tiny-llama")
+    with pytest.raises(UserFacingError, match="tpu"):
+        ModelStore.of(store.source("mine"), device="tpu")
 
 
 def test_a_model_is_loaded_once(tiny_models_folder: Path, loads: list[str]) -> None:
