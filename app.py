@@ -160,7 +160,6 @@ def create_app(settings: Settings | None = None) -> Dash:
         device=settings.device,
         dtype=settings.dtype,
         memory_budget=settings.memory,
-        catalogs=settings.catalogs,
     )
     service = LiveService(store, settings.catalogs, settings.max_tokens)
     presets = load_presets(*_folders(PRESETS_FOLDER, settings.examples))

@@ -29,7 +29,7 @@ from components.progress import progress_view
 from utils.catalog.rankings import retrieval_facts, retrieval_heads
 from utils.errors import UserFacingError
 from utils.links.page_links import from_query
-from utils.links.page_state import fit
+from utils.links.page_state import PageState, fit
 from utils.live import head_facts
 from utils.live.analysis import LiveAnalysis
 from utils.live.bertviz_page import head_view_height, head_view_html
@@ -69,7 +69,7 @@ class LivePage:
         self.loads = Jobs(workers=2)
 
     def layout(self, query: str) -> Any:
-        """The page as a link opens it, or on the first model and the first example.
+        """The page as a link opens it, or with the first example of the first model.
 
         Args:
             query: of the address; what is wrong in it is reported on the page, the rest is shown.
@@ -78,11 +78,15 @@ class LivePage:
         models = self.service.store.names()
         link, unfit = fit(link, models)
         problems += unfit
+        presets = self.guide.presets.presets.presets
+        model = link.model or (models[0] if models else None)
+        example = next((preset for preset in presets if not preset.model or model in preset.model), None)
+        if link == PageState() and not problems and example is not None:
+            link = PageState(preset=example.key)
         state, unfit = self.guide.open(link)
         problems += unfit
-        model = state.model or (models[0] if models else None)
-        presets = self.guide.presets.presets.presets
-        first = presets[0].prompt if presets else FIRST_PROMPT
+        model = state.model or model
+        first = example.prompt if example else FIRST_PROMPT
         state = replace(state, model=model, prompt=state.prompt or first)
         ready = model is not None and self.service.store.is_loaded(model)
         if model is not None and ready:

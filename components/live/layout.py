@@ -24,6 +24,12 @@ PAGE = "live"
 TICK_MS = 500
 
 
+def _of_model(preset: Preset, models: Sequence[str]) -> str:
+    """An example's title, with the model that it opens on where that is not the page's first."""
+    fitting = [model for model in preset.model if model in models]
+    return f"{preset.title} ({fitting[0]})" if fitting and models[0] not in fitting else preset.title
+
+
 def _prompt_bar(
     models: Sequence[str], presets: Sequence[Preset], model: str | None, prompt: str, cap: int
 ) -> html.Section:
@@ -45,7 +51,10 @@ def _prompt_bar(
                             dbc.Select(
                                 id=ids.EXAMPLES,
                                 placeholder="Choose an example…",
-                                options=[{"label": preset.title, "value": preset.key} for preset in presets],
+                                options=[
+                                    {"label": _of_model(preset, models), "value": preset.key}
+                                    for preset in presets
+                                ],
                             ),
                         ]
                     ),

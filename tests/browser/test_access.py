@@ -12,9 +12,9 @@ AXE = Path(__file__).resolve().parent / "axe" / "axe.min.js"
 PAGES = {
     "live": ("/", "#heatmap .plot-container"),
     "live, heads ablated": ("/?v=1&off=L1H14,L1H2&head=L1H2", ".hs-chip"),
-    "live, effects": ("/?v=1&view=effects", "#effects-figure .plot-container"),
-    "live, positions": ("/?v=1&view=positions&off=L1H14", "#view-positions .hs-table"),
-    "live, continuations": ("/?v=1&view=continuations&off=L1H14", ".hs-continuation"),
+    "live, effects": ("/?v=1&model=demo-gpt2&view=effects", "#effects-figure .plot-container"),
+    "live, positions": ("/?v=1&model=demo-gpt2&view=positions&off=L1H14", "#view-positions .hs-table"),
+    "live, continuations": ("/?v=1&model=demo-gpt2&view=continuations&off=L1H14", ".hs-continuation"),
     "preset": ("/?v=1&preset=golden-ring", ".hs-guide"),
     "lesson": ("/?v=1&lesson=induction&step=1", ".hs-guide"),
     "lessons": ("/lessons", ".hs-lesson"),

@@ -64,7 +64,7 @@ def test_induction_from_prompt_to_ablation(page: Page, app_url: str, model: str)
 def test_first_visit_shows_an_analyzed_example(page: Page, app_url: str):
     open_page(page, app_url)
     expect(page.locator("#prompt")).to_have_value(FIRST_PROMPT)
-    assert tokens(page)[:3] == ["<BOS>", "The", "·king"]
+    assert tokens(page)[:3] == ["<|endoftext|>", "The", "·king"]
     expect(page.locator("#prediction .hs-sentence")).to_contain_text("The model expects “ring” next")
     expect(role(page, "induction")).to_have_attribute("data-state", "active")
     chosen = page.locator('.hs-cell[aria-pressed="true"]')
@@ -125,7 +125,7 @@ def test_odd_text_is_shown_as_text(page: Page, app_url: str, text: str):
     before = page.locator(".hs-token").count()
     run_prompt(page, text)
     expect(page.locator("#prompt")).to_have_value(text)
-    expect(page.locator(".hs-token-text").first).to_have_text("<BOS>")
+    expect(page.locator(".hs-token-text").first).to_have_text("<|endoftext|>")
     expect(page.locator("#alert")).to_be_empty()
     expect(page.locator(".hs-token")).not_to_have_count(before)
     frame = page.frame_locator("#bertviz-frame")

@@ -8,6 +8,7 @@ from utils.effects.random_sets import compare_with_random
 from utils.live.analysis import LiveAnalysis
 from utils.live.service import LiveService
 from utils.models.prompts import token_of_text
+from utils.models.sources import REAL_MODEL
 from utils.roles.registry import ROLES
 from utils.teaching.lessons import state_at
 from utils.teaching.prepared_presets import PreparedPresets
@@ -15,7 +16,7 @@ from utils.teaching.presets import MIN_EFFECT, OpenPreset, Preset
 
 ON_MODELS = [(preset, model) for preset in PRESETS.presets for model in preset.model or MODELS]
 # Their point is that the head does something else here than its role says.
-OTHERWISE = {"filing", "question-reader"}
+OTHERWISE = {"filing", "question-reader", "resting"}
 
 
 def opened(prepared: PreparedPresets, preset: Preset, model: str) -> OpenPreset:
@@ -38,6 +39,7 @@ on_models = pytest.mark.parametrize(("preset", "model"), ON_MODELS, ids=named(ON
 def test_there_are_enough_of_each_kind():
     asking = [preset for preset in PRESETS.presets if preset.question and preset.answer and preset.look_for]
     assert len(asking) >= 12
+    assert sum(preset.model == (REAL_MODEL,) for preset in PRESETS.presets) >= 16
     assert {role for preset in asking for role in preset.roles} == set(ROLES)
     assert {model for preset in asking for model in preset.model} == set(MODELS)
     assert sum(bool(preset.ablate) for preset in PRESETS.presets) >= 6
@@ -90,7 +92,9 @@ def test_switching_off_does_what_it_says_and_more_than_random_heads(
     assert not any(tested & set(drawn) for drawn in effect.comparison.random.sets)
     drop = effect.clean - effect.ablated
     assert drop >= preset.effect.at_least
-    assert drop > effect.clean - effect.median
+    falls = sorted(effect.clean - random for random in effect.random)
+    # On the real model by more than 95 of 100 random sets; in the small ones the random heads of a layer are few.
+    assert drop > (falls[95] if model == REAL_MODEL else falls[50])
 
 
 @on_models

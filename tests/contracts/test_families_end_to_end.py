@@ -108,7 +108,8 @@ def test_the_catalog_says_what_the_live_scores_say(folder: Path, analysis: LiveA
             role_score(role, pattern, tokens, loaded.special_ids)
             for pattern, tokens in zip(patterns, sequences, strict=True)
         ]
-        offline = torch.tensor(catalog.all_scores[role])
+        by_probe = catalog.probe_scores.get(role, {"natural": catalog.all_scores[role]})
+        offline = torch.tensor(by_probe["natural"])
         torch.testing.assert_close(torch.stack(scores).mean(0), offline, rtol=0, atol=2e-5)
         assert offline.max() > 0.01
 

@@ -70,7 +70,9 @@ def test_the_roles_are_those_of_the_live_analysis(
     assert list(data["roles"]) == list(measured_roles())
     for role, message in data["roles"].items():
         entries = analysis.listed[role]
-        assert len(message["listed"]) == len(entries) > 0
+        assert len(message["listed"]) == len(entries)
+        # Nothing of a small model stays at the first token when there is something to find.
+        assert entries or role == "positional"
         for shown, entry in zip(message["listed"], entries, strict=True):
             assert shown["head"] == str(entry.head)
             assert (shown["layer"], shown["number"]) == tuple(entry.head)

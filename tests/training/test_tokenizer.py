@@ -40,10 +40,10 @@ def test_any_text_comes_back_as_it_was(tokenizer: PreTrainedTokenizerFast, text:
     assert 0 not in ids
 
 
-def test_the_start_token_is_zero_and_is_never_put_in_by_itself(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_the_start_token_is_zero_and_goes_before_a_text(tokenizer: PreTrainedTokenizerFast) -> None:
     assert tokenizer.bos_token == tokenizer.eos_token == BOS
     assert tokenizer.bos_token_id == tokenizer.eos_token_id == 0
-    assert tokenizer("cat")["input_ids"] == tokenizer("cat", add_special_tokens=False)["input_ids"]
+    assert tokenizer("cat")["input_ids"] == [0, *tokenizer("cat", add_special_tokens=False)["input_ids"]]
 
 
 def test_words_of_the_filings_and_of_the_suggested_prompts_are_whole(

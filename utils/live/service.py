@@ -56,6 +56,8 @@ class LiveService:
     ) -> None:
         self.store = store
         self.catalog_folder = catalog_folder
+        # A model and its catalog must agree on the token that goes first.
+        store.catalogs = catalog_folder
         self.max_tokens = max_tokens
         self._analyses: PinnableCache[tuple[str, str, int | None], LiveAnalysis] = PinnableCache(
             CACHE_BYTES, lambda analysis: analysis.nbytes, PINNED_BYTES

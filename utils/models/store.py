@@ -66,9 +66,9 @@ class ModelStore:
         memory_budget: bytes that all kept models may take together; a larger one is kept alone. None for half
             of what is free now.
         hub: where models of the hub come from, and where they are kept.
-        catalogs: where the catalogs are: one may name the token that a model's prompts start with.
 
     Attributes:
+        catalogs: where the catalogs are: one may name the token that a model's prompts start with.
         problems: what was wrong with `folders` and `allowed`, for the operator (folders are named in full).
             The store goes on with the models that it has.
 
@@ -85,7 +85,6 @@ class ModelStore:
         dtype: str = "float32",
         memory_budget: int | None = None,
         hub: Hub | None = None,
-        catalogs: Path = CATALOG_FOLDER,
     ) -> None:
         check_device(device, dtype)
         self._sources, problems = find_sources(folders, allowed)
@@ -94,7 +93,7 @@ class ModelStore:
         self.dtype = dtype
         self.memory_budget = free_memory(device) // 2 if memory_budget is None else memory_budget
         self._hub = hub or Hub()
-        self._catalogs = catalogs
+        self.catalogs = CATALOG_FOLDER
         # Least recently used first, with the bytes that each takes.
         self._kept: OrderedDict[str, tuple[LoadedModel, int]] = OrderedDict()
         self._loads: dict[str, _Load] = {}
@@ -204,7 +203,7 @@ class ModelStore:
             # Nothing is dropped for a model that does not fit even alone.
             check_memory(source.name, need, self.device, evictable=self._kept_bytes())
             self._make_room(need)
-            loaded = load_model(source.name, folder, self.device, self.dtype, progress, self._catalogs)
+            loaded = load_model(source.name, folder, self.device, self.dtype, progress, self.catalogs)
             size = loaded_bytes(loaded)
             with self._guard:
                 self._kept[source.name] = (loaded, size)

@@ -54,6 +54,7 @@ def catalog_data() -> dict[str, Any]:
                 "device": "cpu",
                 "dtype": "float32",
                 "bos_id": None,
+                "start_losses": None,
                 "special_ids": [0],
                 "windows": [4, None],
                 "inputs": {"natural": {"sequences": 24, "shortest": 12, "longest": 20}},

@@ -163,7 +163,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     ),
     "a mean that is not the larger one": (
         lambda data: data["probe_scores"]["induction"]["b"].__setitem__(0, [0.95] * 4),
-        "the score of L0H0 for induction is not the larger",
+        "the score of L0H0 for induction is not the largest",
     ),
 }
 

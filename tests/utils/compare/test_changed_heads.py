@@ -37,7 +37,7 @@ def test_the_heads_that_change_most_are_the_largest_differences(pair: tuple[Live
 
 def test_whether_a_head_is_listed_is_the_catalogs_word(pair: tuple[LiveAnalysis, LiveAnalysis]):
     for entry in most_changed(*pair, count=1000):
-        listed = {one.head for one in pair[0].listed[entry.role]}
+        listed = {one.head for one in pair[0].carrying[entry.role]}
         assert entry.listed == ((entry.head.layer, entry.head.head) in listed)
 
 

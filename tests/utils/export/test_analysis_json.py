@@ -242,8 +242,9 @@ def test_the_csv_has_a_row_a_head_and_role(analysis: LiveAnalysis) -> None:
         table = analysis.catalog.all_scores[role]
         assert float(row["catalog_score"]) == pytest.approx(table[head.layer][head.head], rel=6e-3)
         assert (row["chance"] == "") is (role == "diffuse")
-        entry = next((e for e in analysis.listed[role] if e.head == head), None)
-        assert row["listed"] == ("yes" if entry else "no")
+        assert (row["listed"] == "yes") == any(e.head == head for e in analysis.listed[role])
+        entry = next((e for e in analysis.carrying[role] if e.head == head), None)
+        assert row["has_role"] == ("yes" if entry else "no")
         assert row["active"] == ("yes" if entry and entry.is_active else "no")
         assert row["ablated"] == ("yes" if head in OFF else "no")
         assert row["unlisted_active"] == ("yes" if head in [a.head for a in more[role].heads] else "no")

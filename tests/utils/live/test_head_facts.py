@@ -48,14 +48,18 @@ def no_catalog(service: LiveService) -> LiveAnalysis:
 def with_active(analysis: LiveAnalysis, *active: tuple[str, Head, float]) -> LiveAnalysis:
     """The analysis, but with just these heads active, each with its score."""
     wanted = {(role, head): score for role, head, score in active}
-    listed = {}
-    for role, entries in analysis.listed.items():
+    carrying = {}
+    for role, entries in analysis.carrying.items():
         scores = [wanted.get((role, entry.head)) for entry in entries]
-        listed[role] = tuple(
+        carrying[role] = tuple(
             replace(entry, is_active=score is not None, live=entry.live if score is None else score)
             for entry, score in zip(entries, scores, strict=True)
         )
-    return replace(analysis, listed=listed)
+    listed = {
+        role: tuple(one for one in entries if one.head in {e.head for e in analysis.listed[role]})
+        for role, entries in carrying.items()
+    }
+    return replace(analysis, listed=listed, carrying=carrying)
 
 
 def test_the_grid_has_each_listed_heads_roles_but_no_other(analysis: LiveAnalysis) -> None:

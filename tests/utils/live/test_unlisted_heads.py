@@ -108,7 +108,7 @@ def test_nothing_repeats_nothing_is_found(hand_built: LiveService) -> None:
 def test_a_resting_head_is_told_to_be_one(hand_built: LiveService) -> None:
     analysis = listing(hand_built.analyze("hand-built", PLAIN), {"induction": [(INDUCTION, 0.9)]})
     notes = {acting.head: acting.note for acting in analysis.unlisted["positional"].heads}
-    assert "listed as induction" in notes[INDUCTION] and "resting" in notes[INDUCTION]
+    assert "it is induction" in notes[INDUCTION] and "resting" in notes[INDUCTION]
     assert notes[BUILT["positional"]] == ""
 
 
@@ -134,7 +134,7 @@ def test_on_a_bundled_model_all_that_is_told_is_true(service: LiveService) -> No
     for role, found in everything.items():
         role_input, shows = analysis.scores.inputs[role][0], analysis.scores.clear_pattern(role)
         message = {acting.head for acting in found.heads}
-        listed = {entry.head for entry in analysis.listed[role]}
+        listed = {entry.head for entry in analysis.carrying[role]}
         assert not message & listed
         for layer in range(4):
             for number in range(16):

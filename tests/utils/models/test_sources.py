@@ -37,11 +37,11 @@ NO_HUB_NAMES = (
 )
 
 
-def test_the_first_demo_model_leads(tmp_path: Path, tiny_models_folder: Path) -> None:
-    for name in ("a-model", "demo-gpt2", "demo-llama"):
+def test_the_real_model_leads(tmp_path: Path, tiny_models_folder: Path) -> None:
+    for name in ("a-model", REAL_MODEL, "demo-llama"):
         shutil.copytree(tiny_models_folder / "tiny-gpt2", tmp_path / name)
     sources, problems = find_sources([tiny_models_folder, tmp_path], None)
-    assert list(sources) == ["demo-gpt2", "tiny-gpt2", "tiny-llama", "a-model", "demo-llama"]
+    assert list(sources) == [REAL_MODEL, "tiny-gpt2", "tiny-llama", "a-model", "demo-llama"]
     assert problems == []
 
 
