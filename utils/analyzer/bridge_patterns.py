@@ -16,7 +16,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from utils.analyzer.measuring import PatternChunk
 from utils.errors import UserFacingError
-from utils.models.loading import LoadedModel
+from utils.models.loading import LoadedModel, read_whole_texts
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,8 @@ class BridgePatterns:
                 f"TransformerLens, by which models are analyzed, cannot run {loaded.name}.",
                 "Choose a model whose config.json sets nothing unusual.",
             ) from error
+        # The bridge may read the tokenizer from its folder once more.
+        read_whole_texts(self.bridge.tokenizer)  # pyright: ignore[reportArgumentType]
         self.bridge.eval()
 
     def patterns(self, sequences: Sequence[Sequence[int]]) -> Iterator[PatternChunk]:

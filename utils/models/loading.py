@@ -111,8 +111,6 @@ def load_model(
     progress("reading the tokenizer", 1, 1)
     text_tokenizer = copy.deepcopy(tokenizer.backend_tokenizer)
     text_tokenizer.encode_special_tokens = True
-    text_tokenizer.no_truncation()
-    text_tokenizer.no_padding()
     family = family_of(model.config)
     added = tokenizer.added_tokens_decoder.items()
     return LoadedModel(
@@ -240,7 +238,18 @@ def _load_tokenizer(name: str, folder: Path) -> PreTrainedTokenizerFast:
             f"The tokenizer of the model '{name}' cannot be read.",
             "Save it into the folder again with save_pretrained(), so that there is a whole tokenizer.json.",
         )
+    read_whole_texts(tokenizer)
     return tokenizer
+
+
+def read_whole_texts(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Switch off a tokenizer's truncation and padding, which its tokenizer.json may bring along.
+
+    One call with truncation=True before save_pretrained() writes them there; then every text that goes
+    through the backend would be cut, without a word, or filled up with padding.
+    """
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
 
 
 def _check_vocabulary(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:

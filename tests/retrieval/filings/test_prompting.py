@@ -1,13 +1,17 @@
 import copy
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
+from transformers import AutoTokenizer
 
 from retrieval.filings.generated import FilingOptions, make_filings
 from retrieval.filings.prompting import encode_sample, spans_in_tokens, uses_chat_template
 from utils.errors import UserFacingError
-from utils.models.loading import LoadedModel
+from utils.models.loading import LoadedModel, load_model
 
 SHORT = FilingOptions(other_facts=(), filler_sentences=1)
 CHAT = (
@@ -78,6 +82,23 @@ def test_a_filing_longer_than_the_context_is_one_sentence(demo: LoadedModel) -> 
     for loaded in (demo, _asked_in(demo, CHAT)):
         with pytest.raises(UserFacingError, match=r"are \d+ tokens and demo-llama reads at most 512"):
             encode_sample(loaded, sample)
+
+
+def test_a_chat_prompt_is_whole_where_the_tokenizer_was_saved_with_truncation(
+    demo: LoadedModel, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(demo.path, tmp_path / "cut"))
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = CHAT
+    tokenizer(["a"], truncation=True, max_length=100)
+    tokenizer.save_pretrained(folder)
+    cut = load_model("cut", folder)
+    assert uses_chat_template(cut)
+    sample = make_filings("inc_state", 1, 1, FilingOptions(filler_sentences=20))[0]
+    encoded = encode_sample(cut, sample)
+    assert len(encoded.ids) > 200
+    assert encoded.ids == encode_sample(_asked_in(demo, CHAT), sample).ids
+    assert {"needle", "answer", "question"} <= set(encoded.spans)
 
 
 def test_the_text_of_a_special_token_in_a_filing(demo: LoadedModel) -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from tests.fixtures.tiny_models import BUILDERS, save_tiny_model
 from utils.analyzer.bridge_patterns import CHUNK, BridgePatterns
@@ -62,3 +64,18 @@ def test_the_bridge_is_as_it_was_after_a_forward_that_was_cut_short(folder: Path
     _, cache = source.bridge.run_with_cache(ids)
     for layer, pattern in enumerate(first.layers):
         torch.testing.assert_close(pattern, cache["pattern", layer], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("bos", [True, False])
+def test_the_tokenizer_of_the_bridge_reads_whole_texts(tmp_path: Path, bos: bool) -> None:
+    """With a start token the bridge reads the tokenizer from its folder once more, truncation included."""
+    folder = save_tiny_model("gpt2", tmp_path / "tiny")
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    tokenizer.pad_token = tokenizer.eos_token
+    if not bos:
+        tokenizer.bos_token = None
+    tokenizer(["a"], truncation=True, max_length=5, padding="max_length")
+    tokenizer.save_pretrained(folder)
+    read = BridgePatterns(load_model(folder.name, folder)).bridge.tokenizer.backend_tokenizer
+    assert read.truncation is None and read.padding is None
+    assert len(read.encode("The cat sat on the mat again", add_special_tokens=False).ids) > 5
