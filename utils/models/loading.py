@@ -186,7 +186,7 @@ def _load_weights(name: str, folder: Path, dtype: torch.dtype, progress: Progres
     except Exception as error:
         if stopped:
             raise stopped[0] from None
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             raise _too_large(name, "cpu") from error
         logger.warning("loading the weights of %s failed", name, exc_info=True)
         raise misfit(name) from error
@@ -263,7 +263,8 @@ def _check_vocabulary(name: str, model: PreTrainedModel, tokenizer: PreTrainedTo
         )
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was too little memory, of the machine or of a GPU."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 

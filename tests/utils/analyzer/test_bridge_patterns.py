@@ -1,18 +1,34 @@
 """The analyzer's forward pass (TransformerLens) against the live one (PyVene)."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from transformers import AutoTokenizer
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+import utils.analyzer.bridge_patterns
+from tests.fixtures.model_folders import edit_config, edit_weights
 from tests.fixtures.tiny_models import BUILDERS, save_tiny_model
 from utils.analyzer.bridge_patterns import CHUNK, BridgePatterns
+from utils.analyzer.catalog_building import AnalysisOptions, analyze
 from utils.errors import UserFacingError
-from utils.forward.attention_capture import capture
+from utils.forward.attention_capture import Capture, capture
 from utils.models.loading import load_model
+
+_BIAS = "attention.query_key_value.bias"
+
+
+def _without_added_tokens(tokenizer: Any) -> Tokenizer:
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    # Its one special token becomes a token like any other, with a name that nobody looks for.
+    vocabulary = backend["model"]["vocab"]
+    vocabulary["Ġzzzz"] = vocabulary.pop("<|endoftext|>")
+    return Tokenizer.from_str(json.dumps(backend | {"added_tokens": []}))
 
 
 def _sequences(count: int, length: int) -> list[Sequence[int]]:
@@ -79,3 +95,98 @@ def test_the_tokenizer_of_the_bridge_reads_whole_texts(tmp_path: Path, bos: bool
     read = BridgePatterns(load_model(folder.name, folder)).bridge.tokenizer.backend_tokenizer
     assert read.truncation is None and read.padding is None
     assert len(read.encode("The cat sat on the mat again", add_special_tokens=False).ids) > 5
+
+
+def test_a_config_that_transformerlens_reads_otherwise_is_refused(tmp_path: Path) -> None:
+    folder = save_tiny_model("gpt2", tmp_path / "unusual")
+    edit_config(folder, scale_attn_weights=False)
+    with pytest.raises(UserFacingError) as caught:
+        BridgePatterns(load_model(folder.name, folder))
+    assert "reads the config.json of unusual otherwise than transformers does" in caught.value.message
+    assert caught.value.message.count(". ") == 0
+
+
+def test_patterns_that_differ_are_refused_for_every_family(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with `is_causal: false` where TransformerLens masks what comes later all the same."""
+
+    def other(*arguments: Any) -> Capture:
+        found = capture(*arguments)
+        return replace(found, attention=found.attention.flip(-1))
+
+    monkeypatch.setattr(utils.analyzer.bridge_patterns, "capture", other)
+    with pytest.raises(UserFacingError, match=r"differs by up to [01]\.\d{3}\. "):
+        BridgePatterns(load_model(folder.name, folder))
+
+
+def test_whatever_fails_inside_transformerlens_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save_tiny_model("gpt_neox", tmp_path / "biased")
+    edit_weights(folder, lambda weights: [weights.pop(name) for name in list(weights) if _BIAS in name])
+    edit_config(folder, attention_bias=False)
+    model = load_model("unbiased", folder)
+    assert capture(model, [1, 2]).attention.isfinite().all()
+    with pytest.raises(UserFacingError) as caught:
+        BridgePatterns(model)
+    assert "cannot run unbiased (AssertionError: “assert isinstance(qkv_bias" in caught.value.message
+    assert "memory" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("a size\nof a tensor"), "RuntimeError: “a size of a tensor”"),
+        (OSError(2, "No such file"), "FileNotFoundError: “[Errno 2] No such file”"),
+        (TypeError(), "TypeError: “raise error”"),
+        (ValueError("x" * 500), f"ValueError: “{'x' * 80}…”"),
+    ],
+)
+def test_what_fails_in_its_forward_is_one_sentence_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    folder = save_tiny_model("gpt2", tmp_path / "tiny")
+    source = BridgePatterns(load_model(folder.name, folder))
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(source.bridge, "run_with_hooks", fail)
+    with pytest.raises(UserFacingError) as caught:
+        list(source.patterns([[1, 2]]))
+    assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory")],
+)
+def test_too_little_memory_is_not_blamed_on_transformerlens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    folder = save_tiny_model("gpt2", tmp_path / "tiny")
+    source = BridgePatterns(load_model(folder.name, folder))
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(source.bridge, "run_with_hooks", fail)
+    with pytest.raises(type(error)):
+        list(source.patterns([[1, 2]]))
+
+
+def test_a_tokenizer_without_special_tokens_stays_as_it_is(tmp_path: Path) -> None:
+    """The bridge adds one to what it is handed, beyond the vocabulary of the model."""
+    folder = save_tiny_model("gpt2", tmp_path / "plain")
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    plain = PreTrainedTokenizerFast(tokenizer_object=_without_added_tokens(tokenizer))
+    plain.save_pretrained(folder)
+    loaded = load_model(folder.name, folder)
+    assert loaded.bos_id is None and not loaded.special_ids
+    length = len(loaded.tokenizer)
+    source = BridgePatterns(loaded)
+    assert len(loaded.tokenizer) == length and loaded.tokenizer.eos_token is None
+    assert len(source.bridge.tokenizer) > length
+    found = analyze(loaded, source.patterns, AnalysisOptions(sequences=5)).catalog
+    assert found.settings.bos_id is None and found.settings.special_ids == []
