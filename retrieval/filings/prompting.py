@@ -62,7 +62,7 @@ def encode_sample(loaded: LoadedModel, sample: Sample) -> EncodedPrompt:
     Raises:
         UserFacingError: the prompt is longer than the model's context, a filing holds the text of a special
             token that a chat model would take for the token itself, the chat template changes what it is
-            given, or there is no text, or half a character in it.
+            given, a token that the model has no row for, no text, or half a character in it.
     """
     start = sample.spans["question"][0]
     text, ids, spans = _encode(loaded, sample.prompt, _with_line(sample.spans))
@@ -110,6 +110,7 @@ def _encode(
         first = () if loaded.bos_id is None else (loaded.bos_id,)
         ids = (*first, *encoding.ids)
         _check_length(loaded, len(ids))
+        prompts.check_rows(loaded, ids, "filing")
         return prompt, ids, spans_in_tokens(encoding.offsets, spans, len(first))
     text, shift = _in_template(loaded, prompt)
     # The template writes its special tokens, BOS among them, as text.
@@ -122,6 +123,7 @@ def _encode(
             )
     ids = tuple(encoding.ids)
     _check_length(loaded, len(ids))
+    prompts.check_rows(loaded, ids, "chat prompt")
     moved = {name: (start + shift, end + shift) for name, (start, end) in spans.items()}
     return text, ids, spans_in_tokens(encoding.offsets, moved)
 

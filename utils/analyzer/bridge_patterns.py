@@ -21,6 +21,7 @@ from utils.analyzer.measuring import PatternChunk
 from utils.errors import UserFacingError
 from utils.forward.attention_capture import capture
 from utils.models.loading import LoadedModel, is_out_of_memory, read_whole_texts
+from utils.models.prompts import check_rows
 from utils.roles.probe_inputs import probe_sequences
 from utils.wording import excerpt
 
@@ -99,11 +100,13 @@ class BridgePatterns:
             Patterns in float32, on the model's device.
 
         Raises:
-            UserFacingError: a sequence is longer than the model's context.
+            UserFacingError: a sequence is longer than the model's context, or has a token that it has no row
+                for.
         """
         # Sequences of one length need no padding, and so no mask that could differ from the live forward's.
         by_length: dict[int, list[Sequence[int]]] = defaultdict(list)
         for sequence in sequences:
+            check_rows(self._loaded, sequence, "test input")
             by_length[len(sequence)].append(sequence)
         if by_length and max(by_length) > self._loaded.context_length:
             raise UserFacingError(
@@ -148,7 +151,9 @@ class _AllSeenError(Exception):
 
 def _first_sequence(loaded: LoadedModel) -> list[int]:
     """The first test sentence, as far as the model can read it."""
-    return probe_sequences("natural", loaded.tokenizer, loaded.bos_id)[0][: loaded.context_length]
+    sequence = probe_sequences("natural", loaded.tokenizer, loaded.bos_id)[0][: loaded.context_length]
+    check_rows(loaded, sequence, "test input")
+    return sequence
 
 
 @contextlib.contextmanager

@@ -128,6 +128,11 @@ def load_model(
     )
 
 
+def unknown_tokens(loaded: LoadedModel) -> frozenset[int]:
+    """The ids of the tokenizer that the model has no row for: tokens that were added to it alone."""
+    return frozenset(range(loaded.model.config.vocab_size, len(loaded.tokenizer)))
+
+
 def loaded_bytes(loaded: LoadedModel) -> int:
     """Bytes that a loaded model's weights take; weights that two layers share count once."""
     return sum(tensor.nbytes for tensor in _tensors(loaded.model))
@@ -253,8 +258,16 @@ def read_whole_texts(tokenizer: PreTrainedTokenizerFast) -> None:
 
 
 def _check_vocabulary(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-    largest_id = max(tokenizer.get_vocab().values(), default=-1)
+    """Refuse the tokenizer of another model.
+
+    Tokens that were added to the vocabulary ("<pad>") may lack a row in the embedding: only a prompt that has
+    one of them cannot be run (`prompts.check_rows`). The vocabulary itself may not, nor the start token.
+    """
     rows: int = model.config.vocab_size
+    bos: Any = tokenizer.bos_token_id
+    added = tokenizer.added_tokens_decoder.keys() - {bos}
+    ids = tokenizer.get_vocab().values()
+    largest_id = max((token for token in ids if token < rows or token not in added), default=-1)
     if not 0 <= largest_id < rows:
         raise UserFacingError(
             f"The tokenizer of the model '{name}' numbers its tokens up to {largest_id}, but the model knows "

@@ -92,7 +92,7 @@ def probe_sequences(
         name: one of `PROBE_NAMES`.
         tokenizer: a Hugging Face tokenizer.
         bos_id: put first where the model is given a BOS token, else None.
-        special_ids: ids that no random segment may hold.
+        special_ids: ids that no random segment may hold; also those that the model has no row for.
         seed: the same seed gives the same sequences.
         count: how many; `natural` has its 24 sentences whatever the count.
 

@@ -18,6 +18,7 @@ from utils.analyzer.bridge_patterns import CHUNK, BridgePatterns
 from utils.analyzer.catalog_building import AnalysisOptions, analyze
 from utils.errors import UserFacingError
 from utils.forward.attention_capture import Capture, capture
+from utils.heads import Head
 from utils.models.loading import load_model
 
 _BIAS = "attention.query_key_value.bias"
@@ -190,3 +191,34 @@ def test_a_tokenizer_without_special_tokens_stays_as_it_is(tmp_path: Path) -> No
     assert len(source.bridge.tokenizer) > length
     found = analyze(loaded, source.patterns, AnalysisOptions(sequences=5)).catalog
     assert found.settings.bos_id is None and found.settings.special_ids == []
+
+
+@pytest.mark.parametrize("model_type", ["gpt2", "llama", "qwen2"])
+def test_a_tokenizer_longer_than_the_embedding_is_analyzed_as_if_it_were_not(
+    tmp_path: Path, model_type: str
+) -> None:
+    folder = save_tiny_model(model_type, tmp_path / "longer")
+    options = AnalysisOptions(sequences=5)
+    plain = load_model(folder.name, folder)
+    expected = analyze(plain, BridgePatterns(plain).patterns, options).catalog
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"pad_token": "<pad>"})
+    tokenizer.save_pretrained(folder)
+    longer = load_model(folder.name, folder)
+    # Also where it is no special token, which alone would keep it from being drawn.
+    longer = replace(longer, special_ids=plain.special_ids)
+    assert len(longer.tokenizer) == longer.model.config.vocab_size + 1
+    found = analyze(longer, BridgePatterns(longer).patterns, options).catalog
+    assert found.all_scores == expected.all_scores
+
+
+def test_a_test_sentence_that_needs_a_missing_row_is_one_sentence(tmp_path: Path) -> None:
+    folder = save_tiny_model("gpt2", tmp_path / "longer")
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["garden"])
+    tokenizer.save_pretrained(folder)
+    longer = load_model(folder.name, folder)
+    with pytest.raises(UserFacingError, match="test input holds “garden”, a token of the tokenizer"):
+        analyze(longer, BridgePatterns(longer).patterns, AnalysisOptions(sequences=5))
+    with pytest.raises(UserFacingError, match="test sentence holds “garden”"):
+        capture(longer, [1, 2], [Head(0, 0)], "mean")
