@@ -75,6 +75,7 @@ class _Rankings:
 
 def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "ProgressLines") -> None:
     """Make and write the catalog of one model."""
+    from retrieval.rankings.for_catalog import empty_rankings
     from retrieval.rankings.methods import METHODS
     from utils.analyzer.catalog_building import AnalysisOptions, analyze, pieces_in_all
     from utils.catalog.catalog import merge_existing, save_catalog
@@ -106,7 +107,7 @@ def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "Progr
     with defer_signals():
         path = save_catalog(catalog, arguments.output)
     lines.close()
-    for note in [*analysis.notes, *filter(None, [lost])]:
+    for note in [*analysis.notes, *empty_rankings(rankings), *filter(None, [lost])]:
         sys.stderr.write(f"{loaded.name}: {note}\n")
     listed = ", ".join(f"{role} {len(category.top_heads)}" for role, category in catalog.categories.items())
     sys.stderr.write(f"{loaded.name}: heads listed: {listed}\n")

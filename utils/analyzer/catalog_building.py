@@ -135,7 +135,13 @@ def analyze(
     never_drawn = loaded.special_ids | unknown_tokens(loaded)
     for probe in _probes():
         sequences = probe_sequences(
-            probe, loaded.tokenizer, loaded.bos_id, never_drawn, options.seed, options.sequences
+            probe,
+            loaded.tokenizer,
+            loaded.bos_id,
+            never_drawn,
+            options.seed,
+            options.sequences,
+            loaded.context_length,
         )
         lengths = [len(sequence) for sequence in sequences]
         inputs[probe] = ProbeInput(sequences=len(lengths), shortest=min(lengths), longest=max(lengths))
