@@ -4,6 +4,7 @@ All numbers go through `json_gate`. `heads_csv` has the heads as a table, `lab_r
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -180,5 +181,7 @@ def _roles(analysis: LiveAnalysis) -> dict[str, Any]:
 
 def file_name(model: str, what: str, suffix: str, made_at: datetime | None = None) -> str:
     """A name for a download that every system takes: headscope-demo-gpt2-heads-2025-01-31.csv."""
-    clean = re.sub(r"[^A-Za-z0-9.]+", "-", model).strip("-.")[:60] or "model"
+    # Accents go and letters stay; letters of other scripts cannot.
+    plain = unicodedata.normalize("NFKD", model).encode("ascii", "ignore").decode()
+    clean = re.sub(r"[^A-Za-z0-9.]+", "-", plain).strip("-.")[:60] or "model"
     return f"headscope-{clean}-{what}-{_time(made_at)[:10]}.{suffix}"

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.fixtures.model_folders import FOLDER_NAMES
 from utils.effects.prediction import compare
 from utils.export.analysis_json import SCHEMA_VERSION, Chosen, analysis_export, file_name
 from utils.export.heads_csv import COLUMNS, csv_text, heads_csv, safe_cell
@@ -204,6 +206,9 @@ def test_file_names_are_plain() -> None:
         "headscope-EleutherAI-pythia-70m-"
     )
     assert file_name("../../\u202e\n", "a", "md", NOON) == "headscope-model-a-2025-01-31.md"
+    assert file_name("modèle (v2)", "a", "md", NOON) == "headscope-modele-v2-a-2025-01-31.md"
+    for name in FOLDER_NAMES:
+        assert re.fullmatch(r"headscope-[A-Za-z0-9.-]+-a-2025-01-31\.md", file_name(name, "a", "md", NOON))
 
 
 def test_versions_are_the_real_ones() -> None:
