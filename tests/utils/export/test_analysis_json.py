@@ -17,6 +17,8 @@ from utils.effects.prediction import compare
 from utils.export.analysis_json import SCHEMA_VERSION, Chosen, analysis_export, file_name
 from utils.export.heads_csv import COLUMNS, csv_text, heads_csv, safe_cell
 from utils.heads import Head
+from utils.links.page_links import to_query
+from utils.links.page_state import PageState
 from utils.live.analysis import LiveAnalysis
 from utils.live.head_reading import read_head
 from utils.live.service import LiveService
@@ -182,6 +184,16 @@ def test_a_prompt_that_is_a_formula_is_text(service: LiveService) -> None:
     prompt = data["prompt"]
     # JSON opens in no spreadsheet: there it stands as it was typed.
     assert isinstance(prompt, dict) and prompt["text"] == HARD
+
+
+@pytest.mark.parametrize("text", ["公司在上海。", "本社は東京です。", "यह दिल्ली में है।", "في القاهرة، مصر؟"])
+def test_text_of_any_script_comes_through(service: LiveService, text: str) -> None:
+    analysis = service.analyze("demo-llama", text)
+    data = analysis_export(analysis, Chosen(link="http://127.0.0.1:8050/" + to_query(PageState(prompt=text))))
+    back = json.loads(json.dumps(data))
+    assert back["prompt"]["text"] == text
+    assert [token["label"] for token in back["prompt"]["tokens"]] == list(analysis.prompt.labels)
+    assert {row["prompt"] for row in rows_of(heads_csv(analysis))} == {text}
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b"])

@@ -31,6 +31,10 @@ from utils.models.prompts import (
 HARD = {
     "html": "<b>bold</b> & <script>alert(1)</script>",
     "script end": "</script><script>x</script>",
+    "chinese": "公司在上海。成立于1921年！是吗？",
+    "japanese": "本社は東京です。トヨタ、「はい」。",
+    "hindi": "यह दिल्ली में है।",
+    "arabic": "أين المقر؟ في القاهرة، مصر.",
     "emoji": "👍🏽 👨\u200d👩\u200d👧 ok",
     "right to left": "שלום עולם \u202eabc\u202c مرحبا",
     "combining": "e\u0301a\u0300 Z\u0351\u036b\u0343\u036a",
@@ -112,6 +116,23 @@ def test_labels_in_a_sentencepiece_vocabulary(tiny_llama: LoadedModel) -> None:
     decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
     loaded = with_tokens(tiny_llama, ["<unk>", "▁the", "cat", "<0xE2>", "<0x0A>", "é"], decoder)
     assert [token_label(loaded, i) for i in range(1, 6)] == ["·the", "cat", "⟨E2⟩", "⏎", "é"]
+
+
+def test_labels_of_a_space_alone_and_of_a_long_token(tiny_gpt2: LoadedModel, tiny_llama: LoadedModel) -> None:
+    long = "x" * 200
+    byte_level = with_tokens(tiny_gpt2, ["<bos>", "Ġ", "ĠĠĠ", long], decoders.ByteLevel())
+    pieces = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    sentencepiece = with_tokens(tiny_llama, ["<unk>", "▁", "▁▁▁", long], pieces)
+    plain = with_tokens(tiny_gpt2, ["<bos>", " ", "   ", long], decoders.Fuse())
+    for loaded in (byte_level, sentencepiece, plain):
+        assert [token_label(loaded, token) for token in (1, 2, 3)] == ["·", "···", long]
+
+
+def test_labels_of_whole_characters_of_other_scripts(tiny_gpt2: LoadedModel) -> None:
+    texts = ["上海", "東京", "दिल्ली", "القاهرة"]
+    decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    loaded = with_tokens(tiny_gpt2, ["<unk>", *(f"▁{text}" for text in texts)], decoder)
+    assert [token_label(loaded, token) for token in (1, 2, 3, 4)] == [f"·{text}" for text in texts]
 
 
 def test_labels_of_a_models_own_special_tokens_and_bytes(loaded: LoadedModel) -> None:
