@@ -14,6 +14,7 @@ where that is set.
 
 import argparse
 import contextlib
+import gc
 import logging
 import os
 import re
@@ -91,10 +92,17 @@ def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "Progr
 
     loaded = _load(source, arguments, loading)
     loading("starting the analysis", 0, 0)
-    # Before the bridge, which changes the model.
-    rankings = ranked.make(loaded, lambda what, done, total: lines(what, done, pieces))
     from utils.analyzer.bridge_patterns import BridgePatterns
 
+    if ranked.pieces:
+        # A model that TransformerLens reads otherwise is refused before its heads are ranked. The bridge
+        # changes the model, so that it is loaded again.
+        BridgePatterns(loaded)
+        del loaded
+        gc.collect()
+        loaded = _load(source, arguments, loading)
+    # Before the bridge that stays.
+    rankings = ranked.make(loaded, lambda what, done, total: lines(what, done, pieces))
     analysis = analyze(
         loaded,
         BridgePatterns(loaded).patterns,

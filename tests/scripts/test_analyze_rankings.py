@@ -7,6 +7,7 @@ import pytest
 
 from retrieval.rankings.methods import METHODS
 from scripts.analyze_heads import main
+from tests.fixtures.model_folders import edit_config
 from tests.fixtures.tiny_models import save_gpt2_with_context
 from utils.catalog.catalog import load_catalog
 from utils.catalog.ranking_record import RankingRecord
@@ -76,3 +77,16 @@ def test_rankings_without_a_usable_sample_are_told_and_not_shown(
     assert all(record["successful_samples"] == 0 for record in catalog.rankings["wu24"])
     assert set(catalog_rankings(catalog)) == {"summed_attention", "qrhead"}
     assert {fact.method for fact in retrieval_facts(catalog, Head(0, 0))} == {"summed_attention", "qrhead"}
+
+
+def test_a_model_that_cannot_be_analyzed_is_refused_before_its_heads_are_ranked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = save_gpt2_with_context(700, tmp_path / "unusual")
+    edit_config(folder, scale_attn_weights=False)
+    argv = ["--model", str(folder), "--rankings", "--ranking-length", "500", "--output", str(tmp_path)]
+    assert main(argv) == 1
+    message = capsys.readouterr().err
+    (line,) = [line for line in message.splitlines() if line.startswith("analyze_heads:")]
+    assert "reads the config.json of unusual otherwise than transformers does" in line
+    assert "ranking heads" not in message and not list(tmp_path.glob("*.json"))

@@ -1,6 +1,8 @@
 """The analyzer's forward pass (TransformerLens) against the live one (PyVene)."""
 
+import gc
 import json
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -222,3 +224,14 @@ def test_a_test_sentence_that_needs_a_missing_row_is_one_sentence(tmp_path: Path
         analyze(longer, BridgePatterns(longer).patterns, AnalysisOptions(sequences=5))
     with pytest.raises(UserFacingError, match="test sentence holds “garden”"):
         capture(longer, [1, 2], [Head(0, 0)], "mean")
+
+
+def test_a_model_is_freed_with_its_bridge(tmp_path: Path) -> None:
+    """The analyzer loads it twice where it ranks heads too, and there may be room for one alone."""
+    folder = save_tiny_model("gpt2", tmp_path / "tiny")
+    loaded = load_model(folder.name, folder)
+    gone = weakref.ref(loaded.model)
+    BridgePatterns(loaded)
+    del loaded
+    gc.collect()
+    assert gone() is None
