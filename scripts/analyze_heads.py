@@ -14,6 +14,7 @@ where that is set.
 
 import argparse
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -75,6 +76,7 @@ class _Rankings:
 
 def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "ProgressLines") -> None:
     """Make and write the catalog of one model."""
+    from retrieval.rankings.for_catalog import empty_rankings
     from retrieval.rankings.methods import METHODS
     from utils.analyzer.catalog_building import AnalysisOptions, analyze, pieces_in_all
     from utils.catalog.catalog import merge_existing, save_catalog
@@ -90,13 +92,20 @@ def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "Progr
 
     loaded = _load(source, arguments, loading)
     loading("starting the analysis", 0, 0)
+    from utils.analyzer.bridge_patterns import BridgePatterns
+
+    if ranked.pieces:
+        # A model that TransformerLens reads otherwise is refused before its heads are ranked. The bridge
+        # changes the model, so that it is loaded again.
+        BridgePatterns(loaded)
+        del loaded
+        gc.collect()
+        loaded = _load(source, arguments, loading)
     from utils.analyzer.start_losses import choose_start
 
     loaded, start_losses = choose_start(loaded)
-    # Before the bridge, which changes the model.
+    # Before the bridge that stays.
     rankings = ranked.make(loaded, lambda what, done, total: lines(what, done, pieces))
-    from utils.analyzer.bridge_patterns import BridgePatterns
-
     analysis = analyze(
         loaded,
         BridgePatterns(loaded).patterns,
@@ -110,7 +119,7 @@ def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "Progr
     with defer_signals():
         path = save_catalog(catalog, arguments.output)
     lines.close()
-    for note in [*analysis.notes, *filter(None, [lost])]:
+    for note in [*analysis.notes, *empty_rankings(rankings), *filter(None, [lost])]:
         sys.stderr.write(f"{loaded.name}: {note}\n")
     listed = ", ".join(f"{role} {len(category.top_heads)}" for role, category in catalog.categories.items())
     sys.stderr.write(f"{loaded.name}: heads listed: {listed}\n")

@@ -17,8 +17,8 @@ OUTPUT = Path(__file__).resolve().parents[1] / "head_categories"
 
 
 def _name(text: str) -> str:
-    # It names a file; "/" becomes "--" there.
-    if not re.fullmatch(r"[^\x00-\x1f\\:*?\"<>|]{1,150}", text) or not text.strip(" ./"):
+    # It names a file; "/" becomes "--" there. The name of a model's folder may have any other character.
+    if not re.fullmatch(r"[^\x00-\x1f\\]{1,150}", text) or not text.strip(" ./"):
         raise argparse.ArgumentTypeError(f"is no name for a catalog: '{text[:150]}'.")
     return text
 

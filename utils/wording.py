@@ -5,10 +5,10 @@ from collections.abc import Sequence
 _EXCERPT = 40
 
 
-def excerpt(text: str) -> str:
-    """The beginning of a text in quotation marks, what cannot be seen made visible."""
-    shown = "".join(character if character.isprintable() else "�" for character in text[:_EXCERPT])
-    return f"“{shown}{'…' if len(text) > _EXCERPT else ''}”"
+def excerpt(text: str, most: int = _EXCERPT) -> str:
+    """The beginning of a text, `most` characters, in quotation marks, what cannot be seen made visible."""
+    shown = "".join(character if character.isprintable() else "�" for character in text[:most])
+    return f"“{shown}{'…' if len(text) > most else ''}”"
 
 
 def listed(names: Sequence[str]) -> str:

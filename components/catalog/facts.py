@@ -4,7 +4,7 @@ from dash import html
 
 from components.section import section
 from components.tables import scrolled_table
-from utils.catalog.catalog import Catalog, Settings
+from utils.catalog.catalog import Catalog, Settings, analyzer_command
 from utils.catalog.known_heads import KnownHeads
 from utils.roles.registry import ROLES
 
@@ -38,16 +38,11 @@ def _settings_list(catalog: Catalog) -> html.Dl:
         ("Test inputs", inputs),
         ("Thresholds", thresholds),
         ("Versions", ", ".join(f"{name} {version}" for name, version in settings.versions.items())),
-        ("Command", html.Code(command(catalog.model_name))),
+        ("Command", html.Code(analyzer_command(catalog.model_name))),
     )
     return html.Dl(
         [html.Div([html.Dt(name), html.Dd(message)]) for name, message in rows], className="hs-facts"
     )
-
-
-def command(model: str) -> str:
-    """The line that makes a model's catalog."""
-    return f"python scripts/analyze_heads.py --model {model}"
 
 
 def known_section(known: KnownHeads) -> html.Section:

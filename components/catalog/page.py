@@ -9,13 +9,13 @@ from dash import dcc, html
 from components import ids
 from components.analysis_panel import analysis_places
 from components.attributes import aria
-from components.catalog.facts import command, known_section, made_section
+from components.catalog.facts import known_section, made_section
 from components.catalog.published_heads import published_section
 from components.catalog.scores import listed_section, scores_section
 from components.fields import menu
 from components.section import section
 from retrieval.rankings.published import for_model, published
-from utils.catalog.catalog import Catalog
+from utils.catalog.catalog import Catalog, analyzer_command
 from utils.catalog.known_heads import KNOWN_HEADS
 from utils.errors import UserFacingError
 from utils.roles.registry import ROLES
@@ -97,7 +97,7 @@ def catalog_missing(problem: str, model: str) -> list[Any]:
         html.Div(
             [
                 html.P(problem),
-                html.P(["On the command line: ", html.Code(command(model))], className="hs-hint"),
+                html.P(["On the command line: ", html.Code(analyzer_command(model))], className="hs-hint"),
             ],
             className="hs-card",
         ),

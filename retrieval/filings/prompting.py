@@ -6,6 +6,7 @@ prompt ("N/A" in the question's place; docs/METHODS.md, section 3) is made besid
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from retrieval.filings.generated import NULL_QUERY, Sample, null_prompt
@@ -15,6 +16,10 @@ from utils.models.loading import LoadedModel
 
 # What stands before the question on its line; `datasets.build_prompt` puts it there.
 _QUESTION_MARK = "Question: "
+
+# Some chat templates write today's date into the prompt: with another day the same filing would be another
+# prompt. They get this one, which is what Llama's own template falls back to.
+CHAT_DATE = datetime(2024, 7, 26)
 
 Span = tuple[int, int]
 
@@ -48,6 +53,12 @@ def uses_chat_template(loaded: LoadedModel) -> bool:
     return loaded.tokenizer.chat_template is not None
 
 
+def chat_date(loaded: LoadedModel) -> str | None:
+    """The day that the model's chat template is given where it asks for today's; None where it does not."""
+    # One template, or several by name.
+    return CHAT_DATE.date().isoformat() if "strftime_now" in str(loaded.tokenizer.chat_template) else None
+
+
 def count_tokens(loaded: LoadedModel, text: str) -> int:
     """How many tokens the model gets for a plain text, BOS counted, also where the text is empty.
 
@@ -62,7 +73,7 @@ def encode_sample(loaded: LoadedModel, sample: Sample) -> EncodedPrompt:
     Raises:
         UserFacingError: the prompt is longer than the model's context, a filing holds the text of a special
             token that a chat model would take for the token itself, the chat template changes what it is
-            given, or there is no text, or half a character in it.
+            given, a token that the model has no row for, no text, or half a character in it.
     """
     start = sample.spans["question"][0]
     text, ids, spans = _encode(loaded, sample.prompt, _with_line(sample.spans))
@@ -110,6 +121,7 @@ def _encode(
         first = () if loaded.bos_id is None else (loaded.bos_id,)
         ids = (*first, *encoding.ids)
         _check_length(loaded, len(ids))
+        prompts.check_rows(loaded, ids, "filing")
         return prompt, ids, spans_in_tokens(encoding.offsets, spans, len(first))
     text, shift = _in_template(loaded, prompt)
     # The template writes its special tokens, BOS among them, as text.
@@ -122,8 +134,26 @@ def _encode(
             )
     ids = tuple(encoding.ids)
     _check_length(loaded, len(ids))
+    prompts.check_rows(loaded, ids, "chat prompt")
     moved = {name: (start + shift, end + shift) for name, (start, end) in spans.items()}
     return text, ids, spans_in_tokens(encoding.offsets, moved)
+
+
+def _dated_template(loaded: LoadedModel) -> str | None:
+    """The chat template with a clock that stands still; None where it asks for no date.
+
+    transformers turns a function that is handed to a template into text, so the template gets a macro of the
+    same name as the clock's.
+    """
+    if chat_date(loaded) is None:
+        return None
+    # "%-d" is glibc's "%d" without the zero.
+    codes = {f"%{code}": CHAT_DATE.strftime(f"%{code}") for code in "aAbBcdHIjmMpSuUVwWxXyYzZ"}
+    codes |= {f"%-{code}": codes[f"%{code}"].lstrip("0") or "0" for code in "dHIjmMS"}
+    filters = "".join(f" | replace({code!r}, {text!r})" for code, text in codes.items())
+    # What follows a block on its line is the template's own: a newline there would be lost without this one.
+    macro = f"{{% macro strftime_now(format) %}}{{{{ format{filters} }}}}{{% endmacro %}}\n"
+    return macro + loaded.tokenizer.get_chat_template()
 
 
 def _in_template(loaded: LoadedModel, prompt: str) -> tuple[str, int]:
@@ -131,7 +161,10 @@ def _in_template(loaded: LoadedModel, prompt: str) -> tuple[str, int]:
     messages = [{"role": "user", "content": prompt}]
     try:
         rendered: Any = loaded.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True
+            messages,
+            tokenize=False,
+            add_generation_prompt=True,
+            chat_template=_dated_template(loaded),
         )
     except Exception as error:  # a template is a program of its own: it may raise anything
         raise UserFacingError(

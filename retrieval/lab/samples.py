@@ -6,6 +6,7 @@ the sample lacks the spans "needle" and "answer", as a real filing may.
 """
 
 import random
+import re
 
 from retrieval.filings.generated import (
     FilingOptions,
@@ -15,7 +16,7 @@ from retrieval.filings.generated import (
     make_filings_of_length,
 )
 from retrieval.filings.prompting import encode_sample
-from retrieval.filings.sentences import sentences
+from retrieval.filings.sentences import APOSTROPHES, joins_words, sentences, unspaced
 from retrieval.filings.tasks import TASKS
 from retrieval.lab.state import LONGEST_ANSWER, LONGEST_QUESTION, LONGEST_TEXT, MAX_SEED, LabPrompt
 from utils.errors import UserFacingError
@@ -26,6 +27,8 @@ from utils.wording import excerpt
 # Tokens that an answer may have.
 NEW_TOKENS = 16
 MAX_SUITABLE = 1_000
+_THOUSANDS = re.compile("(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
+_LONG_NUMBER = re.compile("(?<![0-9.,])[0-9]{4,18}(?![0-9])")
 
 
 def suitable_length(loaded: LoadedModel) -> int:
@@ -156,39 +159,59 @@ def _fact(document: str, answer: str, needle: int | None) -> dict[str, tuple[int
     among = positions if needle is None else [positions[needle]]
     if answer:
         # Folding case character by character keeps every position; the search for a fixed text is linear.
-        folded, wanted = _fold_case(document), _fold_case(answer)
+        folded = _fold_case(document)
+        forms = [_fold_case(form) for form in _number_forms(answer)]
         for start, end in among:
-            if found := _whole_word(folded, wanted, start, end):
-                return {"needle": (start, end), "answer": found}
+            found = [span for form in forms if (span := _whole_word(folded, form, start, end))]
+            if found:
+                return {"needle": (start, end), "answer": min(found)}
     return {} if needle is None else {"needle": positions[needle]}
 
 
+def _number_forms(answer: str) -> list[str]:
+    """The answer as it is typed, and with its numbers without and with commas: "1234", "1,234"."""
+    plain = _THOUSANDS.sub("", answer)
+    commas = _LONG_NUMBER.sub(lambda number: f"{int(number[0]):,}", plain)
+    return list(dict.fromkeys((answer, plain, commas)))
+
+
 def _fold_case(text: str) -> str:
-    """A text of the same length in which the forms of a letter are one, as re.IGNORECASE has it."""
+    """A text of the same length in which the forms of a letter are one, as re.IGNORECASE has it.
+
+    So are those of an apostrophe.
+    """
     if text.isascii():
         return text.lower()
     return "".join(_fold_character(character) for character in text)
 
 
 def _fold_character(character: str) -> str:
+    if character in APOSTROPHES:
+        return "'"
     # The way through upper case joins forms that lower case alone keeps apart.
     folded = character.upper().lower()
     return folded if len(folded) == 1 else character.lower()[0]
 
 
 def _whole_word(text: str, word: str, start: int, end: int) -> tuple[int, int] | None:
-    """Where `word` stands in text[start:end] as a whole word: "1" is no answer in "1921"."""
+    """Where `word` stands in text[start:end] as a whole word: "1" is no answer in "1921" or in "1,200"."""
     at = text.find(word, start, end)
     while at >= 0:
         after = at + len(word)
-        if not (_in_word(text[at - 1 : at]) or _in_word(text[after : after + 1])):
+        before_it, behind_it = text[max(0, at - 2) : at][::-1], text[after : after + 2]
+        if not (_goes_on(word[0], before_it) or _goes_on(word[-1], behind_it)):
             return at, after
         at = text.find(word, at + 1, end)
     return None
 
 
-def _in_word(character: str) -> bool:
-    return character.isalnum() or character == "_"
+def _goes_on(edge: str, beside: str) -> bool:
+    """Whether a word goes on beyond its character `edge`, by the two characters beside it, nearest first."""
+    if unspaced(edge):
+        return False
+    return joins_words(beside[:1]) or (
+        edge.isdigit() and len(beside) == 2 and beside[0] in ".," and beside[1].isdigit()
+    )
 
 
 def needle_note(prompt: LabPrompt, sample: Sample) -> str:

@@ -1,9 +1,10 @@
 """The rankings that go into a model's catalog: all methods over generated filings."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from retrieval.filings.generated import MAIN_TASKS, TASKS, make_filings_of_length
+from retrieval.filings.generated import MAIN_TASKS, TASKS, Sample, make_filings_of_length
 from retrieval.filings.prompting import count_tokens
 from retrieval.rankings.methods import METHODS, RankingOptions
 from retrieval.rankings.ranking import rank_heads
@@ -11,6 +12,7 @@ from retrieval.rankings.records import as_json
 from utils.errors import UserFacingError
 from utils.models.loading import LoadedModel
 from utils.runtime.jobs import Progress
+from utils.wording import listed
 
 LENGTH = 128
 SAMPLES = 20
@@ -58,10 +60,7 @@ def rank_for_catalog(
         )
     total, before = samples_in_all(options), 0
     rankings: dict[str, list[dict[str, Any]]] = {method: [] for method in METHODS}
-    for task in MAIN_TASKS:
-        samples = make_filings_of_length(
-            task, options.samples, options.seed, length, lambda text: count_tokens(loaded, text)
-        )
+    for task, samples in _filings(loaded, options, length).items():
 
         def report(what: str, done: int, of: int, before: int = before, task: str = task) -> None:
             progress(f"{what}: {TASKS[task].question}", before + done, total)
@@ -72,3 +71,43 @@ def rank_for_catalog(
             rankings[method].append(as_json(record))
         before += len(samples)
     return rankings
+
+
+def _filings(loaded: LoadedModel, options: CatalogRankingOptions, length: int) -> dict[str, list[Sample]]:
+    """The samples of each question.
+
+    Raises:
+        UserFacingError: the length is too small for a filing; where nobody chose it, the context is.
+    """
+    made: dict[str, list[Sample]] = {}
+    for task in MAIN_TASKS:
+        try:
+            made[task] = make_filings_of_length(
+                task, options.samples, options.seed, length, lambda text: count_tokens(loaded, text)
+            )
+        except UserFacingError as error:
+            if options.length is not None:
+                raise
+            raise UserFacingError(
+                f"{loaded.name} reads {loaded.context_length} tokens at once, which are too few for a filing "
+                f"with its question and an answer of {RankingOptions().new_tokens} tokens.",
+                "Analyze it without --rankings, or choose a model with a longer context.",
+            ) from error
+    return made
+
+
+def empty_rankings(rankings: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """A sentence for each method with rankings in which no sample counts: all heads tie in them at 0.
+
+    Args:
+        rankings: the records by method, as `rank_for_catalog` gives them.
+    """
+    notes = []
+    for method, records in rankings.items():
+        empty = [str(record["question"]) for record in records if record["successful_samples"] == 0]
+        if empty:
+            notes.append(
+                f"no sample counts in the ranking by {method} of {listed(empty)}: it says nothing about the "
+                "heads and is not shown"
+            )
+    return notes

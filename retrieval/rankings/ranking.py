@@ -10,7 +10,7 @@ from torch import Tensor
 
 from retrieval.filings.generated import NULL_QUERY, Sample
 from retrieval.filings.grading import normalise, rouge1_recall
-from retrieval.filings.prompting import EncodedPrompt, encode_sample, uses_chat_template
+from retrieval.filings.prompting import EncodedPrompt, chat_date, encode_sample, uses_chat_template
 from retrieval.rankings.methods import (
     Need,
     RankingMethod,
@@ -181,6 +181,7 @@ def rank_heads(
             "mean": round(sum(tokens) / len(tokens), 2),
         },
         "chat_template": uses_chat_template(loaded),
+        **({} if (date := chat_date(loaded)) is None else {"chat_date": date}),
         "device": loaded.model.device.type,
         "dtype": str(loaded.model.dtype).removeprefix("torch."),
         "versions": {package: version(package) for package in _VERSIONED},

@@ -3,13 +3,19 @@
 import re
 import shutil
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+import torch
 from playwright.sync_api import Page, expect
+from transformers import AutoTokenizer
 
 from app import Settings, create_app
 from tests.browser.conftest import PageWatch
 from tests.fixtures.journeys import open_page, probability, role, run_prompt, tokens
+from tests.fixtures.model_folders import edit_config, edit_weights
+from tests.fixtures.tiny_models import save_tiny_model
 
 FIRST_PROMPT = "The king gave the boy a golden ring, and the boy took the golden"
 INDUCTION_PROMPT = "The cat sat on the mat. The cat sat on the"
@@ -275,3 +281,34 @@ def test_a_text_that_is_too_large_to_send_is_told_and_the_page_goes_on(
     expect(page.locator("#request-alert")).to_be_hidden()
     expect(page.locator(".hs-token")).to_have_count(13)
     expect(page.locator("#token-count")).to_contain_text("13 of at most 64 tokens")
+
+
+def test_tokens_of_200_characters_and_spaces_alone_stay_within_the_page(
+    page: Page, serve, tmp_path: Path
+) -> None:
+    folder = save_tiny_model("gpt2", tmp_path / "models" / "long")
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    first, second = "x" * 200, "y" * 200
+    tokenizer.add_tokens([first, second])
+    tokenizer.save_pretrained(folder)
+    edit_config(folder, vocab_size=len(tokenizer))
+
+    def lengthen(weights: dict[str, torch.Tensor]) -> None:
+        rows = weights["transformer.wte.weight"]
+        # Opposite rows: one of the two is the most likely token after any prompt.
+        more = 20 * rows[5:6]
+        weights["transformer.wte.weight"] = torch.cat([rows, more, -more])
+
+    edit_weights(folder, lengthen)
+    settings = Settings(model_dirs=(tmp_path / "models",), catalogs=tmp_path / "catalogs")
+    open_page(
+        page,
+        serve(create_app(settings).server)
+        + "/?"
+        + urlencode({"v": 1, "model": "long", "prompt": f"a  {first} b"}),
+    )
+    assert {"·", first} <= {text.strip() for text in tokens(page)}
+    expect(page.locator("#prediction tbody tr").first).to_contain_text(re.compile("x{200}|y{200}"))
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    cell = page.locator("#prediction tbody tr bdi").first
+    assert cell.evaluate("cell => cell.getBoundingClientRect().width") < 300

@@ -7,8 +7,12 @@ import pytest
 
 from retrieval.rankings.methods import METHODS
 from scripts.analyze_heads import main
+from tests.fixtures.model_folders import edit_config
+from tests.fixtures.tiny_models import save_gpt2_with_context
 from utils.catalog.catalog import load_catalog
 from utils.catalog.ranking_record import RankingRecord
+from utils.catalog.rankings import catalog_rankings, retrieval_facts
+from utils.heads import Head
 
 QUICK = ["--model", "demo-gpt2", "--sequences", "2"]
 RANKED = [*QUICK, "--rankings", "--ranking-samples", "1", "--ranking-length", "100"]
@@ -56,3 +60,33 @@ def test_options_that_do_not_go_together(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(argv)
     assert caught.value.code == 2
+
+
+def test_rankings_without_a_usable_sample_are_told_and_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A random model answers nothing, so for two of the methods no sample counts."""
+    folder = save_gpt2_with_context(700, tmp_path / "mute")
+    argv = ["--model", str(folder), "--sequences", "2", "--rankings", "--ranking-samples", "1"]
+    assert main([*argv, "--ranking-length", "500", "--output", str(tmp_path)]) == 0
+    message = capsys.readouterr().err
+    for method in ("wu24", "reasoning"):
+        assert f"mute: no sample counts in the ranking by {method} of inc_state" in message
+    assert "in the ranking by qrhead" not in message
+    catalog = load_catalog(tmp_path / "mute.json")
+    assert all(record["successful_samples"] == 0 for record in catalog.rankings["wu24"])
+    assert set(catalog_rankings(catalog)) == {"summed_attention", "qrhead"}
+    assert {fact.method for fact in retrieval_facts(catalog, Head(0, 0))} == {"summed_attention", "qrhead"}
+
+
+def test_a_model_that_cannot_be_analyzed_is_refused_before_its_heads_are_ranked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = save_gpt2_with_context(700, tmp_path / "unusual")
+    edit_config(folder, scale_attn_weights=False)
+    argv = ["--model", str(folder), "--rankings", "--ranking-length", "500", "--output", str(tmp_path)]
+    assert main(argv) == 1
+    message = capsys.readouterr().err
+    (line,) = [line for line in message.splitlines() if line.startswith("analyze_heads:")]
+    assert "reads the config.json of unusual otherwise than transformers does" in line
+    assert "ranking heads" not in message and not list(tmp_path.glob("*.json"))

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -65,7 +66,8 @@ class AnalysisJobs:
         folder = self._store.get(model, progress).path
         progress("starting", 0, 0)
         output = str(self._catalog_folder)
-        command = [sys.executable, str(SCRIPT), "--model", str(folder), "--name", model, "--output", output]
+        # With "=": a name may begin like an option.
+        command = [sys.executable, str(SCRIPT), f"--model={folder}", f"--name={model}", f"--output={output}"]
         process = subprocess.Popen(
             [*command, "--device", self._device, "--progress-json"],
             stdin=subprocess.DEVNULL,
@@ -99,12 +101,22 @@ class AnalysisJobs:
             process.stderr.close()
         if status != 0:
             logger.warning("the analysis ended with status %d: %s", status, "".join(last_words[-20:]))
-            raise UserFacingError(
-                "The analysis ended before it was done.",
-                "There may be too little memory for a second copy of the model; the server's log says more.",
-            )
+            raise _ended_early(status)
         if not catalog_path(model, self._catalog_folder).is_file():
             raise UserFacingError(f"The analysis of {model} wrote no catalog.", "Try again.")
+
+
+def _ended_early(status: int) -> UserFacingError:
+    """What is said of an analysis that gave no reason; the system kills a process when memory runs out."""
+    if status == -signal.SIGKILL:
+        return UserFacingError(
+            "The analysis was ended by the system before it was done.",
+            "There may be too little memory for a second copy of the model; the server's log says more.",
+        )
+    return UserFacingError(
+        f"The analysis ended before it was done, with status {status}.",
+        "The server's log says why; please report it.",
+    )
 
 
 def _follow(lines: "queue.Queue[str | None]", progress: Progress) -> None:

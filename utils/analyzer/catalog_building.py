@@ -33,7 +33,7 @@ from utils.catalog.listing import other_heads, top_heads
 from utils.errors import UserFacingError
 from utils.heads import Head
 from utils.models.files import weights_digest
-from utils.models.loading import LoadedModel
+from utils.models.loading import LoadedModel, unknown_tokens
 from utils.models.prompts import tokenize_prompt
 from utils.roles.probe_inputs import NATURAL_SENTENCES, probe_sequences
 from utils.roles.registry import ROLES, HeadRole
@@ -135,9 +135,16 @@ def analyze(
     pieces = _Pieces(progress, pieces_in_all(options))
     scores: dict[str, dict[str, Tensor]] = {}
     inputs: dict[str, ProbeInput] = {}
+    never_drawn = loaded.special_ids | unknown_tokens(loaded)
     for probe in _probes():
         sequences = probe_sequences(
-            probe, loaded.tokenizer, loaded.bos_id, loaded.special_ids, options.seed, options.sequences
+            probe,
+            loaded.tokenizer,
+            loaded.bos_id,
+            never_drawn,
+            options.seed,
+            options.sequences,
+            loaded.context_length,
         )
         lengths = [len(sequence) for sequence in sequences]
         inputs[probe] = ProbeInput(sequences=len(lengths), shortest=min(lengths), longest=max(lengths))

@@ -29,7 +29,7 @@ from transformer_lens.head_detector import (
 
 from utils.analyzer.bridge_patterns import BridgePatterns
 from utils.errors import UserFacingError
-from utils.models.loading import LoadedModel
+from utils.models.loading import LoadedModel, unknown_tokens
 from utils.roles.probe_inputs import SEGMENT_LENGTH
 from utils.roles.role_score import RoleTarget
 from utils.roles.scores import RoleScorer
@@ -186,7 +186,8 @@ def text_sequences(
 
 def _steady_tokens(loaded: LoadedModel, bridge: Any, rng: random.Random) -> list[int]:
     """Tokens that come back from their text when they stand three times in a row."""
-    vocabulary = [token for token in range(len(loaded.tokenizer)) if token not in loaded.special_ids]
+    never_drawn = loaded.special_ids | unknown_tokens(loaded)
+    vocabulary = [token for token in range(len(loaded.tokenizer)) if token not in never_drawn]
     tried = rng.sample(vocabulary, min(_TRIED_TOKENS, len(vocabulary)))
     return [token for token in tried if _through_text(loaded, bridge, [token] * 3) is not None]
 

@@ -5,6 +5,7 @@ head_categories/README.md. A catalog is data from outside like any other: it may
 another model's, and each of these becomes one sentence.
 """
 
+import shlex
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -189,8 +190,17 @@ def catalog_names(folder: Path) -> list[str]:
     return sorted(path.stem.replace("--", "/") for path in folder.glob("*.json"))
 
 
+def analyzer_command(model_name: str) -> str:
+    """The line that makes a model's catalog, as a shell takes it.
+
+    >>> analyzer_command("v2 (copy)")
+    "python scripts/analyze_heads.py --model 'v2 (copy)'"
+    """
+    return f"python scripts/analyze_heads.py --model {shlex.quote(model_name)}"
+
+
 def _make_it_again(model_name: str) -> str:
-    return f"Make it with: python scripts/analyze_heads.py --model {model_name}"
+    return f"Make it with: {analyzer_command(model_name)}"
 
 
 def load_catalog(path: Path) -> Catalog:

@@ -6,6 +6,7 @@ through `json_output`. `heads_csv` has the heads as a table, `lab_record` what i
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -302,5 +303,7 @@ def _head(head: Head) -> dict[str, Any]:
 
 def file_name(model: str, what: str, suffix: str, made_at: datetime | None = None) -> str:
     """A name for a download that every system takes: headscope-demo-gpt2-heads-2025-01-31.csv."""
-    clean = re.sub(r"[^A-Za-z0-9.]+", "-", model).strip("-.")[:60] or "model"
+    # Accents go and letters stay; letters of other scripts cannot.
+    plain = unicodedata.normalize("NFKD", model).encode("ascii", "ignore").decode()
+    clean = re.sub(r"[^A-Za-z0-9.]+", "-", plain).strip("-.")[:60] or "model"
     return f"headscope-{clean}-{what}-{_time(made_at)[:10]}.{suffix}"

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from utils.forward.pyvene_adapter import COMPONENT, OwnHooksIntervenable, pv
 from utils.models.loading import LoadedModel
+from utils.models.prompts import check_rows
 from utils.roles.probe_inputs import probe_sequences
 
 # A model's means go with the model.
@@ -52,6 +53,8 @@ def _cached(loaded: LoadedModel) -> Tensor | None:
 
 def _compute(loaded: LoadedModel) -> Tensor:
     sequences = probe_sequences("natural", loaded.tokenizer, loaded.bos_id)
+    for ids in sequences:
+        check_rows(loaded, ids, "test sentence")
     outputs = [_head_outputs(loaded, ids[: loaded.context_length])[:, :, 1:] for ids in sequences]
     total = torch.stack([output.double().sum(dim=2) for output in outputs]).sum(dim=0)
     mean = total / sum(output.shape[2] for output in outputs)

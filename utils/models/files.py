@@ -7,6 +7,7 @@ files that are not its own.
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,6 +28,11 @@ TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("tokenizer.mod
 LARGEST_CONFIG = 2**20
 LARGEST_INDEX = 32 * 2**20
 
+# What is no part of a whole model of its own: changes to another one's weights.
+_ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
+_GGUF = "*.gguf"
+# "LlamaForSequenceClassification", not "LlamaForCausalLM" and not "GPT2LMHeadModel".
+_OTHER_HEAD = re.compile(r"For(?!CausalLM)[A-Z]")
 _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 _SAVE_AGAIN = "Save the model again with save_pretrained()."
 _COPY_AGAIN = "Copy the folder again, or save the model again with save_pretrained()."
@@ -91,9 +97,11 @@ class WeightFiles:
 def looks_like_model(folder: Path) -> bool:
     """Whether a folder is a model's.
 
-    Weights without a config.json are a broken model: it is listed, and says what it lacks when chosen.
+    Weights without a config.json are a broken model: it is listed, and says what it lacks when chosen. So is
+    one in a form that cannot be loaded: it says what to do.
     """
-    return any((folder / file).is_file() for file in (CONFIG, ONE_FILE, INDEX))
+    named = any((folder / file).is_file() for file in (CONFIG, ONE_FILE, INDEX, *_ADAPTERS))
+    return named or any(folder.glob(_GGUF))
 
 
 def check_folder(name: str, folder: Path) -> WeightFiles:
@@ -106,6 +114,7 @@ def check_folder(name: str, folder: Path) -> WeightFiles:
         raise UserFacingError(
             f"The folder of the model '{name}' is missing.", "Put it back, or choose another model."
         )
+    _check_form(name, folder)
     check_config(read_config(name, folder), name)
     weights = read_weight_files(name, folder)
     if not any(all((folder / file).is_file() for file in files) for files in TOKENIZERS):
@@ -115,6 +124,29 @@ def check_folder(name: str, folder: Path) -> WeightFiles:
             "Save its tokenizer into the folder with save_pretrained().",
         )
     return weights
+
+
+def _check_form(name: str, folder: Path) -> None:
+    """Refuse a folder without a model's own weights that holds an adapter, or weights in a GGUF file."""
+    if any((folder / file).is_file() for file in (ONE_FILE, INDEX)):
+        return
+    if any((folder / file).is_file() for file in _ADAPTERS):
+        raise UserFacingError(
+            f"The folder of the model '{name}' holds an adapter alone, which changes the weights of another.",
+            "Merge it into that model with merge_and_unload() of peft, and save the result with "
+            "save_pretrained().",
+        )
+    pickles = any(path for pattern in _PICKLES for path in folder.glob(pattern))
+    if not pickles and (files := sorted(folder.glob(_GGUF))):
+        raise gguf_alone(name, files[0])
+
+
+def gguf_alone(name: str, file: Path) -> UserFacingError:
+    """What is said about a model that is there as a GGUF file alone."""
+    return UserFacingError(
+        f"The model '{name}' is a GGUF file ({file.name[:40]}), which this app cannot read as it is.",
+        "Unpack it with scripts/unpack_gguf.py FILE --output DIR, and use that folder.",
+    )
 
 
 def read_config(name: str, folder: Path) -> dict[str, Any]:
@@ -135,9 +167,23 @@ def check_config(config: Mapping[str, Any], name: str) -> None:
     """Refuse what the config alone shows cannot be loaded.
 
     Raises:
-        UserFacingError: a family without a row, or quantized weights.
+        UserFacingError: a family without a row, a model that does not predict the next token, or quantized
+            weights.
     """
     family_of(config)
+    named = config.get("architectures")
+    heads = [head for head in named if isinstance(head, str)] if isinstance(named, list) else []
+    if heads and all(_OTHER_HEAD.search(head) for head in heads):
+        raise UserFacingError(
+            f"The model '{name}' is a {heads[0][:60]}, which does not predict the next token.",
+            "Choose a causal language model (…ForCausalLM).",
+        )
+    if config.get("is_causal") is False:
+        raise UserFacingError(
+            f"The model '{name}' is not causal (is_causal is false in its config.json): its tokens attend to "
+            "those after them too.",
+            "Choose a causal language model, which predicts the next token.",
+        )
     if config.get("quantization_config"):
         raise UserFacingError(
             f"The weights of the model '{name}' are quantized, which this app cannot read.",

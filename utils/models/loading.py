@@ -120,8 +120,6 @@ def load_model(
     progress("reading the tokenizer", 1, 1)
     text_tokenizer = copy.deepcopy(tokenizer.backend_tokenizer)
     text_tokenizer.encode_special_tokens = True
-    text_tokenizer.no_truncation()
-    text_tokenizer.no_padding()
     family = family_of(model.config)
     geometry = head_geometry(model.config)
     start = start_token(family, tokenizer)
@@ -143,6 +141,11 @@ def load_model(
         special_ids=frozenset(tokenizer.all_special_ids) | {i for i, token in added if token.special},
         context_length=model.config.max_position_embeddings,
     )
+
+
+def unknown_tokens(loaded: LoadedModel) -> frozenset[int]:
+    """The ids of the tokenizer that the model has no row for: tokens that were added to it alone."""
+    return frozenset(range(loaded.model.config.vocab_size, len(loaded.tokenizer)))
 
 
 def loaded_bytes(loaded: LoadedModel) -> int:
@@ -203,7 +206,7 @@ def _load_weights(name: str, folder: Path, dtype: torch.dtype, progress: Progres
     except Exception as error:
         if stopped:
             raise stopped[0] from None
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             raise _too_large(name, "cpu") from error
         logger.warning("loading the weights of %s failed", name, exc_info=True)
         raise misfit(name) from error
@@ -255,12 +258,31 @@ def _load_tokenizer(name: str, folder: Path) -> PreTrainedTokenizerFast:
             f"The tokenizer of the model '{name}' cannot be read.",
             "Save it into the folder again with save_pretrained(), so that there is a whole tokenizer.json.",
         )
+    read_whole_texts(tokenizer)
     return tokenizer
 
 
+def read_whole_texts(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Switch off a tokenizer's truncation and padding, which its tokenizer.json may bring along.
+
+    One call with truncation=True before save_pretrained() writes them there; then every text that goes
+    through the backend would be cut, without a word, or filled up with padding.
+    """
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+
+
 def _check_vocabulary(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-    largest_id = max(tokenizer.get_vocab().values(), default=-1)
+    """Refuse the tokenizer of another model.
+
+    Tokens that were added to the vocabulary ("<pad>") may lack a row in the embedding: only a prompt that has
+    one of them cannot be run (`prompts.check_rows`). The vocabulary itself may not, nor the start token.
+    """
     rows: int = model.config.vocab_size
+    bos: Any = tokenizer.bos_token_id
+    added = tokenizer.added_tokens_decoder.keys() - {bos}
+    ids = tokenizer.get_vocab().values()
+    largest_id = max((token for token in ids if token < rows or token not in added), default=-1)
     if not 0 <= largest_id < rows:
         raise UserFacingError(
             f"The tokenizer of the model '{name}' numbers its tokens up to {largest_id}, but the model knows "
@@ -269,7 +291,8 @@ def _check_vocabulary(name: str, model: PreTrainedModel, tokenizer: PreTrainedTo
         )
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was too little memory, of the machine or of a GPU."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 

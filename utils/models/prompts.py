@@ -4,6 +4,7 @@ import codecs
 import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -83,8 +84,8 @@ def tokenize_prompt(loaded: LoadedModel, text: str, limit: int = DEFAULT_MAX_TOK
         limit: most tokens, BOS included; the model's context is the limit where it is smaller.
 
     Raises:
-        UserFacingError: nothing but white space, half a character (a lone surrogate), or over the limit
-            in tokens or, far beyond it, in characters.
+        UserFacingError: nothing but white space, half a character (a lone surrogate), over the limit in
+            tokens or, far beyond it, in characters, or a token that the model has no row for.
     """
     if not text.strip():
         empty = "The prompt is empty." if not text else "The prompt has only spaces in it."
@@ -107,6 +108,7 @@ def tokenize_prompt(loaded: LoadedModel, text: str, limit: int = DEFAULT_MAX_TOK
             f"{', the start token included' if prefix else ''}.",
             f"Cut the last {len(ids) - limit} tokens, from “{_excerpt(text[start:])}” on.",
         )
+    check_rows(loaded, ids)
     return TokenizedPrompt(
         text=text,
         ids=ids,
@@ -114,6 +116,22 @@ def tokenize_prompt(loaded: LoadedModel, text: str, limit: int = DEFAULT_MAX_TOK
         special=tuple(token in loaded.special_ids for token in ids),
         start_added=loaded.bos_added,
     )
+
+
+def check_rows(loaded: LoadedModel, ids: Sequence[int], what: str = "prompt") -> None:
+    """Refuse a text that needs a token which was added to the tokenizer, but not to the model.
+
+    Raises:
+        UserFacingError: the model has no row for one of `ids`; the first is named.
+    """
+    rows: int = loaded.model.config.vocab_size
+    missing = next((token for token in ids if token >= rows), None)
+    if missing is not None:
+        raise UserFacingError(
+            f"The {what} holds “{token_label(loaded, missing)}”, a token of the tokenizer that "
+            f"{loaded.name} has no embedding for.",
+            "Leave it out, or resize the model's embeddings to its tokenizer and save it again.",
+        )
 
 
 def count_tokens(loaded: LoadedModel, text: str | None) -> int:
@@ -231,7 +249,7 @@ def lookalike_sentence(prompt: TokenizedPrompt) -> str:
 def token_of_text(loaded: LoadedModel, text: str | None) -> int | None:
     """The token that a watched text stands for: its first token as a new word, or as it is written.
 
-    None for an empty text, or one that cannot be a token.
+    None for an empty text, or one that cannot be a token of the model.
     """
     if not text or len(text) > max_characters(1) or not text.strip():
         return None
@@ -240,7 +258,8 @@ def token_of_text(loaded: LoadedModel, text: str | None) -> int | None:
     word = encode(" " + clean.strip("·").lstrip(), add_special_tokens=False).ids
     plain = encode(clean.strip("·"), add_special_tokens=False).ids
     choices = [ids for ids in (word, plain) if len(ids) == 1] or [word]
-    return choices[0][0] if choices[0] else None
+    token = choices[0][0] if choices[0] else None
+    return token if token is not None and token < loaded.model.config.vocab_size else None
 
 
 def end_tokens(loaded: LoadedModel) -> frozenset[int]:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from utils.catalog.catalog import catalog_path
 from utils.errors import UserFacingError
-from utils.models.files import looks_like_model
+from utils.models.files import gguf_alone, looks_like_model
 from utils.models.hub_cache import Hub, is_hub_name
 from utils.models.hub_download import fetch
 from utils.models.loading import LoadedModel, load_model
@@ -116,7 +116,7 @@ def find_model(name_or_dir: str) -> ModelSource:
     Whether the hub has it is seen when it is fetched (`load_source`).
 
     Raises:
-        UserFacingError: it can be none of these.
+        UserFacingError: it can be none of these, or it is a GGUF file.
     """
     bundled, _ = find_sources((BUNDLED,), None)
     if name_or_dir in bundled:
@@ -125,6 +125,8 @@ def find_model(name_or_dir: str) -> ModelSource:
         path = Path(name_or_dir)
         if name_or_dir and path.is_dir():
             return _of_folder(path)
+        if path.suffix.lower() == ".gguf" and path.is_file():
+            raise gguf_alone(path.stem, path)
     except (OSError, ValueError):
         pass  # too long for a path, or with a NUL in it
     if is_hub_name(name_or_dir):

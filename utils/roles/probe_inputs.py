@@ -76,6 +76,8 @@ _DRAW: dict[str, Callable[[Any, random.Random, set[int]], list[int]]] = {
     "word_lists": _word_list_ids,
 }
 PROBE_NAMES = (*_DRAW, "natural")
+# Of these the first tokens alone are an input of the same kind; a repeated sequence without its end is not.
+_OPEN_ENDED = ("natural", "word_lists")
 
 
 def probe_sequences(
@@ -85,6 +87,7 @@ def probe_sequences(
     special_ids: Collection[int] = (),
     seed: int = 0,
     count: int = 50,
+    context_length: int | None = None,
 ) -> list[list[int]]:
     """The token id sequences of one probe set.
 
@@ -92,18 +95,21 @@ def probe_sequences(
         name: one of `PROBE_NAMES`.
         tokenizer: a Hugging Face tokenizer.
         bos_id: put first where the model is given a BOS token, else None.
-        special_ids: ids that no random segment may hold.
+        special_ids: ids that no random segment may hold; also those that the model has no row for.
         seed: the same seed gives the same sequences.
         count: how many; `natural` has its 24 sentences whatever the count.
+        context_length: sentences and word lists end there; None for their full length.
 
     Raises:
         ValueError: no such probe set.
     """
+    if name not in PROBE_NAMES:
+        raise ValueError(f"probe set must be one of {', '.join(PROBE_NAMES)}. Got {name!r}.")
     bos = [] if bos_id is None else [bos_id]
     if name == "natural":
-        return [bos + _words_as_ids(tokenizer, text) for text in NATURAL_SENTENCES]
-    if name not in _DRAW:
-        raise ValueError(f"probe set must be one of {', '.join(PROBE_NAMES)}. Got {name!r}.")
-    rng = random.Random(f"{name}-{seed}")
-    special = set(special_ids)
-    return [bos + _DRAW[name](tokenizer, rng, special) for _ in range(count)]
+        sequences = [bos + _words_as_ids(tokenizer, text) for text in NATURAL_SENTENCES]
+    else:
+        rng = random.Random(f"{name}-{seed}")
+        special = set(special_ids)
+        sequences = [bos + _DRAW[name](tokenizer, rng, special) for _ in range(count)]
+    return [ids[:context_length] for ids in sequences] if name in _OPEN_ENDED else sequences

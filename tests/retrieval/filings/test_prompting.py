@@ -1,13 +1,17 @@
 import copy
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
+from transformers import AutoTokenizer
 
 from retrieval.filings.generated import FilingOptions, make_filings
-from retrieval.filings.prompting import encode_sample, spans_in_tokens, uses_chat_template
+from retrieval.filings.prompting import chat_date, encode_sample, spans_in_tokens, uses_chat_template
 from utils.errors import UserFacingError
-from utils.models.loading import LoadedModel
+from utils.models.loading import LoadedModel, load_model
 
 SHORT = FilingOptions(other_facts=(), filler_sentences=1)
 CHAT = (
@@ -80,6 +84,23 @@ def test_a_filing_longer_than_the_context_is_one_sentence(demo: LoadedModel) -> 
             encode_sample(loaded, sample)
 
 
+def test_a_chat_prompt_is_whole_where_the_tokenizer_was_saved_with_truncation(
+    demo: LoadedModel, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(demo.path, tmp_path / "cut"))
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = CHAT
+    tokenizer(["a"], truncation=True, max_length=100)
+    tokenizer.save_pretrained(folder)
+    cut = load_model("cut", folder)
+    assert uses_chat_template(cut)
+    sample = make_filings("inc_state", 1, 1, FilingOptions(filler_sentences=20))[0]
+    encoded = encode_sample(cut, sample)
+    assert len(encoded.ids) > 200
+    assert encoded.ids == encode_sample(_asked_in(demo, CHAT), sample).ids
+    assert {"needle", "answer", "question"} <= set(encoded.spans)
+
+
 def test_the_text_of_a_special_token_in_a_filing(demo: LoadedModel) -> None:
     sample = make_filings("inc_state", 1, 0)[0]
     start, end = sample.spans["question"]
@@ -116,3 +137,24 @@ def test_a_token_across_an_edge_belongs_to_the_span() -> None:
     offsets = [(0, 3), (3, 7), (7, 9), (9, 9), (9, 12)]
     spans = {"a": (0, 4), "b": (4, 5), "c": (7, 12), "none": (12, 14)}
     assert spans_in_tokens(offsets, spans, before=1) == {"a": (1, 3), "b": (2, 3), "c": (3, 6)}
+
+
+# As in Llama 3.1's template.
+DATED = (
+    "{% if not date_string is defined %}{% if strftime_now is defined %}"
+    "{% set date_string = strftime_now('%d %b %Y') %}{% else %}{% set date_string = 'none' %}{% endif %}"
+    "{% endif %}{{ bos_token }}Today Date: {{ date_string }}\n"
+) + CHAT.removeprefix("{{ bos_token }}")
+
+
+def test_a_chat_template_with_todays_date_gets_a_fixed_one(demo: LoadedModel) -> None:
+    sample = make_filings("inc_state", 1, 1)[0]
+    encoded = encode_sample(_asked_in(demo, DATED), sample)
+    start = demo.tokenizer.bos_token
+    assert encoded.text.startswith(f"{start}Today Date: 26 Jul 2024\nUser:\n{sample.prompt}")
+    # By any other wording, and with what stands before it as it was.
+    other = "\n  {% set f = '%A, %B %-d, %Y at %H' %}[{{ strftime_now(f) }}] {{ messages[0]['content'] }}"
+    told = encode_sample(_asked_in(demo, other), sample).text
+    assert told.startswith("\n[Friday, July 26, 2024 at 00] ")
+    assert chat_date(_asked_in(demo, DATED)) == "2024-07-26"
+    assert chat_date(demo) is None and chat_date(_asked_in(demo, CHAT)) is None

@@ -21,6 +21,16 @@ from retrieval.filings.sentences import find_fact, sentences, value_pattern
         ("a...  b", ["a...  b"]),
         ("", []),
         ("  \n ", []),
+        # Chinese, Japanese, Hindi, Urdu, Arabic.
+        ("公司成立于1921年。总部在上海！是吗？对", ["公司成立于1921年。", "总部在上海！", "是吗？", "对"]),
+        ("真的吗？！是的。", ["真的吗？！", "是的。"]),
+        ("他说：“你好！”然后走了。再见。", ["他说：“你好！”然后走了。", "再见。"]),
+        ("「はい。」と言った。『終わり。』 次", ["「はい。」と言った。", "『終わり。』", "次"]),
+        ("本社はU.S. にある。大きい。", ["本社はU.S. にある。", "大きい。"]),
+        ("苹果Inc. 很大。好", ["苹果Inc. 很大。", "好"]),
+        ("यह दिल्ली में है। वह बड़ा है।अंत", ["यह दिल्ली में है।", "वह बड़ा है।", "अंत"]),
+        ("یہ لاہور ہے۔ بڑا ہے۔", ["یہ لاہور ہے۔", "بڑا ہے۔"]),
+        ("أين المقر؟ في القاهرة. شكرا!", ["أين المقر؟", "في القاهرة.", "شكرا!"]),
     ],
 )
 def test_sentences(text: str, expected: list[str]) -> None:
@@ -41,6 +51,20 @@ def test_sentences(text: str, expected: list[str]) -> None:
         ("Virginia", "in West Virginian towns", None),
         ("Kansas", "in Arkansas", None),
         ("A.B. Corp (Old)", "by A.B. Corp (Old), of", "A.B. Corp (Old)"),
+        ("上海", "总部在上海市", "上海"),
+        ("上海", "ABC上海DEF", "上海"),
+        ("1921", "成立于1921年", "1921"),
+        ("1234", "有1,234名员工", "1,234"),
+        ("234", "有1,234名员工", None),
+        ("Acme", "由Acme公司制造", "Acme"),
+        ("Acme", "由Acmes公司制造", None),
+        ("トヨタ", "本社はトヨタにある", "トヨタ"),
+        ("दिल्ली", "यह दिल्ली में है", "दिल्ली"),
+        ("दिल", "यह दिल्ली में है", None),
+        ("القاهرة", "في القاهرة.", "القاهرة"),
+        ("قاهرة", "في القاهرة.", None),
+        ("O'Brien", "by O’BRIEN & Co", "O’BRIEN"),
+        ("O’Brien", "by O'Brien", "O'Brien"),
     ],
 )
 def test_values_stand_alone(value: str, text: str, found: str | None) -> None:

@@ -112,6 +112,31 @@ def test_the_answer_is_found_as_whole_words_in_any_case() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "answer", "needle", "found"),
+    [
+        ("公司在上海。成立于1921年。", "1921", "成立于1921年。", "1921"),
+        ("总部在北京。工厂在上海市。", "上海", "工厂在上海市。", "上海"),
+        ("本社は東京です。工場は名古屋にある。", "名古屋", "工場は名古屋にある。", "名古屋"),
+        ("वह दिल्ली में है। यह दिल है।", "दिल", "यह दिल है।", "दिल"),
+        ("المقر في الجيزة. المصنع في القاهرة.", "القاهرة", "المصنع في القاهرة.", "القاهرة"),
+        ("It has 11,234 pumps. It employs 1,234 people.", "1234", "It employs 1,234 people.", "1,234"),
+        ("It has 12345 pumps. It employs 1234 people.", "1,234", "It employs 1234 people.", "1234"),
+        ("It paid $1,234.50 in May. It paid $1,234 in June.", "$1234", "It paid $1,234 in June.", "$1,234"),
+        ("It has 1,200 pumps. It has 200 cars.", "200", "It has 200 cars.", "200"),
+        ("It grew 3.14 times. It has 14.", "14", "It has 14.", "14"),
+        ("Ann leads it. Tom O’Brien owns it.", "o'brien", "Tom O’Brien owns it.", "O’Brien"),
+        ("Ann leads it. Tom O'Brien owns it.", "O’Brien", "Tom O'Brien owns it.", "O'Brien"),
+        ("工場は一つ。社員は1,234人。", "1234", "社員は1,234人。", "1,234"),
+    ],
+)
+def test_the_answer_is_found_in_any_script_and_way_of_writing(
+    text: str, answer: str, needle: str, found: str
+) -> None:
+    spans = spanned(own(text=text, answer=answer))
+    assert (spans["needle"], spans["answer"]) == (needle, found)
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"text": " \n"}, "There is no text"),

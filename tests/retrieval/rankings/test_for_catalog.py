@@ -1,10 +1,16 @@
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from retrieval.filings.generated import MAIN_TASKS
-from retrieval.rankings.for_catalog import CatalogRankingOptions, rank_for_catalog, samples_in_all
+from retrieval.rankings.for_catalog import (
+    CatalogRankingOptions,
+    empty_rankings,
+    rank_for_catalog,
+    samples_in_all,
+)
 from retrieval.rankings.methods import METHODS
 from utils.catalog.ranking_record import RankingRecord
 from utils.errors import UserFacingError
@@ -46,3 +52,43 @@ def test_a_length_that_the_model_cannot_read(bundled: Callable[[str], LoadedMode
         rank_for_catalog(bundled("demo-gpt2"), CatalogRankingOptions(length=250), _silent)
     with pytest.raises(UserFacingError, match="20 are too few"):
         rank_for_catalog(bundled("demo-gpt2"), CatalogRankingOptions(length=20), _silent)
+
+
+@pytest.mark.parametrize("context", [16, 40])
+def test_a_context_that_is_too_small_for_filings_is_one_sentence(
+    bundled: Callable[[str], LoadedModel], context: int
+) -> None:
+    small = replace(bundled("demo-gpt2"), context_length=context)
+    with pytest.raises(UserFacingError) as caught:
+        rank_for_catalog(small, OPTIONS, _silent)
+    assert caught.value.message == (
+        f"demo-gpt2 reads {context} tokens at once, which are too few for a filing with its question and an "
+        "answer of 16 tokens."
+    )
+    assert "--rankings" in caught.value.remedy
+
+
+def test_rankings_in_which_no_sample_counts_are_told() -> None:
+    def record(question: str, counted: int) -> dict[str, object]:
+        return {"question": question, "successful_samples": counted}
+
+    rankings = {
+        "qrhead": [record("inc_state", 3), record("inc_year", 1)],
+        "wu24": [record("inc_state", 0), record("inc_year", 2), record("hq_state", 0)],
+        "reasoning": [],
+    }
+    (note,) = empty_rankings(rankings)
+    assert note.startswith("no sample counts in the ranking by wu24 of inc_state and hq_state:")
+
+
+def test_the_date_of_a_chat_template_stands_in_the_settings(
+    bundled: Callable[[str], LoadedModel],
+) -> None:
+    loaded = bundled("demo-llama")
+    tokenizer = copy.deepcopy(loaded.tokenizer)
+    tokenizer.chat_template = "{{ strftime_now('%Y-%m-%d') }} {{ messages[0]['content'] }}"
+    dated = replace(loaded, tokenizer=tokenizer)
+    one = CatalogRankingOptions(samples=1)
+    for model, date in ((dated, "2024-07-26"), (loaded, None)):
+        for records in rank_for_catalog(model, one, _silent).values():
+            assert [record["settings"].get("chat_date") for record in records] == [date] * len(MAIN_TASKS)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import utils.analyzer.analysis_jobs
 from tests.fixtures.tiny_models import save_tiny_model
 from utils.analyzer.analysis_jobs import AnalysisJobs
 from utils.catalog.catalog import catalog_path, load_catalog
@@ -70,3 +71,28 @@ def test_a_model_that_cannot_be_loaded_is_told(tmp_path: Path) -> None:
     jobs.start("broken")
     view = ended(jobs, "broken")
     assert view.state == "failed" and view.error is not None and "broken" in view.error.message
+
+
+@pytest.mark.parametrize("name", ['a<b "hi" (copy)', "-modèle?"])
+def test_a_folder_of_any_name_is_analyzed(tmp_path: Path, name: str) -> None:
+    save_tiny_model("gpt2", tmp_path / "models" / name)
+    catalogs = tmp_path / "catalogs"
+    jobs = AnalysisJobs(ModelStore((tmp_path / "models",)), catalogs)
+    jobs.start(name)
+    view = ended(jobs, name)
+    assert view.state == "done", view.error
+    assert load_catalog(catalog_path(name, catalogs)).model_name == name
+
+
+def test_an_analysis_that_crashed_does_not_speak_of_memory(
+    store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "script.py"
+    monkeypatch.setattr(utils.analyzer.analysis_jobs, "SCRIPT", script)
+    for ending, memory in (("raise SystemExit(3)", False), ("import os; os.kill(os.getpid(), 9)", True)):
+        script.write_text(ending, encoding="utf-8")
+        jobs = AnalysisJobs(store, tmp_path / "catalogs")
+        jobs.start("own")
+        error = ended(jobs, "own").error
+        assert error is not None and ("memory" in str(error)) == memory
+        assert memory or "with status 3" in str(error)

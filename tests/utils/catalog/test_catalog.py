@@ -1,15 +1,20 @@
 import copy
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from retrieval.rankings.methods import METHODS
+from tests.fixtures.catalogs import make_catalog
+from tests.fixtures.model_folders import FOLDER_NAMES
 from utils.catalog.catalog import (
     CATALOG_FOLDER,
     SCHEMA_VERSION,
     Catalog,
+    analyzer_command,
+    catalog_names,
     catalog_path,
     check_fit,
     load_catalog,
@@ -254,3 +259,12 @@ def test_new_rankings_replace_the_earlier_ones_unless_only_their_day_differs(tmp
     assert merge_existing(ranked("2026-01-01", 0.5), tmp_path) == (earlier, "")
     new = ranked("2026-01-01", 0.6)
     assert merge_existing(new, tmp_path) == (new, "")
+
+
+@pytest.mark.parametrize("name", FOLDER_NAMES)
+def test_a_catalog_under_any_name_is_found_again(tmp_path: Path, name: str) -> None:
+    path = save_catalog(make_catalog(name, 1, 2, {}), tmp_path)
+    assert path == catalog_path(name, tmp_path) and load_catalog(path).model_name == name
+    assert catalog_names(tmp_path) == [name]
+    # What the page says to type is one word for a shell.
+    assert shlex.split(analyzer_command(name))[-2:] == ["--model", name]

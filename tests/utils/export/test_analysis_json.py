@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.fixtures.model_folders import FOLDER_NAMES
 from utils.effects.prediction import compare
 from utils.export.analysis_json import (
     SCHEMA_VERSION,
@@ -24,6 +26,8 @@ from utils.export.analysis_json import (
 from utils.export.heads_csv import COLUMNS, csv_text, heads_csv, safe_cell
 from utils.forward.attention_capture import capture
 from utils.heads import Head
+from utils.links.page_links import to_query
+from utils.links.page_state import PageState
 from utils.live.analysis import LiveAnalysis
 from utils.live.head_reading import read_head
 from utils.live.service import LiveService
@@ -261,6 +265,16 @@ def test_a_prompt_that_is_a_formula_is_text(service: LiveService) -> None:
     assert isinstance(prompt, dict) and prompt["text"] == HARD
 
 
+@pytest.mark.parametrize("text", ["公司在上海。", "本社は東京です。", "यह दिल्ली में है।", "في القاهرة، مصر؟"])
+def test_text_of_any_script_comes_through(service: LiveService, text: str) -> None:
+    analysis = service.analyze("demo-llama", text)
+    data = analysis_export(analysis, Chosen(link="http://127.0.0.1:8050/" + to_query(PageState(prompt=text))))
+    back = json.loads(json.dumps(data))
+    assert back["prompt"]["text"] == text
+    assert [token["label"] for token in back["prompt"]["tokens"]] == list(analysis.prompt.labels)
+    assert {row["prompt"] for row in rows_of(heads_csv(analysis))} == {text}
+
+
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b"])
 def test_every_beginning_of_a_formula_is_made_text(start: str) -> None:
     assert safe_cell(start + "1+1") == f"'{start}1+1"
@@ -283,6 +297,9 @@ def test_file_names_are_plain() -> None:
         "headscope-EleutherAI-pythia-70m-"
     )
     assert file_name("../../\u202e\n", "a", "md", NOON) == "headscope-model-a-2025-01-31.md"
+    assert file_name("modèle (v2)", "a", "md", NOON) == "headscope-modele-v2-a-2025-01-31.md"
+    for name in FOLDER_NAMES:
+        assert re.fullmatch(r"headscope-[A-Za-z0-9.-]+-a-2025-01-31\.md", file_name(name, "a", "md", NOON))
 
 
 def test_versions_are_the_real_ones() -> None:

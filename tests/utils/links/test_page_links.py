@@ -5,6 +5,10 @@ from dataclasses import fields, replace
 
 import pytest
 
+from retrieval.lab import state as lab_state
+from tests.fixtures.model_folders import FOLDER_NAMES
+from utils.compare import links as compare_links
+from utils.compare.links import CompareState
 from utils.errors import UserFacingError
 from utils.forward.ablation import ABLATION_MODES
 from utils.heads import Head
@@ -48,6 +52,16 @@ def test_what_a_link_does_not_say_stays_open() -> None:
 def test_a_full_state_comes_back() -> None:
     assert from_query(to_query(FULL)) == (FULL, [])
     assert all(getattr(FULL, field.name) is not None for field in fields(PageState))
+
+
+@pytest.mark.parametrize("name", [*FOLDER_NAMES, "org/name", "Org-1/na.me_2"])
+def test_the_name_of_a_folder_comes_back_from_every_link(name: str) -> None:
+    state = PageState(model=name, prompt="The cat sat")
+    assert from_query(to_query(state)) == (state, [])
+    sides = CompareState(name, "a", "demo-gpt2", "b")
+    assert compare_links.from_query(compare_links.to_query(sides), [name, "demo-gpt2"], sides) == (sides, [])
+    lab = lab_state.LabState(lab_state.LabPrompt(name))
+    assert lab_state.from_query(lab_state.to_query(lab), ["demo-gpt2", name]) == (lab, [])
 
 
 ALPHABET = "ab Z09,.;:!?&=+%#/\\'\"<>-_~\n\t\0é😀שלום\u202e\u0301\uff46\u0661"
@@ -110,7 +124,9 @@ BAD = {
     "model=../../etc/passwd": "The model “../../etc/passwd” in this link is left out: no model is named",
     "model=%2Fhome%2Fme%2Fmodel": "no model is named like this",
     "model=a/b/c": "no model is named like this",
-    "model=a..b": "no model is named like this",
+    "model=a/..": "no model is named like this",
+    "model=a%0ab": "no model is named like this",
+    "model=a%E2%80%AEb": "no model is named like this",
     "model=C:\\models": "no model is named like this",
     f"model={'x' * 200}": "no model is named like this",
     "preset=../../secret": "no preset or lesson is named like this",

@@ -11,8 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from scripts.analyze_heads import main as analyze_heads
 from tests.fixtures.catalogs import make_catalog, write_catalog
-from utils.catalog.catalog import save_catalog
+from tests.fixtures.tiny_models import save_gpt2_with_context
+from utils.catalog.catalog import load_catalog, save_catalog
+from utils.effects.continuation import PairGenerator, WritingOptions
 from utils.errors import UserFacingError
 from utils.forward.ablation import ABLATION_MODES, AblationMode
 from utils.forward.attention_capture import capture
@@ -22,6 +25,7 @@ from utils.live import service as live_service
 from utils.live.analysis import LiveAnalysis
 from utils.live.service import LiveService
 from utils.models.files import WeightFile, weights_digest
+from utils.models.prompts import MAX_TOKENS_LIMIT
 from utils.models.store import ModelStore
 from utils.roles.activity import as_record
 from utils.roles.registry import measured_roles
@@ -354,3 +358,26 @@ def test_a_model_that_the_store_drops_is_really_freed(tiny_models_folder: Path, 
     service.analyze("tiny-llama", "The cat sat")
     assert weight() is None
     assert service.analyze("tiny-gpt2", "The cat sat").loaded is service.store.get("tiny-gpt2")
+
+
+def test_a_model_that_reads_64_tokens_is_analyzed_and_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_gpt2_with_context(64, tmp_path / "models" / "small")
+    catalogs = tmp_path / "catalogs"
+    argv = ["--model", str(tmp_path / "models" / "small"), "--sequences", "3", "--output", str(catalogs)]
+    assert analyze_heads(argv) == 0
+    inputs = load_catalog(catalogs / "small.json").settings.inputs
+    assert inputs["repeated"].longest == 51
+    assert inputs["natural"].longest == inputs["word_lists"].longest == 64
+    service = LiveService(ModelStore([tmp_path / "models"]), catalogs, max_tokens=MAX_TOKENS_LIMIT)
+    analysis = service.analyze("small", "x" * 63)
+    assert len(analysis.prompt.ids) == 64 and analysis.catalog is not None
+    with pytest.raises(UserFacingError, match="has 65 tokens and the limit is 64"):
+        service.analyze("small", "x" * 64)
+    loaded, ids = analysis.loaded, analysis.prompt.ids
+    options = WritingOptions(new_tokens=20)
+    pair = PairGenerator(loaded, ids[:60], [Head(0, 0)], options=options).finish()
+    assert {text.stop for text in (pair.clean, pair.ablated)} <= {"context", "end"}
+    for mode in ABLATION_MODES:
+        assert capture(loaded, ids, [Head(1, 1)], mode).logits.isfinite().all()

@@ -16,7 +16,9 @@ from tests.fixtures.model_folders import (
     truncate,
 )
 from utils.errors import UserFacingError
+from utils.models.files import looks_like_model
 from utils.models.loading import load_model
+from utils.models.sources import find_model
 
 # What is done to the folder, and a word that the sentence must have.
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -58,6 +60,34 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "config that is a link to itself": (
         lambda f: ((f / "config.json").unlink(), (f / "config.json").symlink_to(f / "config.json")),
         "config.json",
+    ),
+    "a classifier": (
+        lambda f: edit_config(f, architectures=["LlamaForSequenceClassification"]),
+        "is a LlamaForSequenceClassification, which does not predict the next token",
+    ),
+    "a model that tags tokens": (
+        lambda f: edit_config(f, architectures=["GPT2ForTokenClassification"]),
+        "GPT2ForTokenClassification",
+    ),
+    "attention in both directions": (lambda f: edit_config(f, is_causal=False), "is not causal"),
+    "a GGUF file alone": (
+        lambda f: (shutil.rmtree(f), f.mkdir(), (f / "model-q8_0.gguf").write_bytes(b"GGUF")),
+        "is a GGUF file (model-q8_0.gguf)",
+    ),
+    "a GGUF file for weights": (
+        lambda f: (f / "model.safetensors").rename(f / "model.gguf"),
+        "is a GGUF file (model.gguf)",
+    ),
+    "an adapter alone": (
+        lambda f: (
+            (f / "model.safetensors").rename(f / "adapter_model.safetensors"),
+            (f / "config.json").rename(f / "adapter_config.json"),
+        ),
+        "holds an adapter alone",
+    ),
+    "the settings of an adapter alone": (
+        lambda f: (shutil.rmtree(f), f.mkdir(), (f / "adapter_config.json").write_text("{}")),
+        "holds an adapter alone",
     ),
     "quantized weights": (
         lambda f: edit_config(f, quantization_config={"quant_method": "gptq"}),
@@ -135,3 +165,49 @@ def test_a_list_of_weights_cannot_reach_another_folder(
     edit_index(folder, lambda name: f"../{name}")
     with pytest.raises(UserFacingError, match="list of weights"):
         load_model("m", folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"architectures": ["LlamaForCausalLM"]},
+        {"architectures": ["GPT2LMHeadModel"]},
+        {"architectures": ["GPT2DoubleHeadsModel"]},
+        {"architectures": None},
+        {"architectures": "ForSequenceClassification"},
+        {"architectures": [7]},
+        {"is_causal": True},
+    ],
+)
+def test_other_words_of_a_config_do_not_keep_a_model_from_loading(
+    copied_model: Callable[[str], Path], changes: dict[str, object]
+) -> None:
+    folder = copied_model("llama")
+    edit_config(folder, **changes)
+    assert load_model("m", folder)
+
+
+def test_a_whole_model_with_an_adapter_or_a_gguf_file_beside_it_loads(
+    copied_model: Callable[[str], Path],
+) -> None:
+    folder = copied_model("gpt2")
+    (folder / "model.gguf").write_bytes(b"GGUF")
+    (folder / "adapter_config.json").write_text("{}")
+    assert load_model("m", folder)
+
+
+def test_the_remedy_says_what_to_do_with_an_adapter_and_with_a_gguf_file(tmp_path: Path) -> None:
+    for file, words in (
+        ("adapter_model.safetensors", ("merge_and_unload()", "save_pretrained()")),
+        ("x.gguf", ("scripts/unpack_gguf.py FILE --output DIR",)),
+    ):
+        folder = tmp_path / file.partition(".")[2]
+        folder.mkdir()
+        (folder / file).write_bytes(b"")
+        # Such a folder is listed in the menu, and says what to do when it is chosen.
+        assert looks_like_model(folder)
+        with pytest.raises(UserFacingError) as caught:
+            load_model("mine", folder)
+        assert all(word in caught.value.remedy for word in words)
+    with pytest.raises(UserFacingError, match=r"scripts/unpack_gguf\.py"):
+        find_model(str(tmp_path / "gguf" / "x.gguf"))

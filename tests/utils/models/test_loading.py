@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 import utils.models.loading
 import utils.models.memory
@@ -54,6 +55,25 @@ def test_a_tokenizer_without_bos_gives_none(copied_model: Callable[[str], Path])
     without = load_model("m", folder)
     assert without.bos_id is None
     assert without.special_ids == {0}
+
+
+def test_a_tokenizer_that_was_saved_with_truncation_and_padding_reads_whole_texts(tmp_path: Path) -> None:
+    folder = save_tiny_model("gpt2", tmp_path / "cut")
+    text = "The cat sat on the mat. " * 9
+    whole = load_model("m", folder).text_tokenizer.encode(text, add_special_tokens=False).ids
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    tokenizer.pad_token = tokenizer.eos_token
+    tokenizer(["a", "b"], truncation=True, max_length=20, padding="max_length")
+    tokenizer.save_pretrained(folder)
+    saved = json.loads((folder / "tokenizer.json").read_text())
+    assert saved["truncation"] and saved["padding"]
+    cut = load_model("m", folder)
+    backend = cut.tokenizer.backend_tokenizer
+    for read in (cut.text_tokenizer, backend):
+        assert read.truncation is None and read.padding is None
+        assert read.encode(text, add_special_tokens=False).ids == whole
+        assert read.encode("The", add_special_tokens=False).ids == whole[:1]
+    assert cut.tokenizer(text, add_special_tokens=False)["input_ids"] == whole
 
 
 def test_loading_is_quiet_and_leaves_transformers_settings_alone(

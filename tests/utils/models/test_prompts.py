@@ -6,13 +6,18 @@ import threading
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models
+from transformers import AutoTokenizer
 
+from tests.fixtures.tiny_models import build_gpt2, build_tokenizer
 from utils.errors import UserFacingError
 from utils.forward.attention_capture import capture
-from utils.models.loading import LoadedModel
+from utils.models.loading import LoadedModel, load_model, unknown_tokens
 from utils.models.prompts import (
     DEFAULT_MAX_TOKENS,
     MAX_TOKENS_LIMIT,
@@ -27,6 +32,10 @@ from utils.models.prompts import (
 HARD = {
     "html": "<b>bold</b> & <script>alert(1)</script>",
     "script end": "</script><script>x</script>",
+    "chinese": "公司在上海。成立于1921年！是吗？",
+    "japanese": "本社は東京です。トヨタ、「はい」。",
+    "hindi": "यह दिल्ली में है।",
+    "arabic": "أين المقر؟ في القاهرة، مصر.",
     "emoji": "👍🏽 👨\u200d👩\u200d👧 ok",
     "right to left": "שלום עולם \u202eabc\u202c مرحبا",
     "combining": "e\u0301a\u0300 Z\u0351\u036b\u0343\u036a",
@@ -110,6 +119,23 @@ def test_labels_in_a_sentencepiece_vocabulary(tiny_llama: LoadedModel) -> None:
     loaded = with_tokens(tiny_llama, ["<unk>", "▁the", "cat", "<0xE2>", "<0x0A>", "é"], decoder)
     assert [token_label(loaded, i) for i in range(1, 6)] == ["·the", "cat", "⟨E2⟩", "⏎", "é"]
     assert [token_text(loaded, i) for i in range(1, 6)] == [" the", "cat", "⟨E2⟩", "\n", "é"]
+
+
+def test_labels_of_a_space_alone_and_of_a_long_token(tiny_gpt2: LoadedModel, tiny_llama: LoadedModel) -> None:
+    long = "x" * 200
+    byte_level = with_tokens(tiny_gpt2, ["<bos>", "Ġ", "ĠĠĠ", long], decoders.ByteLevel())
+    pieces = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    sentencepiece = with_tokens(tiny_llama, ["<unk>", "▁", "▁▁▁", long], pieces)
+    plain = with_tokens(tiny_gpt2, ["<bos>", " ", "   ", long], decoders.Fuse())
+    for loaded in (byte_level, sentencepiece, plain):
+        assert [token_label(loaded, token) for token in (1, 2, 3)] == ["·", "···", long]
+
+
+def test_labels_of_whole_characters_of_other_scripts(tiny_gpt2: LoadedModel) -> None:
+    texts = ["上海", "東京", "दिल्ली", "القاهرة"]
+    decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    loaded = with_tokens(tiny_gpt2, ["<unk>", *(f"▁{text}" for text in texts)], decoder)
+    assert [token_label(loaded, token) for token in (1, 2, 3, 4)] == [f"·{text}" for text in texts]
 
 
 def test_labels_of_a_models_own_special_tokens_and_bytes(loaded: LoadedModel) -> None:
@@ -261,3 +287,64 @@ def test_a_text_with_far_too_many_characters_is_refused_before_it_is_tokenized(l
         tokenize_prompt(loaded, "a" * 6_400)
     # A word of the box beside the prediction.
     assert token_of_text(unread, "a" * 101) is None
+
+
+def _with_added_token(folder: Path, token: str, special: bool) -> LoadedModel:
+    """The model of a folder after a token was added to its tokenizer, and not to its embedding."""
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    if special:
+        tokenizer.add_special_tokens({"pad_token": token})
+    else:
+        tokenizer.add_tokens([token])
+    tokenizer.save_pretrained(folder)
+    loaded = load_model("longer", folder)
+    assert len(loaded.tokenizer) == loaded.model.config.vocab_size + 1
+    return loaded
+
+
+@pytest.mark.parametrize("model_type", ["gpt2", "llama"])
+def test_a_tokenizer_with_a_padding_token_more_than_the_model(
+    copied_model: Callable[[str], Path], tiny_model: Callable[[str], LoadedModel], model_type: str
+) -> None:
+    longer = _with_added_token(copied_model(model_type), "<pad>", special=True)
+    assert unknown_tokens(longer) == {320} <= longer.special_ids
+    # Typed, it is text like any other.
+    for text in ("The cat sat", "a <pad> b"):
+        prompt = tokenize_prompt(longer, text)
+        expected = tokenize_prompt(tiny_model(model_type), text)
+        assert (prompt.ids, prompt.labels) == (expected.ids, expected.labels)
+        assert capture(longer, prompt.ids).logits.shape[-1] == 320
+
+
+def test_a_prompt_that_needs_a_missing_row_is_one_sentence(copied_model: Callable[[str], Path]) -> None:
+    longer = _with_added_token(copied_model("gpt2"), "<note>", special=False)
+    assert tokenize_prompt(longer, "The cat sat").ids
+    with pytest.raises(UserFacingError) as caught:
+        tokenize_prompt(longer, "The <note> cat")
+    assert caught.value.message == (
+        "The prompt holds “<note>”, a token of the tokenizer that longer has no embedding for."
+    )
+    assert count_tokens(longer, "The <note> cat") == 5
+    # It is no token whose probability could be watched.
+    assert token_of_text(longer, "<note>") != 320
+
+
+def test_a_tokenizer_shorter_than_the_embedding_works(tmp_path: Path) -> None:
+    folder = tmp_path / "padded"
+    with torch.random.fork_rng():
+        build_gpt2(384).save_pretrained(folder)
+    build_tokenizer().save_pretrained(folder)
+    padded = load_model("padded", folder)
+    assert unknown_tokens(padded) == frozenset()
+    prompt = tokenize_prompt(padded, "The cat sat")
+    assert capture(padded, prompt.ids).logits.shape[-1] == 384
+    assert token_label(padded, 383) == "⟨383⟩"
+
+
+def test_a_start_token_without_a_row_is_refused_at_load(copied_model: Callable[[str], Path]) -> None:
+    folder = copied_model("gpt2")
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"bos_token": "<s>"})
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(UserFacingError, match="numbers its tokens up to 320"):
+        load_model("m", folder)

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.fake_hub import FakeHub, Repository
+from tests.fixtures.model_folders import FOLDER_NAMES
 from tests.fixtures.tiny_models import save_tiny_model
+from utils.catalog.catalog import catalog_path
 from utils.errors import UserFacingError
 from utils.models.hub_cache import Hub, is_hub_name
 from utils.models.sources import BUNDLED, REAL_MODEL, ModelSource, find_model, find_sources, load_source
@@ -154,3 +156,16 @@ def test_a_script_loads_what_it_found(tmp_path: Path) -> None:
         loaded = load_source(find_model("someone/tiny"), progress=progress, hub=hub)
     assert loaded.name == "someone/tiny" and loaded.family.model_type == "gpt2"
     assert "downloading someone/tiny" in message
+
+
+def test_folders_of_any_name_are_in_the_menu_with_catalogs_of_their_own(tmp_path: Path) -> None:
+    for name in FOLDER_NAMES:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}", encoding="utf-8")
+    sources, problems = find_sources((tmp_path,), None)
+    assert sorted(sources) == sorted(FOLDER_NAMES) and not problems
+    assert all(source.folder == tmp_path / name for name, source in sources.items())
+    paths = {catalog_path(name, tmp_path) for name in FOLDER_NAMES}
+    assert len(paths) == len(FOLDER_NAMES) and {path.parent for path in paths} == {tmp_path}
+    for name in FOLDER_NAMES:
+        assert find_model(str(tmp_path / name)).name == name

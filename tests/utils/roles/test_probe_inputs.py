@@ -84,3 +84,16 @@ def test_the_natural_sentences_are_at_least_twenty_and_varied(tiny_gpt2: LoadedM
 def test_an_unknown_set_is_refused_with_the_list(tiny_gpt2: LoadedModel) -> None:
     with pytest.raises(ValueError, match=r"repeated, word_lists, natural\. Got 'poems'"):
         probe_sequences("poems", tiny_gpt2.tokenizer, 0)
+
+
+def test_sentences_and_word_lists_end_with_the_context(tiny_gpt2: LoadedModel) -> None:
+    def drawn(name: str, context: int | None) -> list[list[int]]:
+        return probe_sequences(name, tiny_gpt2.tokenizer, 0, {0}, 0, 5, context)
+
+    for name in ("natural", "word_lists"):
+        whole = drawn(name, None)
+        assert max(map(len, whole)) > 30
+        assert drawn(name, 30) == [ids[:30] for ids in whole]
+        assert drawn(name, 10_000) == whole
+    # Half of a repeated sequence repeats nothing.
+    assert drawn("repeated", 30) == drawn("repeated", None)
