@@ -93,7 +93,7 @@ def test_switching_off_does_what_it_says_and_more_than_random_heads(
     drop = effect.clean - effect.ablated
     assert drop >= preset.effect.at_least
     falls = sorted(effect.clean - random for random in effect.random)
-    # On the real model by more than 95 of 100 random sets; in the small ones the random heads of a layer are few.
+    # On the real model by more than 95 of 100 random sets; a small one has few other heads in a layer.
     assert drop > (falls[95] if model == REAL_MODEL else falls[50])
 
 
