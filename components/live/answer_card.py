@@ -82,7 +82,7 @@ def answer_card(state: PageState) -> html.Section:
             [
                 html.Div(id=ids.CHIPS, className="hs-chips", role="status"),
                 dbc.Button(
-                    "Switch all on", id=ids.CLEAR, size="sm", color="secondary", outline=True, disabled=True
+                    "Restore all", id=ids.CLEAR, size="sm", color="secondary", outline=True, disabled=True
                 ),
             ],
             className="hs-chips-row",

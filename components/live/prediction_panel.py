@@ -22,7 +22,7 @@ def chips(off: Sequence[Head]) -> list:
             )
         ]
     return [
-        html.Span("Off:", className="hs-chip-label"),
+        html.Span("Ablated:", className="hs-chip-label"),
         *(
             html.Button(
                 [str(head), " ", html.I(className="bi bi-x", **aria(hidden="true"))],

@@ -28,7 +28,7 @@ def head_bar(entry: HeadActivity, off: bool) -> html.Button:
     return html.Button(
         [
             html.Span(
-                [html.S(head), html.Span(" off", className="hs-hint")] if off else head,
+                [html.S(head), html.Span(" ablated", className="hs-hint")] if off else head,
                 className="hs-bar-name",
             ),
             html.Span(marks, className="hs-bar", **aria(hidden="true")),
@@ -71,7 +71,7 @@ def unlisted_button(entry: UnlistedHead, off: bool) -> html.Button:
     chance = "" if entry.chance is None else f", chance {entry.chance:.2f}"
     catalog = "" if entry.catalog is None else f"; {entry.catalog:.2f} in the catalog"
     return html.Button(
-        f"{head} {entry.live:.2f}{' (off)' if off else ''}",
+        f"{head} {entry.live:.2f}{' (ablated)' if off else ''}",
         className="hs-unlisted-head",
         title=f"{head}, not listed: {entry.live:.2f} here{chance}{catalog}. {entry.note}".rstrip(),
         **data(choose=head),
