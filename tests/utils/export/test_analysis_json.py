@@ -122,7 +122,7 @@ def test_tokens_and_settings_can_be_read_alone(service: LiveService, analysis: L
     assert [token["index"] for token in data["tokens"]] == list(range(len(analysis.prompt.ids)))
     for token, old in zip(data["tokens"], data["prompt"]["tokens"], strict=True):
         assert old == {"position": token["index"], **{key: token[key] for key in ("id", "label", "special")}}
-    assert data["tokens"][0]["special"] and data["tokens"][0]["label"] == "<BOS>"
+    assert data["tokens"][0]["special"] and data["tokens"][0]["label"] == "<|endoftext|>"
     settings = data["settings"]
     assert (settings["model"], settings["prompt"], settings["heads"]) == ("demo-gpt2", TEXT, [])
     assert data["ablated"] is None

@@ -10,6 +10,7 @@ from utils.errors import UserFacingError
 from utils.forward.ablation import ABLATION_MODES
 from utils.heads import Head
 from utils.links.page_state import VIEWS, PageState
+from utils.models.sources import REAL_MODEL
 from utils.roles.registry import ROLES
 from utils.teaching.head_references import HeadReference
 from utils.teaching.presets import (
@@ -67,7 +68,9 @@ def test_the_presets_that_come_with_headscope_are_good() -> None:
     found = load_presets()
     assert found.problems == () and found.notes == ()
     assert len(found.presets) == len(list(PRESETS_FOLDER.glob("*.yaml"))) >= 12
-    assert found.presets[0].prompt == FIRST_PROMPT
+    # The first visit shows the first of the model at hand.
+    assert found.presets[0].model == (REAL_MODEL,)
+    assert next(p for p in found.presets if "demo-gpt2" in p.model).prompt == FIRST_PROMPT
     assert len({preset.title for preset in found.presets}) == len(found.presets)
 
 
