@@ -54,6 +54,12 @@ def build_parser() -> argparse.ArgumentParser:
         parser.add_argument(
             f"--{name}", type=positive, default=default, metavar="N", help=f"{what} (default: {default})"
         )
+    parser.add_argument(
+        "--model",
+        default="demo-gpt2",
+        metavar="NAME",
+        help="the bundled model whose tokenizer makes the test inputs (default: demo-gpt2)",
+    )
     return parser
 
 
@@ -78,7 +84,7 @@ def random_scores(
             for role, scores in score_sequences(roles_of_probe(probe), chunks, special_ids).items():
                 by_role[role][probe] = scores
         for role, by_probe in by_role.items():
-            batches[role].append(measure(by_probe).mean[0])
+            batches[role].append(measure(by_probe, ROLES[role].combine).mean[0])
     return {role: torch.cat(scores) for role, scores in batches.items()}
 
 
@@ -103,18 +109,18 @@ def _chunks(
         yield PatternChunk((tokens,), (pattern[None],))
 
 
-def _probes(tokenizer: Any, bos_id: int, special_ids: Sequence[int], count: int) -> Probes:
+def _probes(tokenizer: Any, bos_id: int | None, special_ids: Sequence[int], count: int) -> Probes:
     names = sorted({probe for role in ROLES.values() for probe in role.probes})
     return {name: probe_sequences(name, tokenizer, bos_id, special_ids, count=count) for name in names}
 
 
 def _measure(arguments: argparse.Namespace, catalogs: dict[str, Catalog]) -> dict[str, Any]:
     tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(
-        BUNDLED / "demo-gpt2", local_files_only=True
+        BUNDLED / arguments.model, local_files_only=True
     )
-    special = tokenizer.all_special_ids
-    bos: Any = tokenizer.bos_token_id
-    probes = _probes(tokenizer, bos, special, arguments.sequences)
+    settings = catalogs[arguments.model].settings
+    special = settings.special_ids
+    probes = _probes(tokenizer, settings.bos_id, special, arguments.sequences)
     random: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for kind in KINDS:
         for logit_std in LOGIT_STDS:
@@ -165,7 +171,7 @@ def table_rows(found: dict[str, Any], models: Sequence[str]) -> list[tuple[str, 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     arguments = build_parser().parse_args(argv)
-    catalogs = {path.stem: load_catalog(path) for path in sorted(CATALOGS.glob("demo-*.json"))}
+    catalogs = {path.stem: load_catalog(path) for path in sorted(CATALOGS.glob("*.json"))}
     found = _measure(arguments, catalogs)
     sizes = {name: catalog.num_layers * catalog.num_heads for name, catalog in catalogs.items()}
     columns = ("role", "threshold", "random heads", *(f"{name} ({size})" for name, size in sizes.items()))

@@ -260,7 +260,10 @@ class LivePage:
         prompts = {role: category.suggested_prompts for role, category in analysis.catalog.categories.items()}
         off = parse_heads(off_names, analysis)
         lookalikes = lookalike_sentence(analysis.prompt)
-        cards = role_cards(analysis.listed, prompts, off, lookalikes, analysis.unlisted, analysis.carrying)
+        notes = {"positional": head_facts.resting_sentence(analysis)}
+        cards = role_cards(
+            analysis.listed, prompts, off, lookalikes, analysis.unlisted, analysis.carrying, notes
+        )
         return cards, None, None
 
     def choose_head(self, request: Request | None, chosen: str | None) -> Any:

@@ -195,6 +195,20 @@ def facts_view(
                 "chance",
             ),
             scrolled_table("Scores of this head", titles, rows, numbers=range(1, 5)),
+            *(
+                [
+                    marked(
+                        html.P(
+                            f"Attention sink: on plain sentences {sink:.0%} of its attention rests on the first "
+                            "token. That is no role.",
+                            className="hs-hint",
+                        ),
+                        "resting",
+                    )
+                ]
+                if sink is not None
+                else []
+            ),
             _places_table(reading),
             *_retrieval(retrieval, lab),
         ]

@@ -105,6 +105,7 @@ def role_card(
     lookalikes: str = "",
     unlisted: UnlistedHeads | None = None,
     carrying: Sequence[HeadActivity] = (),
+    note: str = "",
 ) -> html.Article:
     """The card of one role.
 
@@ -116,6 +117,7 @@ def role_card(
         lookalikes: a sentence on tokens that only look alike, for roles that need a repetition.
         unlisted: heads that act like the role now without having it.
         carrying: what each head that has the role does, listed or not.
+        note: what the reader should know besides, "" for nothing.
     """
     active = any(entry.is_active for entry in entries)
     heads = [entry.head for entry in entries]
@@ -155,6 +157,8 @@ def role_card(
             )
         if len(carrying) > len(heads):
             body.append(_shown_of(len(heads), carrying))
+        if note:
+            body.append(html.P(note, className="hs-hint"))
         body += [
             html.Div(
                 [head_bar(entry, entry.head in off) for entry in entries],
@@ -215,6 +219,7 @@ def role_cards(
     lookalikes: str = "",
     unlisted: Mapping[str, UnlistedHeads] = MappingProxyType({}),
     carrying: Mapping[str, Sequence[HeadActivity]] = MappingProxyType({}),
+    notes: Mapping[str, str] = MappingProxyType({}),
 ) -> list[html.Article]:
     """All cards, in the registry's order."""
     return [
@@ -226,6 +231,7 @@ def role_cards(
             lookalikes if role.requires_repetition else "",
             unlisted.get(key),
             carrying.get(key, ()),
+            notes.get(key, ""),
         )
         for key, role in ROLES.items()
     ]

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -16,6 +17,7 @@ from tests.browser.conftest import PageWatch
 from tests.fixtures.journeys import open_page, probability, role, run_prompt, tokens
 from tests.fixtures.model_folders import edit_config, edit_weights
 from tests.fixtures.tiny_models import save_tiny_model
+from utils.models.sources import REAL_MODEL
 
 FIRST_PROMPT = "The king gave the boy a golden ring, and the boy took the golden"
 INDUCTION_PROMPT = "The cat sat on the mat. The cat sat on the"
@@ -67,7 +69,63 @@ def test_induction_from_prompt_to_ablation(page: Page, app_url: str, model: str)
     assert probability(page, "·mat", 3) == before
 
 
-def test_first_visit_shows_an_analyzed_example(page: Page, app_url: str):
+def test_first_visit_shows_a_role_a_head_and_an_effect_on_the_real_model(page: Page, app_url: str):
+    open_page(page, f"{app_url}/?")
+    expect(page.locator("#model-menu")).to_have_value(REAL_MODEL)
+    expect(page.locator("#prompt")).to_have_value(re.compile("The password is lemon purple seven"))
+    start = page.locator(".hs-token").first
+    expect(start).to_contain_text("<|endoftext|>")
+    expect(start).to_have_attribute("title", re.compile("put first by HeadScope"))
+    expect(role(page, "induction")).to_have_attribute("data-state", "active")
+    expect(page.locator("#head-title")).to_contain_text("L18H6")
+    expect(page.locator("#ablation-chips .hs-chip")).to_have_count(2)
+    expect(page.locator("#prediction .hs-sentence")).to_contain_text("Without L17H4 and L18H6")
+    expect(page.locator(".hs-guide")).to_contain_text("“seven” goes from 60% to 16%")
+
+
+def test_the_real_model_from_ones_own_sentence_to_a_link(
+    page: Page, app_url: str, new_page: Callable[..., Page]
+):
+    """Own sentence, role, head, BertViz, ablation, clear, suggested prompt, link in a second browser."""
+    open_page(page, f"{app_url}/?")
+    run_prompt(page, "My cat is called Grobelix. Every morning my cat Grob")
+    expect(page.locator(".hs-token").nth(3)).to_contain_text("is")
+    induction = role(page, "induction")
+    expect(induction).to_have_attribute("data-state", "active")
+    head = induction.locator(".hs-bar-name").first.inner_text()
+    page.locator(f'.hs-cell[data-head="{head}"]').click()
+    expect(page.locator("#head-title")).to_contain_text(head)
+    frame = page.frame_locator("#bertviz-frame")
+    expect(frame.locator("svg line").first).to_be_attached()
+    expect(frame.locator("body")).to_contain_text("·cat")
+    induction.get_by_role("button", name=re.compile("Ablate all")).click()
+    expect(page.locator("#ablation-chips .hs-chip")).to_have_count(8)
+    expect(page.locator("#prediction thead")).to_contain_text("ablated")
+    page.locator("#clear-ablation").click()
+    expect(page.locator("#ablation-chips .hs-chip")).to_have_count(0)
+    duplicate = role(page, "duplicate_token")
+    if not duplicate.locator(".hs-suggestion").first.is_visible():
+        duplicate.locator("summary", has_text="Prompts that trigger it").click()
+    filled = duplicate.locator(".hs-suggestion").first.inner_text().strip()
+    duplicate.locator(".hs-suggestion").first.click()
+    expect(page.locator("#prompt")).to_have_value(filled)
+    expect(duplicate).to_have_attribute("data-state", "active")
+    expect(page).to_have_url(re.compile("prompt=" + re.escape(filled.split(",")[0])))
+    second = new_page(viewport={"width": 390, "height": 844})
+    second.goto(page.url)
+    expect(second.locator("#prompt")).to_have_value(filled)
+    expect(second.locator("#head-title")).to_contain_text(head)
+    expect(role(second, "duplicate_token")).to_have_attribute("data-state", "active")
+
+
+def test_an_example_of_another_model_switches_the_model(page: Page, app_url: str):
+    open_page(page, f"{app_url}/?")
+    page.locator("#example-menu").select_option(label="A sentence said twice (induction) (demo-gpt2)")
+    expect(page.locator("#model-menu")).to_have_value("demo-gpt2")
+    expect(page.locator(".hs-guide")).to_contain_text("A sentence said twice")
+
+
+def test_the_first_example_of_a_small_model_is_shown_where_it_is_named(page: Page, app_url: str):
     open_page(page, app_url)
     expect(page.locator("#prompt")).to_have_value(FIRST_PROMPT)
     assert tokens(page)[:3] == ["<|endoftext|>", "The", "·king"]

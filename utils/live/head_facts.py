@@ -85,6 +85,19 @@ def sink_share(analysis: LiveAnalysis, head: Head) -> float | None:
     return None if table is None else table[head.layer][head.head]
 
 
+def resting_sentence(analysis: LiveAnalysis) -> str:
+    """How many heads rest on the first token, whatever their roles; "" where that is not known."""
+    catalog = analysis.catalog
+    if catalog is None or catalog.sink_share is None:
+        return ""
+    threshold = catalog.settings.thresholds["positional"].threshold
+    resting = sum(share >= threshold for row in catalog.sink_share for share in row)
+    return (
+        f"On plain sentences {resting} of {catalog.num_layers * catalog.num_heads} heads give the first token at "
+        f"least {threshold:.0%} of their attention: most of them rest there, which is no role."
+    )
+
+
 def marked_pairs(analysis: LiveAnalysis, head: Head) -> tuple[tuple[tuple[int, int], ...], str]:
     """The (query, key) pairs of the repetition roles that the head is active in, and those roles' names."""
     active = [
