@@ -199,8 +199,8 @@ def facts_view(
                 [
                     marked(
                         html.P(
-                            f"Attention sink: on plain sentences {sink:.0%} of its attention rests on the first "
-                            "token. That is no role.",
+                            f"Attention sink: on plain sentences {sink:.0%} of its attention rests on the "
+                            "first token. That is no role.",
                             className="hs-hint",
                         ),
                         "resting",

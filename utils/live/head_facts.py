@@ -92,9 +92,10 @@ def resting_sentence(analysis: LiveAnalysis) -> str:
         return ""
     threshold = catalog.settings.thresholds["positional"].threshold
     resting = sum(share >= threshold for row in catalog.sink_share for share in row)
+    total = catalog.num_layers * catalog.num_heads
     return (
-        f"On plain sentences {resting} of {catalog.num_layers * catalog.num_heads} heads give the first token at "
-        f"least {threshold:.0%} of their attention: most of them rest there, which is no role."
+        f"On plain sentences {resting} of {total} heads give the first token at least {threshold:.0%} of "
+        "their attention: most of them rest there, which is no role."
     )
 
 

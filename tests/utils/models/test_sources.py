@@ -47,6 +47,21 @@ def test_the_real_model_leads(tmp_path: Path, tiny_models_folder: Path) -> None:
     assert problems == []
 
 
+def test_without_the_real_model_the_small_ones_are_shown_and_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(BUNDLED / "demo-gpt2", tmp_path / "demo-gpt2")
+    (tmp_path / REAL_MODEL).mkdir()
+    (tmp_path / REAL_MODEL / "README.md").write_text("its card", encoding="utf-8")
+    monkeypatch.setattr("utils.models.sources.BUNDLED", tmp_path)
+    found, problems = find_sources((tmp_path,), None)
+    assert list(found) == ["demo-gpt2"]
+    (problem,) = problems
+    assert REAL_MODEL in problem.message and "make model" in problem.remedy
+    # A class that is locked to other models need not hear of it.
+    assert find_sources((tmp_path,), ["demo-gpt2"])[1] == []
+
+
 def test_the_bundled_models_are_known_as_such(tiny_models_folder: Path) -> None:
     sources, _ = find_sources([BUNDLED, tiny_models_folder], None)
     assert next(iter(sources)) == REAL_MODEL
