@@ -12,10 +12,12 @@ from tests.fixtures.reading_trees import text_of
 from utils.links.page_links import from_query, to_query
 from utils.links.page_state import PageState
 from utils.live.service import LiveService
+from utils.models.sources import REAL_MODEL
 from utils.teaching.lessons import load_lessons
 from utils.teaching.prepared_presets import PreparedPresets
 from utils.teaching.presets import load_presets
 
+TINY = ("demo-gpt2", "demo-llama")
 PRESETS = load_presets()
 LESSONS = load_lessons(presets=PRESETS)
 STEPS = [(lesson.key, number) for lesson in LESSONS.lessons for number in range(1, len(lesson.steps) + 1)]
@@ -46,7 +48,8 @@ def test_there_are_enough_of_them():
         "diffuse",
         "other",
     }
-    assert {model for preset in PRESETS.presets for model in preset.model} == {"demo-gpt2", "demo-llama"}
+    assert {model for preset in PRESETS.presets for model in preset.model} == {REAL_MODEL, *TINY}
+    assert {model for lesson in LESSONS.lessons for model in lesson.model} == {REAL_MODEL}
 
 
 @pytest.mark.parametrize("key", [preset.key for preset in PRESETS.presets])
@@ -78,7 +81,7 @@ def test_a_lesson_step_opens_by_its_link(guide: Guide, lesson: str, number: int)
     state, problems = guide.open(from_query(to_query(PageState(lesson=lesson, step=number)))[0])
     assert problems == []
     assert (state.lesson, state.step) == (lesson, number)
-    assert state.model in ("demo-gpt2", "demo-llama") and state.prompt
+    assert state.model in LESSONS.get(lesson).model and state.prompt
     request = Request(model=str(state.model), prompt=str(state.prompt))
     card = text_of(guide.show({"lesson": lesson, "step": number}, request, None))
     step = LESSONS.get(lesson).step(number)
