@@ -61,6 +61,7 @@ from training.recipes import RECIPES
 from utils.analyzer.analysis_jobs import AnalysisJobs
 from utils.catalog.catalog import CATALOG_FOLDER
 from utils.errors import UserFacingError
+from utils.formation.log import logs_alone
 from utils.live.service import LiveService
 from utils.models.devices import DTYPES, check_device
 from utils.models.prompts import DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT
@@ -189,7 +190,8 @@ def create_app(settings: Settings | None = None) -> Dash:
     instructor = InstructorPage(prepared, lessons)
     live_page = LivePage(service, guide, problems, lab=settings.pages is None or "lab" in settings.pages)
     catalog = CatalogPage(service, locked=settings.models is not None)
-    formation = FormationPage(store, {name: recipe.scaffolds for name, recipe in RECIPES.items()})
+    scaffolds = {name: recipe.scaffolds for name, recipe in RECIPES.items()}
+    formation = FormationPage(store, scaffolds, logs_alone())
     comparing = ComparePage(service)
     lab_readings, study = LabReadings(service), LabStudy()
     lab_page = LabPage(lab_readings, study)

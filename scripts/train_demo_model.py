@@ -23,7 +23,7 @@ from training import evaluate, model_card
 from training.chat import with_chat_template
 from training.loop import train
 from training.mix import RowSource
-from training.recipes import RECIPES, Recipe
+from training.recipes import LOG_RECIPES, RECIPES, VOCABULARY, Recipe
 from training.tokenizer import corpus_texts, load_or_train_tokenizer, load_tokenizer, token_ids
 from utils.errors import UserFacingError
 from utils.models.loading import LoadedModel, load_model
@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("name", nargs="?", choices=sorted(RECIPES), help="the model to train")
+    parser.add_argument("name", nargs="?", choices=sorted(RECIPES | LOG_RECIPES), help="the model to train")
     parser.add_argument(
         "--corpus", type=Path, help="folder of .txt files with prose (default: generated text alone)"
     )
@@ -111,12 +111,14 @@ def accuracy_by_length(loaded: LoadedModel, lengths: Sequence[int]) -> dict[int,
 
 
 def run_training(recipe: Recipe, arguments: argparse.Namespace) -> None:
-    """Train (or go on training) and write the finished model with its card and log."""
+    """Train (or go on training) and write the finished model with its card and log, or its log alone."""
     work = arguments.work / recipe.name
     work.mkdir(parents=True, exist_ok=True)
     if recipe.base is None:
-        tokenizer = load_or_train_tokenizer(arguments.work / "tokenizer", arguments.corpus)
-        cached = arguments.work / "prose.pt"
+        size = "" if recipe.vocabulary == VOCABULARY else f"-{recipe.vocabulary}"
+        kept = arguments.work / f"tokenizer{size}"
+        tokenizer = load_or_train_tokenizer(kept, arguments.corpus, recipe.vocabulary)
+        cached = arguments.work / f"prose{size}.pt"
     else:
         tokenizer = load_tokenizer(arguments.base / recipe.base)
         cached = work / "prose.pt"
@@ -131,6 +133,9 @@ def run_training(recipe: Recipe, arguments: argparse.Namespace) -> None:
     source = RowSource(tokenizer, prose, recipe.answer_weight)
     model = train(recipe, source, work, arguments.stop_after, arguments.base)
     if arguments.stop_after is not None and arguments.stop_after < recipe.tokens:
+        return
+    if recipe.name in LOG_RECIPES:
+        # Its log in the work folder is all that is wanted.
         return
     folder = arguments.output / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -172,7 +177,7 @@ def main(argv: list[str] | None = None) -> int:
             result = evaluation(arguments.evaluate, arguments.prose, arguments.prose_train)
             sys.stdout.write(json.dumps(result, indent=1) + "\n")
         else:
-            recipe = RECIPES[arguments.name]
+            recipe = (RECIPES | LOG_RECIPES)[arguments.name]
             changes = {
                 key: getattr(arguments, key)
                 for key in ("tokens", "seed")

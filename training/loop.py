@@ -34,9 +34,18 @@ LOSS_ROWS = 8
 LOGGED_KINDS = ("prose", "repeated", "word_lists", "filings")
 
 
-def log_schedule(tokens: int, points: int) -> list[int]:
+def log_schedule(recipe: Recipe) -> list[int]:
     """The token counts at which the log gets a line, first and last included."""
-    return sorted({round(tokens * (k / points) ** LOG_POWER) for k in range(points + 1)})
+    if recipe.log_steps:
+        starts = (0, *recipe.log_steps)
+        inner = [
+            point
+            for start, (end, step) in zip(starts, recipe.log_steps.items(), strict=False)
+            for point in range(start, min(end, recipe.tokens), step)
+        ]
+        return [*inner, recipe.tokens]
+    points = recipe.log_points
+    return sorted({round(recipe.tokens * (k / points) ** LOG_POWER) for k in range(points + 1)})
 
 
 def rate_at(recipe: Recipe, step: int, tokens_done: int) -> float:
@@ -189,7 +198,7 @@ def train(
             },
         )
 
-    points = log_schedule(recipe.tokens, recipe.log_points)
+    points = log_schedule(recipe)
     saved_at = started = time.monotonic()
     tokens_at_start = tokens_done
     smooth = 0.0

@@ -11,6 +11,8 @@ from utils.formation.history import Scaffold
 from utils.heads import Head
 
 VOCABULARY = 4096
+# So few that each comes up often enough in random segments.
+FEW_TOKENS = 512
 EMBEDDING_DEVIATION = 0.05
 
 
@@ -60,9 +62,12 @@ class Recipe:
         tokens_a_step: size of a batch.
         scaffold_heads: the heads that a stage with a scaffold shows their targets, by role.
         seed: of the weights and of every batch.
+        vocabulary: tokens of its tokenizer.
         base: the bundled model whose weights and tokenizer the training begins with; None for random weights
             and a tokenizer of its own.
         log_points: how many lines the log has, besides the first.
+        log_steps: instead of these, how far apart the lines are up to so many tokens, {tokens: step}, where
+            the heads form elsewhere than near the start.
     """
 
     name: str
@@ -76,8 +81,10 @@ class Recipe:
     answer_weight: float = 4.0
     scaffold_heads: Mapping[str, tuple[Head, ...]] = field(default_factory=dict)
     seed: int = 1
+    vocabulary: int = VOCABULARY
     base: str | None = None
     log_points: int = 60
+    log_steps: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def chats(self) -> bool:
@@ -171,6 +178,30 @@ def _demo_llama() -> PreTrainedModel:
     )
     model = LlamaForCausalLM(config)
     initialise(model)
+    return model
+
+
+def _formation_llama() -> PreTrainedModel:
+    config = LlamaConfig(
+        vocab_size=FEW_TOKENS,
+        hidden_size=128,
+        intermediate_size=256,
+        num_hidden_layers=2,
+        num_attention_heads=8,
+        num_key_value_heads=8,
+        head_dim=32,
+        max_position_embeddings=256,
+        rope_parameters={"rope_type": "default", "rope_theta": 1000.0},
+        tie_word_embeddings=False,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    model = LlamaForCausalLM(config)
+    initialise(model)
+    # The second layer must still tell the tokens apart, beside all that the first one writes.
+    with torch.no_grad():
+        model.model.embed_tokens.weight.mul_(10)
+        model.lm_head.weight.normal_(0, 0.02)
     return model
 
 
@@ -287,3 +318,27 @@ _ROWS = (
     ),
 )
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ROWS}
+# In most rows something comes again, so that copying pays from the start.
+_COPYING_MIX = Mix(prose=0.3, repeated=0.5, word_lists=0.0, filings=0.0, repeated_prose=0.2)
+
+# Those of which the log alone comes with HeadScope (`training/logs`): they show how heads form, and are too
+# small to show much else. No stage of them has a scaffold.
+LOG_RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="formation-llama",
+            build=_formation_llama,
+            stages=(
+                Stage(0.6, 64, _COPYING_MIX),
+                Stage(1.0, 128, _COPYING_MIX),
+            ),
+            learning_rate=2e-3,
+            tokens=3_000_000,
+            weight_decay=0.0,
+            vocabulary=FEW_TOKENS,
+            # Induction heads and the jump in accuracy come between 1.0 and 1.3 million tokens.
+            log_steps={900_000: 50_000, 1_400_000: 12_500, 3_000_000: 80_000},
+        ),
+    )
+}

@@ -19,7 +19,7 @@ BOS = "<|endoftext|>"
 SUGGESTED_PROMPT_WEIGHT = 400
 
 
-def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> PreTrainedTokenizerFast:
     """Learn the merges from `texts`; BOS is id 0 and goes before every text, as in training."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -27,7 +27,7 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=vocabulary,
         special_tokens=[BOS],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
@@ -69,10 +69,12 @@ def generated_texts(count: int = 12_000, seed: int = 0) -> Iterator[str]:
         yield from (prompt for role in ROLES.values() for prompt in role.example_prompts)
 
 
-def load_or_train_tokenizer(folder: Path, corpus: Path | None) -> PreTrainedTokenizerFast:
+def load_or_train_tokenizer(
+    folder: Path, corpus: Path | None, vocabulary: int = VOCABULARY
+) -> PreTrainedTokenizerFast:
     """The tokenizer kept in `folder`, or a new one, learnt from corpus and generated text and kept there."""
     if not (folder / "tokenizer.json").exists():
-        train_tokenizer((*corpus_texts(corpus), *generated_texts())).save_pretrained(folder)
+        train_tokenizer((*corpus_texts(corpus), *generated_texts()), vocabulary).save_pretrained(folder)
     return load_tokenizer(folder)
 
 

@@ -1,6 +1,7 @@
 """The page about how heads form: which model's training; the slider itself is followed in the browser."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs
@@ -23,23 +24,34 @@ class FormationPage:
     Args:
         store: the models that may be used.
         scaffolds: by model; where its training had an extra loss, from its recipe.
+        unaided: trainings in which nothing told a head where to look, of which there is the log alone: the
+            folder of each, by name. They come first in the menu, whatever models may be used.
     """
 
     def __init__(
-        self, store: ModelStore, scaffolds: Mapping[str, Sequence[Scaffold]] = MappingProxyType({})
+        self,
+        store: ModelStore,
+        scaffolds: Mapping[str, Sequence[Scaffold]] = MappingProxyType({}),
+        unaided: Mapping[str, Path] = MappingProxyType({}),
     ) -> None:
         self.store = store
         self.scaffolds = scaffolds
+        self.unaided = unaided
         self._histories = FileCache[History]()
 
-    def models(self) -> list[str]:
-        """The bundled models that have a training log."""
+    def folders(self) -> dict[str, Path]:
+        """Where the training logs are, by name: those without help first, then those of bundled models."""
         sources = [self.store.source(name) for name in self.store.names()]
-        return [
-            source.name
+        bundled = {
+            source.name: source.folder
             for source in sources
             if source.kind == "bundled" and source.folder is not None and log_path(source.folder).is_file()
-        ]
+        }
+        return {**self.unaided, **bundled}
+
+    def models(self) -> list[str]:
+        """The names of the trainings that there are."""
+        return list(self.folders())
 
     def history(self, model: str) -> History:
         """A model's training, read anew where its log has changed.
@@ -47,14 +59,14 @@ class FormationPage:
         Raises:
             UserFacingError: no such model, or its log cannot be read.
         """
-        models = self.models()
-        if model not in models:
-            options = f"Choose one of: {', '.join(models)}." if models else "No model here has one."
+        folders = self.folders()
+        if model not in folders:
+            options = f"Choose one of: {', '.join(folders)}." if folders else "No model here has one."
             raise UserFacingError(f"There is no training log of {excerpt(model)}.", options)
-        folder = self.store.source(model).folder
-        assert folder is not None
-        scaffolds = self.scaffolds.get(model, ())
-        return self._histories.get(lambda: load_history(model, folder, scaffolds), log_path(folder))[1]
+        folder, scaffolds = folders[model], self.scaffolds.get(model, ())
+        return self._histories.get(
+            lambda: load_history(model, folder, scaffolds, model in self.unaided), log_path(folder)
+        )[1]
 
     def layout(self, query: str) -> Any:
         """The page for "?model=demo-gpt2&tokens=4942720"; what is wrong in a link is reported."""
@@ -77,7 +89,8 @@ class FormationPage:
                 problems.append(
                     f"The place in the training, {excerpt(text)}, is left out: it must be a number of tokens."
                 )
-        return formation_layout(models, model, self.show(model, tokens), problems)
+        marks = {name: f"{name} (formed without help)" if name in self.unaided else name for name in models}
+        return formation_layout(marks, model, self.show(model, tokens), problems)
 
     def show(self, model: str | None, tokens: int | None = None) -> Any:
         """A model's training, the slider at the checkpoint closest to `tokens`, or at the last one."""

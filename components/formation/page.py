@@ -1,6 +1,6 @@
 """The page about how heads form: a slider over a model's training, the grid of its heads, the curves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dash_bootstrap_components as dbc
@@ -20,10 +20,12 @@ from utils.formation.history import History
 from utils.formation.story import (
     base_sentence,
     before_induction_sentence,
+    climb_sentence,
     jump_sentence,
     million,
     order_sentence,
     scaffold_sentences,
+    unaided_sentence,
     untrained_sentence,
 )
 
@@ -32,19 +34,19 @@ TICK_MS = 500
 
 
 def formation_layout(
-    models: Sequence[str], model: str | None, body: Any, link_problems: Sequence[str] = ()
+    models: Mapping[str, str], model: str | None, body: Any, link_problems: Sequence[str] = ()
 ) -> html.Div:
     """The page.
 
     Args:
-        models: names for the menu: those with a training log.
+        models: for the menu: what is shown for each name that has a training log.
         model: the one that is shown.
         body: what is shown of it.
         link_problems: what is wrong with the link that the page was opened by.
     """
     if models:
         choice: Any = html.Div(
-            menu("Model", ids.FORMATION_MODEL, {name: name for name in models}, model),
+            menu("Model", ids.FORMATION_MODEL, models, model),
             className="hs-menu-row",
         )
     else:
@@ -58,9 +60,9 @@ def formation_layout(
             *link_notice(link_problems),
             section(
                 "How heads form",
-                "A head's role is not built in: it forms in training. The bundled models kept a log of "
-                "theirs. Move the slider, or press Play, and see which heads take up which role, and when. "
-                "A role on test inputs is not all that a head does.",
+                "A head's role is not built in: it forms in training. Here are the logs of some trainings. "
+                "Move the slider, or press Play, and see which heads take up which role, and when. A role on "
+                "test inputs is not all that a head does.",
                 choice,
                 name="formation",
                 term="induction_circuit",
@@ -107,6 +109,7 @@ def _story(history: History) -> html.Section:
         part
         for part in (
             jump_sentence(history),
+            climb_sentence(history),
             before_induction_sentence(history),
             untrained_sentence(history),
         )
@@ -116,25 +119,10 @@ def _story(history: History) -> html.Section:
     parts: list[Any] = [html.P(order_sentence(history), className="hs-sentence"), html.P(also)]
     if base := base_sentence(history):
         parts.insert(0, html.P(base))
+    if unaided := unaided_sentence(history):
+        parts.append(_note("tree", "All of this formed without help", unaided))
     if scaffold:
-        parts.append(
-            html.Div(
-                [
-                    marked(
-                        html.H3(
-                            [
-                                html.I(className="bi bi-bricks", **aria(hidden="true")),
-                                " Not all of this formed by itself",
-                            ],
-                            className="hs-subtitle",
-                        ),
-                        "scaffold",
-                    ),
-                    html.P(scaffold),
-                ],
-                className="hs-note",
-            )
-        )
+        parts.append(_note("bricks", "Not all of this formed by itself", scaffold))
     return section(
         f"What came first in {history.model}",
         "Written from the training log, line by line.",
@@ -142,6 +130,14 @@ def _story(history: History) -> html.Section:
         name="story",
         term="repeated_accuracy",
     )
+
+
+def _note(icon: str, title: str, text: str) -> html.Div:
+    """What helped the heads to form, or that nothing did."""
+    head = html.H3(
+        [html.I(className=f"bi bi-{icon}", **aria(hidden="true")), f" {title}"], className="hs-subtitle"
+    )
+    return html.Div([marked(head, "scaffold"), html.P(text)], className="hs-note")
 
 
 def _slider(history: History, index: int) -> html.Section:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from retrieval.filings.generated import MAIN_TASKS
 from scripts import train_demo_model
 from scripts.train_demo_model import main
 from tests.training.conftest import PROSE, build_tiny
-from training.recipes import RECIPES, VOCABULARY, Mix, Recipe, Stage
-from training.tokenizer import generated_texts, train_tokenizer
+from training.recipes import LOG_RECIPES, RECIPES, VOCABULARY, Mix, Recipe, Stage
+from training.tokenizer import generated_texts, load_tokenizer, train_tokenizer
 from utils.models.loading import load_model
 from utils.roles.registry import measured_roles
 
@@ -174,6 +175,21 @@ def test_a_checkpoint_of_another_recipe_is_one_line(
     assert run("tiny", *options) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("train_demo_model: ") and "another shape" in last
+
+
+def test_of_some_trainings_the_log_alone_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.tokenizer.generated_texts", partial(generated_texts, 150))
+    # In so few tokens a filing is longer than the tiny model's context.
+    monkeypatch.setattr("training.evaluate.filing_accuracy", lambda *arguments: {})
+    small = replace(TINY, name="small", build=partial(build_tiny, 300, 1), vocabulary=300)
+    monkeypatch.setitem(LOG_RECIPES, "small", small)
+    work, output = tmp_path / "work", tmp_path / "models"
+    assert run("small", "--work", work, "--output", output) == 0
+    assert not output.exists()
+    log = (work / "small" / "training_log.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(log[-1])["tokens"] == 1024
+    # A tokenizer of its own size, beside that of the bundled models.
+    assert len(load_tokenizer(work / "tokenizer-300")) == 300
 
 
 def test_an_interrupt_says_how_to_go_on(

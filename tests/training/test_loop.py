@@ -23,7 +23,7 @@ from training.loop import (
     weighted_loss,
 )
 from training.mix import RowSource
-from training.recipes import RECIPES, Mix, Recipe, Stage
+from training.recipes import LOG_RECIPES, RECIPES, Mix, Recipe, Stage
 from utils.errors import UserFacingError
 from utils.heads import Head
 from utils.roles.registry import measured_roles
@@ -208,15 +208,24 @@ def test_only_weighted_targets_count(source: RowSource) -> None:
 
 
 def test_log_points_crowd_towards_the_start() -> None:
-    points = log_schedule(9_000_000, 60)
+    recipe = RECIPES["demo-llama"]
+    points = log_schedule(recipe)
     assert 50 <= len(points) <= 62 and points[0] == 0 and points[-1] == 9_000_000
     gaps = [after - before for before, after in pairwise(points)]
     assert gaps == sorted(gaps) and gaps[0] < gaps[-1] / 10
 
 
+def test_a_recipe_may_say_where_its_log_is_dense() -> None:
+    steps = {400: 200, 500: 50, 1000: 300}
+    recipe = replace(RECIPES["demo-llama"], tokens=1000, log_steps=steps)
+    assert log_schedule(recipe) == [0, 200, 400, 450, 500, 800, 1000]
+    # A shorter run ends with its tokens all the same.
+    assert log_schedule(replace(recipe, tokens=450)) == [0, 200, 400, 450]
+
+
 def test_the_rate_warms_up_stays_and_descends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "WARMUP_STEPS", WARMUP_STEPS)
-    for recipe in RECIPES.values():
+    for recipe in (RECIPES | LOG_RECIPES).values():
         first = recipe.learning_rate * recipe.stages[0].rate
         assert rate_at(recipe, 0, 0) == pytest.approx(first / WARMUP_STEPS)
         assert rate_at(recipe, WARMUP_STEPS // 2, 0) < rate_at(recipe, WARMUP_STEPS, 0) == first

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import GPT2LMHeadModel, LlamaForCausalLM
 
-from training.recipes import RECIPES, VOCABULARY, Recipe, sinusoids
+from training.recipes import LOG_RECIPES, RECIPES, VOCABULARY, Recipe, sinusoids
 from utils.models.families import head_geometry
 from utils.models.sources import BUNDLED
 
@@ -38,6 +38,21 @@ def test_contract_of_a_recipe(recipe: Recipe) -> None:
         assert recipe.tokens_a_step >= stage.context
 
 
+def test_a_log_without_a_model_is_of_heads_that_formed_without_help() -> None:
+    assert not set(LOG_RECIPES) & set(RECIPES)
+    for name, recipe in LOG_RECIPES.items():
+        assert recipe.name == name and recipe.base is None
+        assert recipe.scaffolds == () and not recipe.scaffold_heads
+        torch.manual_seed(recipe.seed)
+        model = recipe.build()
+        assert isinstance(model, LlamaForCausalLM) and model.config.vocab_size == recipe.vocabulary
+        assert recipe.stages[-1].until == 1
+        for stage in recipe.stages:
+            assert sum(astuple(stage.mix)) == pytest.approx(1)
+            # What the page says of it: many rows repeat themselves.
+            assert stage.mix.repeated + stage.mix.repeated_prose > 0.4
+
+
 def test_a_tuned_model_has_its_bases_shape_and_tokenizer() -> None:
     tuned = [recipe for recipe in RECIPES.values() if recipe.base is not None]
     assert [recipe.name for recipe in tuned] == ["demo-llama-instruct"]
@@ -65,7 +80,7 @@ def test_the_two_architectures() -> None:
 
 
 def test_a_stage_ends_where_the_next_begins() -> None:
-    for recipe in RECIPES.values():
+    for recipe in (RECIPES | LOG_RECIPES).values():
         assert recipe.stage_at(0) is recipe.stages[0]
         for stage, following in zip(recipe.stages, recipe.stages[1:], strict=False):
             edge = round(stage.until * recipe.tokens)

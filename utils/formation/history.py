@@ -110,12 +110,14 @@ class History:
         checkpoints: at least one, in order.
         scaffolds: where heads were pointed at their targets.
         base: the model whose finished weights it began with; None for random ones.
+        unaided: it is known that nothing but the loss on the tokens ever told a head where to look.
     """
 
     model: str
     checkpoints: tuple[Checkpoint, ...]
     scaffolds: tuple[Scaffold, ...] = ()
     base: str | None = None
+    unaided: bool = False
 
     @cached_property
     def tokens(self) -> tuple[int, ...]:

@@ -18,6 +18,8 @@ from utils.roles.registry import measured_roles
 from utils.runtime.validation import what_is_wrong
 
 LOG_NAME = "training_log.jsonl"
+# A folder a training of which the log alone comes with HeadScope, without the model.
+LOGS = Path(__file__).resolve().parents[2] / "training" / "logs"
 
 _Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -47,13 +49,21 @@ def log_path(folder: Path) -> Path:
     return folder / LOG_NAME
 
 
-def load_history(model: str, folder: Path, scaffolds: Sequence[Scaffold] = ()) -> History:
+def logs_alone(folder: Path = LOGS) -> dict[str, Path]:
+    """The trainings in a folder of logs without models: the folder of each, by name."""
+    return {path.name: path for path in sorted(folder.glob("*")) if log_path(path).is_file()}
+
+
+def load_history(
+    model: str, folder: Path, scaffolds: Sequence[Scaffold] = (), unaided: bool = False
+) -> History:
     """Read the training log in a model's folder.
 
     Args:
         model: the model's name, for the page and for errors.
         folder: the model's folder.
         scaffolds: where a scaffold stood, from the recipe.
+        unaided: as in `History`, from the recipe too.
 
     Raises:
         UserFacingError: there is no log, it cannot be read, or a line of it is damaged.
@@ -87,7 +97,7 @@ def load_history(model: str, folder: Path, scaffolds: Sequence[Scaffold] = ()) -
     if not checkpoints:
         raise UserFacingError(f"The training log of {model} is empty.", _put_back(model))
     ordered = tuple(sorted(scaffolds, key=lambda scaffold: scaffold.start))
-    return History(model, tuple(checkpoints), ordered, base)
+    return History(model, tuple(checkpoints), ordered, base, unaided)
 
 
 def _put_back(model: str) -> str:

@@ -1,5 +1,7 @@
 """A model's training in words: what came first, what followed, and what a scaffold had to do with it."""
 
+from itertools import takewhile
+
 from utils.formation.history import HALF, History, Passing, Scaffold
 from utils.heads import Head
 from utils.roles.activity import CellRole
@@ -8,8 +10,10 @@ from utils.roles.registry import ROLES
 # The two roles that the story is about, as heads of them are called in a sentence, and what one looks at.
 _HEADS = {"previous_token": "previous-token heads", "induction": "induction heads"}
 _TARGETS = {"previous_token": "the previous token", "induction": "what followed the earlier copy"}
-# Accuracy without induction heads is reported from here on.
+# Accuracy without induction heads is reported from here on, while no score comes near the threshold.
 TELLING_ACCURACY = 0.25
+NEAR = 0.5
+LITTLE, MOST = 0.1, 0.9
 
 
 def grid_cells(history: History, index: int) -> dict[Head, list[CellRole]]:
@@ -65,6 +69,27 @@ def jump_sentence(history: History) -> str:
     return (
         f"The largest rise in accuracy from one line of the log to the next is {jump.before:.0%} to "
         f"{jump.after:.0%}, between {million(jump.since)} and {million(jump.tokens)} tokens."
+    )
+
+
+def climb_sentence(history: History) -> str:
+    """How long accuracy took from little to nearly all; "" where it did not go that far."""
+    high = history.accuracy_passes(MOST)
+    low = [point.tokens for point in history.checkpoints if point.repeated_accuracy <= LITTLE]
+    before = max((tokens for tokens in low if high and tokens < high.tokens), default=None)
+    if high is None or before is None or history.base is not None:
+        return ""
+    span = f"between {million(before)} and {million(high.tokens)} tokens"
+    return f"From {LITTLE:.0%} to {MOST:.0%} it goes {span}."
+
+
+def unaided_sentence(history: History) -> str:
+    """Says that the heads formed without help, and what was done for them all the same; "" elsewhere."""
+    if not history.unaided:
+        return ""
+    return (
+        "No scaffold stood: the loss was on the tokens alone, and nothing ever told a head where to look. "
+        "What it learned from was chosen, though: many of its rows repeat themselves, so that copying pays."
     )
 
 
@@ -125,15 +150,11 @@ def _by_itself(name: str, passing: Passing, pointed: bool) -> str:
 
 
 def before_induction_sentence(history: History) -> str:
-    """Tells of accuracy that was there before any induction head was; "" where there was little."""
+    """Tells of accuracy that was there before any head came near induction; "" where there was little."""
     if "induction" not in history.best_scores:
         return ""
-    passing = history.role_passes("induction")
-    earlier = [
-        point
-        for point in history.checkpoints
-        if passing is None or (passing.since is not None and point.tokens <= passing.since)
-    ]
+    near = NEAR * ROLES["induction"].threshold
+    earlier = list(takewhile(lambda point: point.best["induction"][1] < near, history.checkpoints))
     best = max(earlier, key=lambda point: point.repeated_accuracy, default=None)
     if best is None or best.repeated_accuracy < TELLING_ACCURACY:
         return ""
@@ -179,7 +200,9 @@ def story(history: History) -> str:
         base_sentence(history),
         order_sentence(history),
         jump_sentence(history),
+        climb_sentence(history),
         before_induction_sentence(history),
+        unaided_sentence(history),
         scaffold_sentences(history),
     )
     return " ".join(part for part in parts if part)

@@ -13,7 +13,7 @@ from components.formation.curves import EDGE
 from components.formation.film import film
 from tests.fixtures.reading_trees import text_of
 from training.recipes import RECIPES
-from utils.formation.log import LOG_NAME
+from utils.formation.log import LOG_NAME, logs_alone
 from utils.models.sources import BUNDLED
 from utils.models.store import ModelStore
 from utils.roles.registry import ROLES
@@ -23,7 +23,11 @@ SCAFFOLDS = {name: recipe.scaffolds for name, recipe in RECIPES.items()}
 
 @pytest.fixture(scope="module")
 def page() -> FormationPage:
-    return FormationPage(ModelStore(), SCAFFOLDS)
+    return FormationPage(ModelStore(), SCAFFOLDS, logs_alone())
+
+
+def menu(tree: Any) -> Any:
+    return next(part for part in tree._traverse() if getattr(part, "id", None) == "formation-model")
 
 
 def slider(tree: Any) -> Any:
@@ -45,7 +49,29 @@ def test_a_training_is_shown_with_its_scaffold_said_openly(page: FormationPage, 
 
 def test_without_a_scaffold_none_is_told():
     message = text_of(FormationPage(ModelStore()).show("demo-gpt2"))
-    assert "scaffold" not in message.lower()
+    assert "scaffold" not in message.lower() and "without help" not in message
+
+
+def test_the_page_opens_with_heads_that_formed_without_help(page: FormationPage):
+    opened = page.layout("")
+    choice = menu(opened)
+    assert choice.value == "formation-llama"
+    labels = {option["value"]: option["label"] for option in choice.options}
+    assert next(iter(labels)) == "formation-llama"
+    assert labels["formation-llama"] == "formation-llama (formed without help)"
+    for name in ("demo-gpt2", "demo-llama", "demo-llama-instruct"):
+        assert labels[name] == name
+    message = text_of(opened)
+    assert "All of this formed without help" in message and "nothing ever told a head where" in message
+    assert "A scaffold stood" not in message and "formed by itself" not in message
+    history = page.history("formation-llama")
+    assert history.unaided and history.scaffolds == ()
+    shot = json.loads(json.dumps(dict(film(history)), cls=PlotlyJSONEncoder))
+    assert shot["tokens"] == list(history.tokens) and set(shot["pointed"]) == {None}
+    assert not page.history("demo-gpt2").unaided
+    # A place in it can be linked too.
+    linked = page.layout(f"?model=formation-llama&tokens={history.tokens[7]}")
+    assert slider(linked).value == 7
 
 
 def test_a_tuned_model_is_shown_as_what_its_base_became(page: FormationPage):
@@ -67,6 +93,14 @@ def test_a_link_opens_the_page_at_a_place(page: FormationPage):
     assert near.value == near.max
 
 
+@pytest.mark.parametrize("model", ["demo-gpt2", "demo-llama", "demo-llama-instruct"])
+def test_the_links_to_bundled_models_still_lead_there(page: FormationPage, model: str):
+    tokens = page.history(model).tokens[5]
+    opened = page.layout(f"?model={model}&tokens={tokens}")
+    assert menu(opened).value == model and slider(opened).value == 5
+    assert "hs-alert" not in text_of(opened) and "formed without help" not in text_of(page.show(model))
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [
@@ -86,6 +120,9 @@ def test_a_class_sees_the_models_that_it_may_use(tmp_path: Path):
     none = FormationPage(ModelStore((tmp_path,)), SCAFFOLDS)
     assert none.models() == []
     assert "None of the models" in text_of(none.layout("?model=demo-gpt2"))
+    # What is no model is no choice of the operator's.
+    few = FormationPage(ModelStore((BUNDLED,), ("demo-llama",)), SCAFFOLDS, logs_alone())
+    assert few.models() == [*logs_alone(), "demo-llama"]
 
 
 def test_a_damaged_log_is_told_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -7,7 +7,7 @@ import pytest
 from training.recipes import RECIPES
 from utils.formation.frames import events, frame_at
 from utils.formation.history import Checkpoint, History, Scaffold
-from utils.formation.log import load_history
+from utils.formation.log import load_history, logs_alone
 from utils.heads import Head
 from utils.models.sources import BUNDLED
 from utils.roles.registry import ROLES
@@ -63,6 +63,16 @@ def test_events_are_in_order_of_time_and_a_checkpoint_is_named_once():
         ("Induction heads, scaffold stands", 2),
         ("Accuracy passes 50%, trained", 3),
     ]
+
+
+def test_events_of_heads_that_formed_without_help_name_no_scaffold():
+    history = load_history("formation-llama", logs_alone()["formation-llama"], unaided=True)
+    named = {event.name: event.index for event in events(history)}
+    assert not any("scaffold" in name.lower() for name in named)
+    assert named["Untrained"] == 0 < named["Previous-token heads"]
+    places = list(named.values())
+    assert places == sorted(places) and any("nduction heads" in name for name in named)
+    assert all("scaffold" not in frame_at(history, index).sentence for index in range(len(history.tokens)))
 
 
 def test_events_without_a_scaffold_or_any_head():

@@ -2,23 +2,26 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from training.recipes import RECIPES
+from training.recipes import LOG_RECIPES, RECIPES
 from utils.errors import UserFacingError
 from utils.formation.history import History, Scaffold
-from utils.formation.log import LOG_NAME, load_history, log_path
+from utils.formation.log import LOG_NAME, load_history, log_path, logs_alone
 from utils.formation.story import (
     before_induction_sentence,
+    climb_sentence,
     grid_cells,
     jump_sentence,
     million,
     order_sentence,
     scaffold_sentences,
     story,
+    unaided_sentence,
     untrained_sentence,
 )
 from utils.heads import Head
@@ -159,6 +162,28 @@ def test_the_sentences_are_true_to_the_numbers(history: History) -> None:
     assert story(history).startswith(order_sentence(history)) and message in story(history)
 
 
+def test_how_long_accuracy_took_from_little_to_nearly_all(tmp_path: Path) -> None:
+    accuracies = (0.0, 0.2, 0.1, 0.5, 0.95, 0.05)
+    lines = [line(100 * number, accuracy) for number, accuracy in enumerate(accuracies)]
+    assert climb_sentence(load_history("m", write(tmp_path, lines))) == (
+        "From 10% to 90% it goes between 200 and 400 tokens."
+    )
+    assert climb_sentence(load_history("m", write(tmp_path, lines[:4]))) == ""
+    assert climb_sentence(load_history("m", write(tmp_path, lines[4:5]))) == ""
+
+
+def test_accuracy_that_comes_with_induction_heads_is_not_called_another_way(tmp_path: Path) -> None:
+    rising = [line(0), line(100, 0.1, induction=0.15), line(200, 0.4, induction=0.38)]
+    history = load_history("m", write(tmp_path, [*rising, line(300, 0.9, induction=0.6)]))
+    assert before_induction_sentence(history) == ""
+
+
+def test_help_is_denied_just_where_there_is_known_to_have_been_none(tmp_path: Path) -> None:
+    known = load_history("m", write(tmp_path, LINES), unaided=True)
+    assert "No scaffold stood" in unaided_sentence(known) and unaided_sentence(known) in story(known)
+    assert unaided_sentence(load_history("m", tmp_path)) == ""
+
+
 def test_another_log_makes_another_story(tmp_path: Path) -> None:
     lines = [line(0, 0.6, induction=0.9), line(200_000, 0.7, induction=0.9), line(4_590_000, 0.7)]
     plain = load_history("m", write(tmp_path, lines))
@@ -224,6 +249,45 @@ def test_the_bundled_stories_do_not_hide_the_scaffold(bundled: History) -> None:
     # At the start every head is diffuse by chance, and the page says so.
     assert "diffuse" in untrained_sentence(bundled)
     assert len(grid_cells(bundled, 0)) == 64
+
+
+@pytest.mark.parametrize("name", list(LOG_RECIPES))
+def test_the_log_of_heads_that_formed_without_help(name: str) -> None:
+    """Previous-token heads first, in a layer before the induction heads, and accuracy jumps with these."""
+    recipe, folder = LOG_RECIPES[name], logs_alone()[name]
+    history = load_history(name, folder, recipe.scaffolds, unaided=True)
+    config = recipe.build().config
+    assert history.shape == (config.num_hidden_layers, config.num_attention_heads)
+    assert list(history.tokens) == sorted(history.tokens) and len(history.tokens) >= 60
+    assert 0 <= history.tokens[-1] - recipe.tokens < recipe.tokens_a_step
+    previous, induction = history.role_passes("previous_token"), history.role_passes("induction")
+    accuracy, jump = history.accuracy_passes(), history.jump
+    assert previous and induction and accuracy and jump and previous.head and induction.head
+    assert previous.head.layer < induction.head.layer
+    assert previous.tokens < induction.tokens <= accuracy.tokens
+    for passing in (previous, induction, accuracy):
+        assert passing.standing == "none" and passing.stays_from == passing.tokens
+    assert abs(jump.tokens - induction.tokens) < 0.1 * recipe.tokens
+    # Nothing can be copied before: until previous-token heads are there, not one in ten is right.
+    early = [point for point in history.checkpoints if point.tokens <= previous.tokens]
+    assert max(point.repeated_accuracy for point in early) < 0.1
+    message = story(history)
+    assert message.startswith("Previous-token heads pass 0.4 by ")
+    assert "nothing ever told a head where to look" in message and "A scaffold stood" not in message
+    assert "answered in some other way" not in message
+    # Where it changes fast the log has more lines.
+    steps = [after - before for before, after in pairwise(history.tokens) if before < induction.tokens]
+    assert steps[-1] < max(steps) / 2
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    for passing in (previous, induction, accuracy):
+        assert f"{passing.tokens:,} tokens | {passing.since:,} |" in card
+    assert f"{recipe.tokens:,} tokens in batches of\n  {recipe.tokens_a_step:,}, seed {recipe.seed}" in card
+    assert f"learning rate {recipe.learning_rate:g}" in card and f"{recipe.vocabulary} tokens" in card
+
+
+def test_logs_without_models_are_those_of_their_recipes() -> None:
+    assert list(logs_alone()) == sorted(LOG_RECIPES)
+    assert not set(logs_alone()) & {path.name for path in MODELS.iterdir()}
 
 
 def test_a_tuned_models_log_goes_on_from_its_base() -> None:
