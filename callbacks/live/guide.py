@@ -59,11 +59,12 @@ class Guide:
         try:
             if link.preset is not None:
                 opened = self.presets.open(link.preset, link.model, models)
-                return link.over(opened.asked), []
+                # What it is made for goes before the model that happens to be chosen.
+                return replace(link, model=opened.model).over(opened.asked), []
             if link.lesson is not None:
                 lesson = self.lessons.get(link.lesson)
                 model = choose_model(lesson.model, lesson.title, link.model, models)
-                number = link.step or 1
+                link, number = replace(link, model=model), link.step or 1
                 state, problems = state_at(
                     lesson, number, self.presets.presets, model, self.service.catalog_by_name(model)
                 )

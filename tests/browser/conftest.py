@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import flask
@@ -151,10 +152,21 @@ def page(new_page: Callable[..., Page]) -> Page:
     return new_page(viewport={"width": 1280, "height": 900})
 
 
+@pytest.fixture(scope="session")
+def servers() -> Iterator[list[tuple[Any, threading.Thread]]]:
+    """The servers of all tests, closed at the end: a page that is still open would miss its server."""
+    started: list[tuple[Any, threading.Thread]] = []
+    yield started
+    for server, thread in started:
+        # Closed by the loop itself, which ends when nothing is left to look at.
+        server.trigger.pull_trigger(partial(wasyncore.close_all, server._map))
+        thread.join(SERVER_SECONDS)
+        server.task_dispatcher.shutdown()
+
+
 @pytest.fixture
-def serve() -> Iterator[Callable[[flask.Flask], str]]:
-    """Serves a Flask app on a free port for the length of the test."""
-    servers = []
+def serve(servers: list[tuple[Any, threading.Thread]]) -> Callable[[flask.Flask], str]:
+    """Serves a Flask app on a free port."""
 
     def start(app: flask.Flask) -> str:
         # The server that the app itself runs on.
@@ -164,12 +176,7 @@ def serve() -> Iterator[Callable[[flask.Flask], str]]:
         thread.start()
         return f"http://{HOST}:{server.effective_port}"
 
-    yield start
-    for server, thread in servers:
-        # Closed by the loop itself, which ends when nothing is left to look at.
-        server.trigger.pull_trigger(partial(wasyncore.close_all, server._map))
-        thread.join(SERVER_SECONDS)
-        server.task_dispatcher.shutdown()
+    return start
 
 
 @pytest.fixture(scope="session")

@@ -65,7 +65,7 @@ def open_view(page: Page, address: str) -> FrameLocator:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_draws_one_line_a_pair_in_a_frame_of_another_origin(page, serve, dark):
-    labels = ["<|endoftext|>", "The", "·cat", "·sat"]
+    labels = ["<BOS>", "The", "·cat", "·sat"]
     pattern = causal_pattern(4)
     view = head_view_html(pattern, labels, Head(3, 5), dark)
     frame = open_view(page, serve(framing_app(view, dark)))

@@ -92,7 +92,8 @@ def test_the_real_model_from_ones_own_sentence_to_a_link(
     expect(page.locator(".hs-token").nth(3)).to_contain_text("is")
     induction = role(page, "induction")
     expect(induction).to_have_attribute("data-state", "active")
-    head = induction.locator(".hs-bar-name").first.inner_text()
+    head = induction.locator("[data-choose]").nth(2).get_attribute("data-choose")
+    assert head is not None
     page.locator(f'.hs-cell[data-head="{head}"]').click()
     expect(page.locator("#head-title")).to_contain_text(head)
     frame = page.frame_locator("#bertviz-frame")
@@ -216,15 +217,15 @@ def test_two_users_see_only_their_own(new_page, app_url: str):
     first, second = new_page(), new_page()
     open_page(first, app_url)
     open_page(second, app_url)
-    run_prompt(first, "My secret garden is green.")
-    expect(first.locator("#token-strip")).to_contain_text("secret")
+    run_prompt(first, "My velvet garden is green.")
+    expect(first.locator("#token-strip")).to_contain_text("velvet")
     first.locator("#toggle-head").click()
     expect(first.locator("#ablation-chips .hs-chip")).to_have_count(1)
     run_prompt(second, "A ship sailed to the north.")
     expect(second.locator("#token-strip")).to_contain_text("ship")
     expect(second.locator("#ablation-chips .hs-chip")).to_have_count(0)
-    assert "secret" not in second.content()
-    expect(first.locator("#token-strip")).to_contain_text("secret")
+    assert "velvet" not in second.content()
+    expect(first.locator("#token-strip")).to_contain_text("velvet")
 
 
 def test_keyboard_alone(page: Page, app_url: str):

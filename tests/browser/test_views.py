@@ -18,7 +18,7 @@ def test_the_effect_map_is_computed_and_leads_to_a_head(page: Page, app_url: str
 
 
 def test_a_click_on_the_map_chooses_the_head(page: Page, app_url: str) -> None:
-    open_page(page, f"{app_url}/?v=1&head=L3H15&view=effects")
+    open_page(page, f"{app_url}/?v=1&model=demo-gpt2&head=L3H15&view=effects")
     plot = page.locator("#effects-figure .nsewdrag").first
     expect(plot).to_be_visible()
     message = page.locator("#effects-figure .hovertext")
@@ -40,7 +40,7 @@ def test_a_click_on_the_map_chooses_the_head(page: Page, app_url: str) -> None:
 
 
 def test_a_token_of_the_positions_leads_to_its_prediction(page: Page, app_url: str) -> None:
-    open_page(page, f"{app_url}/?v=1&view=positions&off=L1H2")
+    open_page(page, f"{app_url}/?v=1&model=demo-gpt2&view=positions&off=L1H2")
     row = page.locator("#view-positions tbody tr").nth(3)
     row.locator("button").click()
     expect(page.locator("#view-next")).to_be_visible()
@@ -49,7 +49,7 @@ def test_a_token_of_the_positions_leads_to_its_prediction(page: Page, app_url: s
 
 
 def test_both_continuations_are_written_and_the_difference_marked(page: Page, app_url: str) -> None:
-    open_page(page, f"{app_url}/?v=1&view=continuations&off=L1H2,L1H14,L1H0,L1H12")
+    open_page(page, f"{app_url}/?v=1&model=demo-gpt2&view=continuations&off=L1H2,L1H14,L1H0,L1H12")
     expect(page.locator("#view-continuations")).to_contain_text("The texts part at token")
     expect(page.locator(".hs-continuation")).to_have_count(2)
     expect(page.locator(".hs-first-mark")).to_have_count(2)
@@ -59,7 +59,7 @@ def test_both_continuations_are_written_and_the_difference_marked(page: Page, ap
 
 
 def test_a_set_of_heads_against_random_ones(page: Page, app_url: str) -> None:
-    open_page(page, f"{app_url}/?v=1&off=L1H2,L1H14")
+    open_page(page, f"{app_url}/?v=1&model=demo-gpt2&off=L1H2,L1H14")
     page.get_by_text("Is this set of heads special?").click()
     page.locator("#random-run").click()
     expect(page.locator("#random-body")).to_contain_text("20 random sets of 2 heads from the same layers")
