@@ -13,5 +13,5 @@ pytest_plugins = [
     "tests.fixtures.models",
     "tests.fixtures.bundled_models",
     "tests.fixtures.guides",
-    "tests.fixtures.hubs",
+    "tests.fixtures.hub.hubs",
 ]

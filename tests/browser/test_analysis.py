@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from app import Settings, create_app
 from tests.fixtures.journeys import open_page
-from tests.fixtures.tiny_models import save_tiny_model
+from tests.fixtures.makers.tiny_models import save_tiny_model
 
 
 def test_a_local_model_is_analyzed_from_the_page(page: Page, new_page, serve, tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from transformers import AutoTokenizer
 from app import Settings, create_app
 from tests.browser.conftest import PageWatch
 from tests.fixtures.journeys import open_page, probability, role, run_prompt, tokens
+from tests.fixtures.makers.tiny_models import save_tiny_model
 from tests.fixtures.model_folders import edit_config, edit_weights
-from tests.fixtures.tiny_models import save_tiny_model
 from utils.models.sources import REAL_MODEL
 
 FIRST_PROMPT = "The king gave the boy a golden ring, and the boy took the golden"

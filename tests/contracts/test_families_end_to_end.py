@@ -18,8 +18,8 @@ from callbacks.live.guide import Guide
 from callbacks.live.page import LivePage, Request
 from components import ids
 from scripts.analyze_heads import main as analyze_heads
+from tests.fixtures.makers.tiny_models import BUILDERS, WINDOW, save_tiny_model
 from tests.fixtures.reading_trees import find, text_of
-from tests.fixtures.tiny_models import BUILDERS, WINDOW, save_tiny_model
 from utils.catalog.catalog import Catalog, catalog_path, load_catalog
 from utils.forward.attention_capture import capture
 from utils.heads import Head

@@ -14,8 +14,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from scripts.analyze_heads import main
 from tests.fixtures.analyze_command import QUICK, ROOT
-from tests.fixtures.fake_hub import FakeHub, Repository
-from tests.fixtures.tiny_models import build_tokenizer
+from tests.fixtures.hub.fake_hub import FakeHub, Repository
+from tests.fixtures.makers.tiny_models import build_tokenizer
 from utils.catalog.catalog import catalog_path, load_catalog
 from utils.roles.registry import ROLES, measured_roles
 

@@ -7,8 +7,8 @@ import pytest
 
 from retrieval.rankings.methods import METHODS
 from scripts.analyze_heads import main
+from tests.fixtures.makers.tiny_models import save_gpt2_with_context
 from tests.fixtures.model_folders import edit_config
-from tests.fixtures.tiny_models import save_gpt2_with_context
 from utils.catalog.catalog import load_catalog
 from utils.catalog.ranking_record import RankingRecord
 from utils.catalog.rankings import catalog_rankings, retrieval_facts

@@ -12,7 +12,7 @@ from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
 from retrieval.filings.generated import MAIN_TASKS, make_filings
-from tests.fixtures import hand_built
+from tests.fixtures.makers import hand_built
 from tests.training.conftest import build_tiny
 from training import evaluate
 from training.chat import with_chat_template

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.fixtures import hand_built
+from tests.fixtures.makers import hand_built
 from tests.training.conftest import build_tiny
 from training.mix import RowSource
 from training.scaffold import CONTEXT, FLOOR, scaffold_loss

@@ -8,7 +8,7 @@ from callbacks.live.context import Request
 from callbacks.live.effects_view import EffectsView
 from components import ids
 from tests.fixtures.guides import NAME
-from tests.fixtures.hand_built import INDUCTION, PREVIOUS
+from tests.fixtures.makers.hand_built import INDUCTION, PREVIOUS
 from tests.fixtures.reading_trees import text_of
 from utils.live.service import LiveService
 

@@ -19,7 +19,7 @@ from callbacks.live.random_sets_panel import RandomSetsPanel
 from components import ids
 from components.live.export_panel import FIGURES, export_card
 from tests.fixtures.guides import NAME, guide_of
-from tests.fixtures.hand_built import INDUCTION, N_HEADS, N_LAYERS, PREVIOUS
+from tests.fixtures.makers.hand_built import INDUCTION, N_HEADS, N_LAYERS, PREVIOUS
 from tests.fixtures.reading_trees import find, text_of
 from utils.effects.effect_map import effect_map
 from utils.effects.prediction import compare

@@ -9,7 +9,7 @@ from callbacks.live.context import Request
 from callbacks.live.guide import Guide
 from components.guide.part_ids import PART_IDS
 from tests.fixtures.guides import NAME, guide_of
-from tests.fixtures.hand_built import INDUCTION
+from tests.fixtures.makers.hand_built import INDUCTION
 from tests.fixtures.reading_trees import find, text_of
 from utils.links.page_links import from_query
 from utils.links.page_parts import PAGE_PARTS

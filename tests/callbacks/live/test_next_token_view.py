@@ -6,7 +6,7 @@ from dash import no_update
 from callbacks.live.context import Request
 from callbacks.live.next_token_view import NextTokenView
 from tests.fixtures.guides import NAME
-from tests.fixtures.hand_built import INDUCTION, PREVIOUS
+from tests.fixtures.makers.hand_built import INDUCTION, PREVIOUS
 from tests.fixtures.reading_trees import text_of
 from utils.heads import Head
 from utils.live.service import LiveService

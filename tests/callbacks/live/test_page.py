@@ -11,7 +11,7 @@ from callbacks.live.guide import Guide
 from callbacks.live.page import LivePage, Request
 from components import ids
 from tests.fixtures.guides import NAME, guide_of
-from tests.fixtures.hand_built import BUILT, INDUCTION
+from tests.fixtures.makers.hand_built import BUILT, INDUCTION
 from tests.fixtures.reading_trees import find, text_of
 from utils.live.service import LiveService
 from utils.models.store import ModelStore

@@ -11,7 +11,7 @@ from retrieval.rankings.methods import METHODS, RankingOptions, Readings
 from retrieval.rankings.ranking import rank_heads, read_sample, sample_scores
 from retrieval.reading.query_rows import query_rows
 from tests.fixtures import slow_rankings as slow
-from tests.fixtures.retrieval_model import ALWAYS, RETRIEVAL, filings, save_retrieval_model
+from tests.fixtures.makers.retrieval_model import ALWAYS, RETRIEVAL, filings, save_retrieval_model
 from utils.errors import UserFacingError
 from utils.forward.attention_capture import capture
 from utils.heads import Head

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import utils.analyzer.analysis_jobs
-from tests.fixtures.tiny_models import save_tiny_model
+from tests.fixtures.makers.tiny_models import save_tiny_model
 from utils.analyzer.analysis_jobs import AnalysisJobs
 from utils.catalog.catalog import catalog_path, load_catalog
 from utils.models.store import ModelStore

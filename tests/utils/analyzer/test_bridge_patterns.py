@@ -14,8 +14,8 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 import utils.analyzer.bridge_patterns
+from tests.fixtures.makers.tiny_models import BUILDERS, save_tiny_model
 from tests.fixtures.model_folders import edit_config, edit_weights
-from tests.fixtures.tiny_models import BUILDERS, save_tiny_model
 from utils.analyzer.bridge_patterns import CHUNK, BridgePatterns
 from utils.analyzer.catalog_building import AnalysisOptions, analyze
 from utils.errors import UserFacingError

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.fixtures.tiny_models import save_tiny_model
+from tests.fixtures.makers.tiny_models import save_tiny_model
 from utils.analyzer.bridge_patterns import BridgePatterns
 from utils.analyzer.detect_head_comparison import (
     DETECTORS,

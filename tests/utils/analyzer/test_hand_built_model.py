@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures import hand_built
 from tests.fixtures.activity import activities
-from tests.fixtures.hand_built import BUILT, INDUCTION, NAME, PREVIOUS, WITHOUT_ROLE
+from tests.fixtures.makers import hand_built
+from tests.fixtures.makers.hand_built import BUILT, INDUCTION, NAME, PREVIOUS, WITHOUT_ROLE
 from utils.catalog.catalog import Catalog, catalog_path, load_catalog
 from utils.forward.attention_capture import capture
 from utils.head_detection import get_active_head_summary

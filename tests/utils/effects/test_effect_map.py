@@ -8,7 +8,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from tests.fixtures.forward_counter import counting_forwards
-from tests.fixtures.hand_built import INDUCTION, PREVIOUS, save_hand_built
+from tests.fixtures.makers.hand_built import INDUCTION, PREVIOUS, save_hand_built
 from utils.effects import ablated_batches
 from utils.effects.ablated_batches import MAX_ROWS, batches, rows_per_batch
 from utils.effects.effect_map import WHAT, EffectMap, effect_map

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.fixtures.forward_counter import counting_forwards
-from tests.fixtures.hand_built import INDUCTION, PREVIOUS, save_hand_built
+from tests.fixtures.makers.hand_built import INDUCTION, PREVIOUS, save_hand_built
 from utils.effects import ablated_batches
 from utils.effects.effect_map import effect_map
 from utils.effects.measures import MEASURES

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.fixtures import hand_built
-from tests.fixtures.hand_built import save_hand_built
+from tests.fixtures.makers import hand_built
+from tests.fixtures.makers.hand_built import save_hand_built
 from utils.live.attended_positions import PLACES, View, is_punctuation, standing_out
 from utils.live.head_reading import Reading, read_head, read_pattern
 from utils.live.service import LiveService

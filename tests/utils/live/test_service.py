@@ -13,7 +13,7 @@ from torch import Tensor
 
 from scripts.analyze_heads import main as analyze_heads
 from tests.fixtures.catalogs import make_catalog, write_catalog
-from tests.fixtures.tiny_models import save_gpt2_with_context
+from tests.fixtures.makers.tiny_models import save_gpt2_with_context
 from utils.catalog.catalog import load_catalog, save_catalog
 from utils.effects.continuation import PairGenerator, WritingOptions
 from utils.errors import UserFacingError

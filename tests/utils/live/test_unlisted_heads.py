@@ -7,7 +7,7 @@ import torch
 
 from tests.fixtures.activity import role_input
 from tests.fixtures.catalogs import make_catalog
-from tests.fixtures.hand_built import BUILT, INDUCTION, WITHOUT_ROLE, save_hand_built
+from tests.fixtures.makers.hand_built import BUILT, INDUCTION, WITHOUT_ROLE, save_hand_built
 from utils.catalog.catalog import carrying_heads, listed_heads
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis

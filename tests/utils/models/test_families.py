@@ -17,7 +17,7 @@ from transformers import (
     Qwen3Config,
 )
 
-from tests.fixtures.tiny_models import BUILDERS, STARTING, WINDOW, build_tokenizer
+from tests.fixtures.makers.tiny_models import BUILDERS, STARTING, WINDOW, build_tokenizer
 from utils.errors import UserFacingError
 from utils.forward.attention_capture import capture
 from utils.forward.pyvene_adapter import COMPONENT
@@ -51,7 +51,7 @@ def test_an_unknown_family_is_refused_and_the_supported_ones_are_listed(config: 
     assert all(model_type in caught.value.remedy for model_type in FAMILIES)
 
 
-# What tests/fixtures/tiny_models.py builds: layers, query heads, key-value heads, head width, windows.
+# What tests/fixtures/makers/tiny_models.py builds: layers, query heads, key-value heads, head width, windows.
 GEOMETRIES = {
     "gpt2": HeadGeometry(3, 4, 4, 8, (None,) * 3),
     "gpt_neo": HeadGeometry(4, 4, 4, 8, (None, WINDOW, None, WINDOW)),

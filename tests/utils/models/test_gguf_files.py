@@ -7,8 +7,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from scripts.unpack_gguf import main
-from tests.fixtures.gguf_models import ARCHITECTURES, write_gguf
-from tests.fixtures.tiny_models import SENTENCEPIECE, build_sentencepiece_tokenizer, build_tokenizer
+from tests.fixtures.makers.gguf_models import ARCHITECTURES, write_gguf
+from tests.fixtures.makers.tiny_models import SENTENCEPIECE, build_sentencepiece_tokenizer, build_tokenizer
 from utils.errors import UserFacingError
 from utils.models.gguf_files import architecture_of, file_of_package, unpack
 from utils.models.loading import load_model

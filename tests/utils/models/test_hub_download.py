@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 
 import utils.models.hub_download
 import utils.models.hub_transfer
-from tests.fixtures.fake_hub import FakeHub
-from tests.fixtures.hub_model import NAME, NEEDED, ONE, SHARDS, refusal
+from tests.fixtures.hub.fake_hub import FakeHub
+from tests.fixtures.hub.hub_model import NAME, NEEDED, ONE, SHARDS, refusal
 from utils.errors import UserFacingError
 from utils.models.hub_cache import Hub, cached
 from utils.models.hub_download import fetch

@@ -8,8 +8,8 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 
-from tests.fixtures.fake_hub import FakeHub
-from tests.fixtures.hub_model import NAME, ONE, SHARDS, refusal
+from tests.fixtures.hub.fake_hub import FakeHub
+from tests.fixtures.hub.hub_model import NAME, ONE, SHARDS, refusal
 from utils.models.hub_cache import Hub, cached
 from utils.models.hub_download import fetch
 from utils.models.hub_errors import hub_error

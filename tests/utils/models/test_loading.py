@@ -12,12 +12,12 @@ from transformers import AutoTokenizer
 import utils.models.loading
 import utils.models.memory
 from tests.fixtures.gates import StopError
+from tests.fixtures.makers.tiny_models import save_tiny_model
 from tests.fixtures.model_folders import (
     edit_config,
     edit_weights,
     shard,
 )
-from tests.fixtures.tiny_models import save_tiny_model
 from utils.errors import UserFacingError
 from utils.forward.attention_capture import capture
 from utils.heads import Head

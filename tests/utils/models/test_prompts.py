@@ -14,7 +14,7 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models
 from transformers import AutoTokenizer
 
-from tests.fixtures.tiny_models import build_gpt2, build_tokenizer
+from tests.fixtures.makers.tiny_models import build_gpt2, build_tokenizer
 from utils.errors import UserFacingError
 from utils.forward.attention_capture import capture
 from utils.models.loading import LoadedModel, load_model, unknown_tokens

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.fake_hub import FakeHub, Repository
+from tests.fixtures.hub.fake_hub import FakeHub, Repository
+from tests.fixtures.makers.tiny_models import save_tiny_model
 from tests.fixtures.model_folders import FOLDER_NAMES
-from tests.fixtures.tiny_models import save_tiny_model
 from utils.catalog.catalog import catalog_path
 from utils.errors import UserFacingError
 from utils.models.hub_cache import Hub, is_hub_name

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.catalogs import make_catalog
-from tests.fixtures.tiny_models import build_tokenizer
+from tests.fixtures.makers.tiny_models import build_tokenizer
 from utils.analyzer.start_losses import choose_start, start_loss
 from utils.catalog.catalog import StartLoss, catalog_path, load_catalog, save_catalog
 from utils.live.service import LiveService

@@ -10,9 +10,9 @@ import torch
 
 import utils.models.memory
 import utils.models.store
-from tests.fixtures.fake_hub import FakeHub, Repository
 from tests.fixtures.gates import PATIENCE, Gate, in_threads
-from tests.fixtures.tiny_models import save_tiny_model
+from tests.fixtures.hub.fake_hub import FakeHub, Repository
+from tests.fixtures.makers.tiny_models import save_tiny_model
 from utils.errors import UserFacingError
 from utils.forward.attention_capture import capture
 from utils.models.files import check_folder
