@@ -2,8 +2,8 @@
 
 A family without a row is refused, never guessed at. To add one: a row here and a case in
 tests/fixtures/makers/tiny_models.py, which every contract test then runs on. PyVene's tables follow from the
-rows (`pyvene_tables`); TransformerLens finds its own way by the model type; that its patterns are the live ones,
-windows and soft caps included, is tested for every row.
+rows (`pyvene_tables`). TransformerLens finds its own way by the model type; that its patterns are the live
+ones, windows and soft caps included, is tested for every row.
 
 All nine configs answer to the same names for what they have in common (`num_hidden_layers`,
 `num_attention_heads`, `hidden_size`, `max_position_embeddings`): where one writes `n_layer` or `num_heads`,
