@@ -217,15 +217,15 @@ def test_two_users_see_only_their_own(new_page, app_url: str):
     first, second = new_page(), new_page()
     open_page(first, app_url)
     open_page(second, app_url)
-    run_prompt(first, "My velvet garden is green.")
-    expect(first.locator("#token-strip")).to_contain_text("velvet")
+    run_prompt(first, "My castle garden is green.")
+    expect(first.locator("#token-strip")).to_contain_text("castle")
     first.locator("#toggle-head").click()
     expect(first.locator("#ablation-chips .hs-chip")).to_have_count(1)
     run_prompt(second, "A ship sailed to the north.")
     expect(second.locator("#token-strip")).to_contain_text("ship")
     expect(second.locator("#ablation-chips .hs-chip")).to_have_count(0)
-    assert "velvet" not in second.content()
-    expect(first.locator("#token-strip")).to_contain_text("velvet")
+    assert "castle" not in second.content()
+    expect(first.locator("#token-strip")).to_contain_text("castle")
 
 
 def test_keyboard_alone(page: Page, app_url: str):
