@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from tokenizers.processors import TemplateProcessing
 from torch import Tensor
 from transformer_lens.head_detector import (
     HeadName,
@@ -143,7 +144,7 @@ def rescaled(value: Tensor, attention: Tensor, looked_at: Tensor, target: RoleTa
 
 def detect(loaded: LoadedModel, source: BridgePatterns, text: str, name: HeadName) -> Tensor:
     """`detect_head` as released, on one text, with BOS first just where we put it; [layer, head]."""
-    with _start_token(source.bridge, loaded.bos_id is not None), torch.inference_mode():
+    with _start_token(source.bridge, loaded), torch.inference_mode():
         return detect_head(source.bridge, text, name)
 
 
@@ -165,7 +166,7 @@ def text_sequences(
         UserFacingError: not so many come back unchanged.
     """
     rng = random.Random(f"detect_head-{seed}")
-    with _start_token(source.bridge, loaded.bos_id is not None):
+    with _start_token(source.bridge, loaded):
         steady = _steady_tokens(loaded, source.bridge, rng)
         length = min(SEGMENT_LENGTH, len(steady))
         found: dict[tuple[int, ...], TextSequence] = {}
@@ -202,11 +203,20 @@ def _through_text(loaded: LoadedModel, bridge: Any, tokens: Sequence[int]) -> Te
 
 
 @contextmanager
-def _start_token(bridge: Any, first: bool) -> Iterator[None]:
-    """Let TransformerLens put BOS first in a text, or not; its own habit differs between families."""
-    before = bridge.cfg.default_prepend_bos
-    bridge.cfg.default_prepend_bos = first
+def _start_token(bridge: Any, loaded: LoadedModel) -> Iterator[None]:
+    """Let TransformerLens put first what we do, or nothing; its own habit differs between families.
+
+    What it puts first is its tokenizer's BOS, which need not be what the model saw there in training.
+    """
+    habit, backend = bridge.cfg.default_prepend_bos, bridge.tokenizer.backend_tokenizer
+    template = backend.post_processor
+    bridge.cfg.default_prepend_bos = loaded.bos_id is not None
+    if loaded.bos_id is not None and loaded.bos_id != bridge.tokenizer.bos_token_id:
+        start = str(loaded.tokenizer.convert_ids_to_tokens(loaded.bos_id))
+        backend.post_processor = TemplateProcessing(
+            single=f"{start} $A", special_tokens=[(start, loaded.bos_id)]
+        )
     try:
         yield
     finally:
-        bridge.cfg.default_prepend_bos = before
+        bridge.cfg.default_prepend_bos, backend.post_processor = habit, template
