@@ -184,9 +184,8 @@ GLOSSARY_LIST = "glossary-list"
 # Stores: what one browser has chosen. Nothing of it is kept on the server.
 REQUEST = "store-request"  # {"model": str, "prompt": str}: what is shown
 WANTED = "store-wanted"  # as REQUEST: what is shown as soon as its model is loaded
-SESSION_ID = (
-    "store-session"  # a name for this browser's page, so that it may leave a job that others wait for
-)
+# A name for this browser's page, so that it may leave a job that others wait for.
+SESSION_ID = "store-session"
 SELECTED = "store-selected"  # "L5H5"
 ABLATED = "store-ablated"  # ["L5H5", ...]
 OPENED = "store-opened"  # {"preset": key, "revealed"} or {"lesson": key, "step", "done", "finished"}

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
@@ -161,8 +162,17 @@ def _demo_gpt2() -> PreTrainedModel:
     return model
 
 
+def _llama(**shape: Any) -> LlamaForCausalLM:
+    """A small Llama with first values of its own; `shape` goes into its config."""
+    rotary = {"rope_type": "default", "rope_theta": 1000.0}
+    config = LlamaConfig(rope_parameters=rotary, bos_token_id=0, eos_token_id=0, **shape)
+    model = LlamaForCausalLM(config)
+    initialise(model)
+    return model
+
+
 def _demo_llama() -> PreTrainedModel:
-    config = LlamaConfig(
+    return _llama(
         vocab_size=VOCABULARY,
         hidden_size=192,
         intermediate_size=512,
@@ -171,18 +181,12 @@ def _demo_llama() -> PreTrainedModel:
         num_key_value_heads=8,
         head_dim=16,
         max_position_embeddings=512,
-        rope_parameters={"rope_type": "default", "rope_theta": 1000.0},
         tie_word_embeddings=True,
-        bos_token_id=0,
-        eos_token_id=0,
     )
-    model = LlamaForCausalLM(config)
-    initialise(model)
-    return model
 
 
 def _formation_llama() -> PreTrainedModel:
-    config = LlamaConfig(
+    model = _llama(
         vocab_size=FEW_TOKENS,
         hidden_size=128,
         intermediate_size=256,
@@ -191,13 +195,8 @@ def _formation_llama() -> PreTrainedModel:
         num_key_value_heads=8,
         head_dim=32,
         max_position_embeddings=256,
-        rope_parameters={"rope_type": "default", "rope_theta": 1000.0},
         tie_word_embeddings=False,
-        bos_token_id=0,
-        eos_token_id=0,
     )
-    model = LlamaForCausalLM(config)
-    initialise(model)
     # The second layer must still tell the tokens apart, beside all that the first one writes.
     with torch.no_grad():
         model.model.embed_tokens.weight.mul_(10)

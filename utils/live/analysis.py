@@ -97,7 +97,26 @@ def analyze_prompt(
     scores = prompt_scores(
         result.attention, prompt.ids, measured_roles(), loaded.special_ids, loaded.geometry.windows
     )
-    listed = {} if catalog is None else listed_activity(scores, listed_heads(catalog))
-    carrying = {} if catalog is None else listed_activity(scores, carrying_heads(catalog))
+    listed, carrying = _activities(scores, catalog)
     logits = result.logits[-1].clone()
     return LiveAnalysis(loaded, prompt, result.attention, logits, scores, catalog, problem, listed, carrying)
+
+
+_Activities = dict[str, tuple[HeadActivity, ...]]
+
+
+def _activities(scores: PromptScores, catalog: Catalog | None) -> tuple[_Activities, _Activities]:
+    """What the listed heads do, and what those that have a role do; a head that is both is judged once."""
+    if catalog is None:
+        return {}, {}
+    lists, carriers = listed_heads(catalog), carrying_heads(catalog)
+    both = {role: list(dict.fromkeys((*carriers.get(role, ()), *heads))) for role, heads in lists.items()}
+    found = {
+        role: {activity.head: activity for activity in activities}
+        for role, activities in listed_activity(scores, both).items()
+    }
+    listed, carrying = (
+        {role: tuple(found[role][head] for head, _ in heads) for role, heads in chosen.items()}
+        for chosen in (lists, carriers)
+    )
+    return listed, carrying

@@ -137,6 +137,18 @@ def test_whatever_fails_inside_transformerlens_is_one_sentence(
     assert "memory" not in str(caught.value) and "\n" not in str(caught.value)
 
 
+def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> BridgePatterns:
+    """A tiny model in TransformerLens whose forward raises `error`."""
+    folder = save_tiny_model("gpt2", tmp_path / "tiny")
+    source = BridgePatterns(load_model(folder.name, folder))
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(source.bridge, "run_with_hooks", fail)
+    return source
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -149,13 +161,7 @@ def test_whatever_fails_inside_transformerlens_is_one_sentence(
 def test_what_fails_in_its_forward_is_one_sentence_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
 ) -> None:
-    folder = save_tiny_model("gpt2", tmp_path / "tiny")
-    source = BridgePatterns(load_model(folder.name, folder))
-
-    def fail(*arguments: Any, **options: Any) -> None:
-        raise error
-
-    monkeypatch.setattr(source.bridge, "run_with_hooks", fail)
+    source = failing(tmp_path, monkeypatch, error)
     with pytest.raises(UserFacingError) as caught:
         list(source.patterns([[1, 2]]))
     assert said in caught.value.message
@@ -168,13 +174,7 @@ def test_what_fails_in_its_forward_is_one_sentence_too(
 def test_too_little_memory_is_not_blamed_on_transformerlens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    folder = save_tiny_model("gpt2", tmp_path / "tiny")
-    source = BridgePatterns(load_model(folder.name, folder))
-
-    def fail(*arguments: Any, **options: Any) -> None:
-        raise error
-
-    monkeypatch.setattr(source.bridge, "run_with_hooks", fail)
+    source = failing(tmp_path, monkeypatch, error)
     with pytest.raises(type(error)):
         list(source.patterns([[1, 2]]))
 
