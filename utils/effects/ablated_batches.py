@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from torch import Tensor
 
 from utils.effects.measures import Values, join, values
-from utils.forward.ablation import AblationMode
+from utils.forward.ablation import AblationMethod
 from utils.forward.partial_forward import LOGIT_POSITIONS, CleanRun, next_logits
 from utils.heads import Head
 from utils.models.loading import LoadedModel
@@ -46,7 +46,7 @@ def ablated_logits(
     loaded: LoadedModel,
     clean: CleanRun,
     sets: Sequence[Collection[Head]],
-    mode: AblationMode,
+    mode: AblationMethod,
     progress: Progress,
     what: str,
 ) -> Iterator[tuple[list[int], Tensor]]:
@@ -78,7 +78,7 @@ def ablated_values(
     sets: Sequence[Collection[Head]],
     target: int,
     other: int,
-    mode: AblationMode,
+    mode: AblationMethod,
     progress: Progress,
     what: str,
 ) -> Values:

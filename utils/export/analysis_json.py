@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from utils.effects.prediction import TOP_K, Comparison, TokenChange, compare
-from utils.forward.ablation import AblationMode
+from utils.forward.ablation import AblationMethod
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
 from utils.live.service import LiveService
@@ -39,7 +39,7 @@ class Chosen:
     """
 
     ablated: frozenset[Head] = frozenset()
-    mode: AblationMode = "zero"
+    mode: AblationMethod = "zero"
     position: int | None = None
     link: str = ""
 

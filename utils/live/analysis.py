@@ -7,7 +7,7 @@ from functools import cached_property
 from torch import Tensor
 
 from utils.catalog.catalog import Catalog, carrying_heads, listed_heads
-from utils.forward.ablation import AblationMode
+from utils.forward.ablation import AblationMethod
 from utils.forward.attention_capture import capture
 from utils.heads import Head
 from utils.live.unlisted_heads import UnlistedHeads, find_unlisted_heads
@@ -78,7 +78,7 @@ def analyze_prompt(
     catalog: Catalog | None,
     problem: str,
     ablated: Collection[Head] = (),
-    mode: AblationMode = "zero",
+    mode: AblationMethod = "zero",
 ) -> LiveAnalysis:
     """Run one forward, score every head, and say what the listed heads do.
 

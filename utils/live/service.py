@@ -13,7 +13,7 @@ from torch import Tensor
 
 from utils.catalog.catalog import CATALOG_FOLDER, Catalog, catalog_path, check_fit, load_catalog
 from utils.errors import UserFacingError
-from utils.forward.ablation import AblationMode, check_mode
+from utils.forward.ablation import AblationMethod, check_mode
 from utils.forward.attention_capture import capture
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis, analyze_prompt
@@ -39,7 +39,7 @@ PINNED_BYTES = 64 * 2**20
 CACHED_PROMPTS = 1024
 
 # Model, token ids, heads ablated, what is put in their place.
-_PredictionKey = tuple[str, tuple[int, ...], frozenset[Head], AblationMode]
+_PredictionKey = tuple[str, tuple[int, ...], frozenset[Head], AblationMethod]
 
 
 class LiveService:
@@ -164,7 +164,7 @@ class LiveService:
             return self._analyses.get(key)
 
     def next_token_logits(
-        self, model: str, text: str, ablated: Collection[Head], mode: AblationMode = "zero"
+        self, model: str, text: str, ablated: Collection[Head], mode: AblationMethod = "zero"
     ) -> Tensor:
         """Logits [vocab] of the last position with the heads `ablated`, as `mode` says.
 
@@ -186,7 +186,7 @@ class LiveService:
         return logits
 
     def position_logits(
-        self, model: str, text: str, ablated: Collection[Head] = (), mode: AblationMode = "zero"
+        self, model: str, text: str, ablated: Collection[Head] = (), mode: AblationMethod = "zero"
     ) -> Tensor:
         """Logits [position, vocab] of all positions with the heads `ablated`, as `mode` says.
 
@@ -218,7 +218,7 @@ class LiveService:
         text: str,
         position: int,
         ablated: Collection[Head] = (),
-        mode: AblationMode = "zero",
+        mode: AblationMethod = "zero",
     ) -> Tensor:
         """Logits [vocab] after the token at `position` with the heads `ablated`, as `mode` says.
 
@@ -231,7 +231,7 @@ class LiveService:
         return self.position_logits(model, text, ablated, mode)[position]
 
     def analyze_ablated(
-        self, model: str, text: str, ablated: Collection[Head], mode: AblationMode = "zero"
+        self, model: str, text: str, ablated: Collection[Head], mode: AblationMethod = "zero"
     ) -> LiveAnalysis:
         """Everything about a prompt with the heads `ablated`, as `mode` says.
 
@@ -249,7 +249,7 @@ class LiveService:
         model: str,
         text: str,
         ablated: Collection[Head] = (),
-        mode: AblationMode = "zero",
+        mode: AblationMethod = "zero",
         positions: bool = False,
     ) -> bool:
         """Compute what the page shows for this and keep it for good, so that showing it costs no forward.

@@ -23,6 +23,11 @@ MIN_TOKENS = 3
 # Rows 0 and 1 are left out: row 0 can only look at itself, row 1 has two keys, one of them the first token.
 FIRST_ROW = 2
 
+# A head that changes a token's logit by less than this neither raises nor lowers it (logits, centred over the
+# vocabulary). By rank alone heads of the first layers would lead, which write minus the embedding and change
+# nothing.
+MIN_WRITTEN = 0.5
+
 TOO_SHORT = "the text is too short: at least 3 tokens are needed"
 NOTHING_REPEATS = "nothing repeats in your text"
 TOO_CLOSE = "it repeats too close to tell this from looking one token back"
