@@ -95,7 +95,7 @@ def test_the_split_by_source_adds_up_to_the_head(loaded: LoadedModel) -> None:
 
 
 def test_what_a_head_writes_is_what_hooks_by_hand_see(exact: LoadedModel) -> None:
-    """In float64, where another order of the sums changes nothing: each slice alone through the projection."""
+    """In float64, where another order of sums changes nothing: each slice alone through the projection."""
     _, parts = run(exact)
     width, position = exact.geometry.head_dim, 6
     for layer in (0, exact.geometry.n_layers - 1):
