@@ -1,6 +1,6 @@
 """Many sets of heads switched off on one text, each alone, in few forwards (many sets a batch)."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from torch import Tensor
 
@@ -11,6 +11,8 @@ from utils.heads import Head
 from utils.models.loading import LoadedModel
 from utils.runtime.jobs import Progress
 
+# Gets the places of some sets and their measures as soon as they are there.
+Arrived = Callable[[Sequence[int], Values], None]
 # Bounds of one batch. Above some 400 tokens a batch of a GPT-2-small shape gains nothing more on two cores.
 MAX_TOKENS_LIMIT = 1024
 MAX_ROWS = 32
@@ -81,14 +83,15 @@ def ablated_values(
     mode: AblationMethod,
     progress: Progress,
     what: str,
+    arrived: Arrived = lambda positions, values: None,
 ) -> Values:
     """The measures of the prediction with each of `sets` off alone, one entry a set.
 
     Arguments as in `ablated_logits` and `effect_measures.values`. Logits are kept for one batch at a time.
+    `arrived` is called with each batch's places in `sets` and its measures, before its progress is told.
     """
-    return join(
-        [
-            (positions, values(clean.logits, logits, target, other))
-            for positions, logits in ablated_logits(loaded, clean, sets, mode, progress, what)
-        ]
-    )
+    parts: list[tuple[list[int], Values]] = []
+    for positions, logits in ablated_logits(loaded, clean, sets, mode, progress, what):
+        parts.append((positions, values(clean.logits, logits, target, other)))
+        arrived(*parts[-1])
+    return join(parts)

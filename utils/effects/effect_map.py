@@ -5,7 +5,7 @@ numbers are those of one ablation after the other. Not necessary is not the same
 step in for the one that is off (backup heads), and zero is nothing that the model is used to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -117,6 +117,7 @@ def effect_map(
     position: int | None = None,
     mode: AblationMethod = "zero",
     progress: Progress = lambda what, done, total: None,
+    arrived: Callable[[Sequence[Head], Values], None] = lambda heads, values: None,
 ) -> EffectMap:
     """Ablate every head alone and measure the prediction at one position.
 
@@ -128,6 +129,7 @@ def effect_map(
         position: where the prediction is made, from 0; by default after the last token.
         mode: what is put in a head's place.
         progress: called after each batch how many heads are done; an exception from it ends the work.
+        arrived: called with each batch's heads and their measures as soon as they are there.
 
     Raises:
         UserFacingError: tokens that the model cannot run, a position outside the prompt, a target outside
@@ -138,7 +140,17 @@ def effect_map(
     geometry = loaded.geometry
     shape = (geometry.n_layers, geometry.n_heads)
     sets = [[Head(layer, head)] for layer in range(shape[0]) for head in range(shape[1])]
-    off = ablated_values(loaded, asked.run, sets, asked.target, asked.other, mode, progress, WHAT)
+    off = ablated_values(
+        loaded,
+        asked.run,
+        sets,
+        asked.target,
+        asked.other,
+        mode,
+        progress,
+        WHAT,
+        lambda positions, found: arrived([sets[position][0] for position in positions], found),
+    )
     return EffectMap(
         target=asked.target,
         other=asked.other,

@@ -151,7 +151,7 @@ def bias_vector(loaded: LoadedModel, parts: StreamParts, layer: int, position: i
     rows = projection_rows(loaded, layer)
     here = parts.head_outputs[layer, position].to(rows.device)
     gain, scale = _attention_gain(loaded, layer, here[None], rows)
-    return (bias * gain * (scale if isinstance(scale, float) else scale[0])).cpu()
+    return (bias * gain * (scale[0] if isinstance(scale, Tensor) else scale)).cpu()
 
 
 def pair_direction(

@@ -71,7 +71,7 @@ def test_names_swapped_in_the_real_model(service: LiveService) -> None:
         for name in ("John", "Mary")
     )
     pair = pair_prompts(ids, second)
-    assert pair.same_length and pair.differing == (9,)
+    assert pair.same_length and pair.differing == (10,)
     mary, john = service.token(loaded, "Mary"), service.token(loaded, "John")
     found = interchange_map(loaded, ids, second, mary, john)
     assert found.clean > 2 and found.corrupt < -2
