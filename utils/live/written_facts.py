@@ -1,11 +1,11 @@
-"""What heads write on a prompt, for the page: direct effects, promoted tokens, sources, the lens, an estimate.
+"""What heads write on a prompt, for the page: direct effects, promoted tokens, sources, lens, estimate.
 
 All of it but the estimate is read off the analysis that the page shows anyway: no forward is run for it. What
 is asked for again is kept, in a bounded cache.
 """
 
 import threading
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachetools import LRUCache
@@ -50,7 +50,7 @@ class WrittenFacts:
 
     def __init__(self, service: "LiveService") -> None:
         self._service = service
-        self._results: LRUCache[Hashable, Any] = LRUCache(CACHED_RESULTS)
+        self._results: LRUCache[tuple[Any, ...], Any] = LRUCache(CACHED_RESULTS)
         self._guard = threading.Lock()
 
     def forget(self, model: str) -> None:
@@ -59,7 +59,7 @@ class WrittenFacts:
             for key in [key for key in self._results if key[0] == model]:
                 del self._results[key]
 
-    def _kept(self, key: Hashable, compute: Callable[[], T]) -> T:
+    def _kept(self, key: tuple[Any, ...], compute: Callable[[], T]) -> T:
         with self._guard:
             if key in self._results:
                 return self._results[key]
@@ -151,7 +151,7 @@ class WrittenFacts:
         against: int | None = None,
         alone: bool = False,
     ) -> Tensor:
-        """A head's direct effect split by the token that it attends to, [key], logits; shared, do not change."""
+        """A head's direct effect split by the token that it attends to, [key], logits; do not change it."""
         analysis, where, chosen, other = self._asked(model, text, position, target, against, alone)
         key = (model, text, analysis.prompt.ids, "sources", where, chosen, other, head)
         attention = analysis.attention[head.layer, head.head]
