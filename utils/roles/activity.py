@@ -16,7 +16,7 @@ from torch import Tensor
 from utils.heads import Head
 from utils.roles import registry
 from utils.roles.registry import ROLES
-from utils.roles.role_score import RoleTarget, max_attention, sink_share
+from utils.roles.role_score import MIN_WRITTEN, RoleTarget, max_attention, sink_share
 from utils.roles.scores import role_target, score_of, target_score
 from utils.roles.written import Written, WrittenScores, written_scores
 
@@ -208,7 +208,8 @@ class PromptScores:
             sink_share=sink,
             max_attention=float(self.max_attention[at]),
             is_active=role_input.is_active(live, known, checked),
-            reason=role_input.explain(live, known, checked, sink),
+            reason=_small_effect(role_input, live, known, factors, at)
+            or role_input.explain(live, known, checked, sink),
             pairs=role_input.target.pairs if ROLES[role].requires_repetition else (),
             mass=None if factors is None else float(factors.mass[at]),
             effect=None if factors is None else float(factors.effect[at]),
@@ -224,6 +225,21 @@ class PromptScores:
         shows = (live >= needed[:, None]) & role_input[0].target.applicable
         check = score_of(role).check
         return shows if check is None else shows & (self.checked[role].double() <= check.limit)
+
+
+def _small_effect(
+    asked: RoleInput, live: float, known: float, factors: WrittenScores | None, at: tuple[int, int]
+) -> str:
+    """Why a head that looks where one of an output role would is inactive all the same; "" if it is not."""
+    if factors is None or not asked.target.applicable or live >= asked.needed(known):
+        return ""
+    mass, effect = float(factors.mass[at]), float(factors.effect[at])
+    if mass < asked.needed(known):
+        return ""
+    return (
+        f"gives {mass:.0%} of its attention there, but changes those tokens by {effect:+.1f} logits on "
+        f"average (each counts from {MIN_WRITTEN:g} on)"
+    )
 
 
 def role_inputs(
