@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from typing import Any
 
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_update
+from dash import ALL, Dash, Input, Output, State, ctx, no_update
 
 from callbacks.background import Background
 from callbacks.clicks import only_drawn
@@ -12,7 +12,6 @@ from components import ids
 from components.live.effects_view import effects_body, effects_offer
 from components.live.prediction_panel import no_prediction
 from components.messages import alert
-from components.plots import theme_name
 from components.progress import progress_view
 from utils.effects.effect_map import EffectMap, effect_map
 from utils.effects.measures import MEASURES, MeasureKey
@@ -80,7 +79,6 @@ class EffectsView:
         target: str | None,
         against: str | None,
         measure: str | None,
-        theme: str | None,
         session_id: str,
     ) -> tuple[Any, Any, bool]:
         """State (progress, error, offer), body, whether the tick may rest.
@@ -93,7 +91,6 @@ class EffectsView:
             target: text of the watched token.
             against: text of the second token.
             measure: key of the measure that the grid shows.
-            theme: "light" or "dark".
             session_id: the visit.
         """
         shown = find_shown(self.service, request, (), mode, position, target, against)
@@ -113,7 +110,7 @@ class EffectsView:
             for key in MEASURES:
                 if key == measure:
                     chosen = key
-            body = effects_body(effects, chosen, target_label, other_label, theme_name(theme))
+            body = effects_body(effects, chosen, target_label, other_label)
             return None, body, True
         view = self.effects.follow(
             key,
@@ -136,6 +133,7 @@ def register(app: Dash, view: EffectsView) -> None:
         Output(ids.EFFECTS_STATE, "children"),
         Output(ids.EFFECTS_BODY, "children"),
         Output(ids.EFFECTS_TICK, "disabled"),
+        Output(ids.EFFECTS_ROWS, "data"),
         Input(ids.REQUEST, "data"),
         Input(ids.MODE, "value"),
         Input(ids.POSITION, "value"),
@@ -143,23 +141,18 @@ def register(app: Dash, view: EffectsView) -> None:
         Input(ids.AGAINST, "value"),
         Input(ids.VIEW, "value"),
         Input(ids.MEASURE, "value"),
-        Input(ids.theme("live"), "data"),
         Input(ids.EFFECTS_TICK, "n_intervals"),
         Input({"type": "effects-button", "does": ALL}, "n_clicks"),
         State(ids.SESSION_ID, "data"),
+        State(ids.EFFECTS_ROWS, "data"),
     )
-    def _(request, mode, position, target, against, view_key, measure, theme, ticks, clicks, session_id):
+    def _(request, mode, position, target, against, view_key, measure, ticks, clicks, session_id, rows):
         if only_drawn("effects-button"):
-            return (no_update,) * 3
+            return (no_update,) * 4
         if view_key != "effects":
-            return no_update, no_update, True
-        return view.show(
-            ctx.triggered_id, request, mode, position, target, against, measure, theme, session_id or ""
+            return no_update, no_update, True, no_update
+        state, body, rests = view.show(
+            ctx.triggered_id, request, mode, position, target, against, measure, session_id or ""
         )
-
-    app.clientside_callback(
-        ClientsideFunction("headscope", "chooseClicked"),
-        Output(ids.EFFECTS_FIGURE, "clickData"),
-        Input(ids.EFFECTS_FIGURE, "clickData"),
-        prevent_initial_call=True,
-    )
+        # The map is coloured anew when this changes.
+        return state, body, rests, (rows or 0) + 1 if rests else no_update

@@ -1,13 +1,13 @@
 """The live page's wiring: which of `LivePage`'s answers follows which touch."""
 
-from dash import ALL, Dash, Input, Output, State, ctx, no_update
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_update
 
 from callbacks.clicks import only_drawn
 from callbacks.live.context import set_known
 from callbacks.live.page import LivePage
 from components import ids
 from components.live.layout import PAGE as LIVE
-from components.plain_html import PLAIN, as_html
+from components.plain_html import PLAIN
 
 
 def _touched(pressed):
@@ -76,8 +76,6 @@ def register(app: Dash, page: LivePage) -> None:
     app.callback(Output(ids.TOKEN_COUNT, "children"), Input(ids.TYPED, "data"), Input(ids.MODEL, "value"))(
         page.token_count
     )
-    app.callback(Output(ids.TOKENS, PLAIN), Input(ids.REQUEST, "data"))(as_html(page.show_tokens))
-
     @app.callback(
         Output({"type": "role-card", "role": ALL}, PLAIN),
         Output(ids.ROLES_NOTE, PLAIN),
@@ -96,14 +94,6 @@ def register(app: Dash, page: LivePage) -> None:
     app.callback(Output(ids.SELECTED, "data"), Input(ids.REQUEST, "data"), State(ids.SELECTED, "data"))(
         page.choose_head
     )
-    app.callback(
-        Output(ids.GRID, PLAIN),
-        Input(ids.REQUEST, "data"),
-        Input(ids.ABLATED, "data"),
-        # Another choice is marked in the browser (`page_tools`): a grid drawn anew would lose quick key
-        # presses.
-        State(ids.SELECTED, "data"),
-    )(as_html(page.show_grid))
 
     @app.callback(
         Output(ids.ABLATED, "data"),
@@ -120,24 +110,12 @@ def register(app: Dash, page: LivePage) -> None:
         if isinstance(trigger, dict) and trigger["type"] not in ("ablate-role", "chip"):
             return no_update
         return page.change_ablation(trigger, request, chosen, off)
-
-    app.callback(
-        Output(ids.TOGGLE_HEAD, "children"),
+    # Whether the box holds what is shown, and whether something is on its way (assets/workbench.js).
+    app.clientside_callback(
+        ClientsideFunction("workbench", "compareWithShown"),
+        Output(ids.RUN_STATUS, "children"),
+        Input(ids.PROMPT, "value"),
+        Input(ids.MODEL, "value"),
         Input(ids.REQUEST, "data"),
-        Input(ids.SELECTED, "data"),
-        Input(ids.ABLATED, "data"),
-    )(page.show_switch)
-    app.callback(
-        Output(ids.DETAIL_TITLE, "children"),
-        Output(ids.DETAIL_FACTS, PLAIN),
-        Output(ids.BERTVIZ, "srcDoc"),
-        Output(ids.BERTVIZ, "style"),
-        Output(ids.HEATMAP, "figure"),
-        Output(ids.HEATMAP, "style"),
-        Output(ids.HEATMAP_TABLE, PLAIN),
-        Output(ids.PATTERN, "data"),
-        Output(ids.HEAD_VIEWS, "className"),
-        Input(ids.REQUEST, "data"),
-        Input(ids.SELECTED, "data"),
-        Input(ids.theme(LIVE), "data"),
-    )(as_html(page.show_detail, 1, 6))
+        Input(ids.WANTED, "data"),
+    )

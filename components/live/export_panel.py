@@ -9,7 +9,6 @@ from dash import dcc, html
 
 from components import ids
 from components.attributes import aria, data
-from components.section import section
 from utils.export.lab_record import MAX_CHARACTERS, TITLE
 
 # The figures that may be on the page, by the name that their own toolbar saves them under
@@ -118,15 +117,32 @@ def _record() -> html.Details:
     )
 
 
-def export_card() -> html.Section:
-    """The card before its callbacks have run."""
-    return section(
-        "Export",
-        "Save what this page shows as files. They are made for you alone: the server keeps none.",
-        dcc.Store(ids.EXPORT_REQUEST),
-        dcc.Store(ids.EXPORT_QUESTIONS),
-        dcc.Store(ids.EXPORT_NAMES),
-        dcc.Download(ids.EXPORT_FILE),
+def export_drawer() -> html.Dialog:
+    """The drawer behind "Export", before its callbacks have run."""
+    return html.Dialog(
+        [
+            html.Div(
+                [
+                    html.H2("Export", id="export-heading", className="hs-title"),
+                    html.Button(
+                        html.I(className="bi bi-x-lg", **aria(hidden="true")),
+                        type="button",
+                        className="btn btn-sm btn-outline-secondary",
+                        title="Close",
+                        **aria(label="Close"),
+                        **data(dialog="close"),
+                    ),
+                ],
+                className="hs-pane-title",
+            ),
+            html.P(
+                "Save what this page shows as files. They are made for you alone: the server keeps none.",
+                className="hs-hint",
+            ),
+            dcc.Store(ids.EXPORT_REQUEST),
+            dcc.Store(ids.EXPORT_QUESTIONS),
+            dcc.Store(ids.EXPORT_NAMES),
+            dcc.Download(ids.EXPORT_FILE),
         html.Fieldset(
             [
                 html.Div(
@@ -158,7 +174,10 @@ def export_card() -> html.Section:
             **aria(labelledby="export-heading"),
         ),
         html.Div(id=ids.EXPORT_STATUS, className="hs-export-status", role="status"),
-        name="export",
+        ],
+        id=ids.EXPORT_DRAWER,
+        className="hs-drawer-dialog",
+        **aria(labelledby="export-heading"),
     )
 
 
