@@ -21,6 +21,7 @@ from dash import Dash, set_props
 
 from callbacks import analysis_panel, routing
 from callbacks import shell as page_shell
+from callbacks.health_route import register_health_route
 from callbacks.lab import study_card
 from callbacks.lab import wiring as lab_wiring
 from callbacks.lab.page import LabPage
@@ -59,7 +60,6 @@ from callbacks.pages.formation_page import FormationPage
 from callbacks.pages.glossary_page import GlossaryPage
 from callbacks.pages.instructor_page import InstructorPage
 from callbacks.routing import Page
-from callbacks.health_route import register_health_route
 from callbacks.vendor_route import register_vendor_route
 from components import ids
 from components.messages import unexpected

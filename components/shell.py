@@ -80,8 +80,8 @@ def _server_notices() -> list[Any]:
         html.Div(
             [
                 html.Strong("The server does not answer. "),
-                "What is shown is from before; what you typed and chose is kept, and the page goes on by itself "
-                "when the server is back. ",
+                "What is shown is from before; what you typed and chose is kept, and the page goes on by "
+                "itself when the server is back. ",
                 html.Button(
                     "Try now",
                     type="button",

@@ -72,7 +72,9 @@ class HeadMap:
         drawn = None
         if shown is not None and view.values is not None:
             effects = self.effects(shown) if view.needs == "effects" else None
-            known: MeasureKey = next((key for key in MEASURES if key == measure), "probability")
+            known: MeasureKey = "probability"
+            for key in MEASURES:
+                known = key if key == measure else known
             drawn = map_values(view, MapSource(shown.analysis, effects, known))
         return drawn, map_note(view_key, drawn), map_table(drawn)
 

@@ -58,7 +58,12 @@ class HeadPanel:
         """Title, sentence, scores, and the pattern for the token strip."""
         found = self._chosen(request, chosen)
         if found is None:
-            return "Choose a head", "Click a cell of the map, or move over it with the arrow keys.", None, None
+            return (
+                "Choose a head",
+                "Click a cell of the map, or move over it with the arrow keys.",
+                None,
+                None,
+            )
         analysis, head = found
         facts, reading = head_facts.role_facts(analysis, head), read_head(analysis, head)
         sink = head_facts.sink_share(analysis, head)
@@ -96,7 +101,7 @@ class HeadPanel:
             position: the pinned token's number as a text, "last" for the last.
             theme: "light" or "dark".
         """
-        answers = {"lines": no_update, "heatmap": no_update, "table": no_update}
+        answers: dict[str, Any] = {"lines": no_update, "heatmap": no_update, "table": no_update}
         found = self._chosen(request, chosen)
         if found is None:
             return {**answers, "status": "", "window": "", "window_hidden": True}
@@ -112,10 +117,8 @@ class HeadPanel:
             shown = without_first(pattern) / largest if hide_first else pattern
             answers["lines"] = head_view_html(shown.clamp(max=1.0), labels, head, dark=colours == "dark")
         elif view != "scores":
-            row = int(position) if str(position).isdecimal() else None
-            answers["heatmap"] = heatmap(
-                pattern, labels, pairs, roles, colours, bool(hide_first), start, row
-            )
+            row = int(str(position)) if str(position).isdecimal() else None
+            answers["heatmap"] = heatmap(pattern, labels, pairs, roles, colours, bool(hide_first), start, row)
             answers["table"] = to_html(pattern_table(pattern, labels))
         window = window_of(len(labels), start)
         whole = start is None or len(labels) <= WINDOW

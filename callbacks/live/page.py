@@ -141,6 +141,27 @@ class LivePage:
             return no_update, box, alert(error), no_update, None
         return Request(model=model, prompt=text), box, None, off, None
 
+    def suggested_head(self, request: Request | None, role: str) -> str | None:
+        """The head that shows what a suggested prompt is for: the role's most active one on it."""
+        analysis = self._analysis(request)
+        listed = analysis.listed.get(role, ()) if analysis else ()
+        return str(max(listed, key=lambda activity: activity.live).head) if listed else None
+
+    def preset_is_over(self, opened: Any, prompt: str) -> bool:
+        """Whether a preset is open that is about another prompt: its target, answer and heads go with it.
+
+        Args:
+            opened: what is open.
+            prompt: the one that is run.
+        """
+        key = opened.get("preset") if isinstance(opened, dict) else None
+        if not key:
+            return False
+        try:
+            return self.guide.presets.presets.get(str(key)).prompt != prompt
+        except UserFacingError:
+            return True
+
     def follow_load(
         self, trigger: Any, wanted: Request | None, session_id: str
     ) -> tuple[Any, Any, Any, bool, Any]:

@@ -29,13 +29,23 @@ def register(app: Dash, page: LivePage) -> None:
         Input(ids.MODEL, "value"),
         State(ids.PROMPT, "value"),
         State(ids.REQUEST, "data"),
+        State(ids.OPENED, "data"),
         prevent_initial_call=True,
     )
-    def _(clicks, pressed, model, prompt, shown):
+    def _(clicks, pressed, model, prompt, shown, opened):
         trigger = _touched(pressed)
-        if isinstance(trigger, dict) and trigger["type"] != "suggestion":
+        suggested = isinstance(trigger, dict)
+        if suggested and trigger["type"] != "suggestion":
             return (no_update,) * 5
-        return page.request_prompt(trigger, model, prompt, shown)
+        answers = page.request_prompt(trigger, model, prompt, shown)
+        request = answers[4] if answers[0] is no_update else answers[0]
+        if request and page.preset_is_over(opened, request["prompt"]):
+            set_known({ids.OPENED: ("data", {}), ids.WATCH: ("value", ""), ids.AGAINST: ("value", "")})
+            answers = (*answers[:3], [], answers[4])
+        if suggested and answers[0] is not no_update:
+            head = page.suggested_head(request, trigger["role"])
+            set_known({ids.SELECTED: ("data", no_update if head is None else head)})
+        return answers
 
     # What `set_known` sets here and in guide.py is no edge of the browser's graph of callbacks, which these
     # edges would close into circles.
@@ -76,6 +86,7 @@ def register(app: Dash, page: LivePage) -> None:
     app.callback(Output(ids.TOKEN_COUNT, "children"), Input(ids.TYPED, "data"), Input(ids.MODEL, "value"))(
         page.token_count
     )
+
     @app.callback(
         Output({"type": "role-card", "role": ALL}, PLAIN),
         Output(ids.ROLES_NOTE, PLAIN),
@@ -110,6 +121,7 @@ def register(app: Dash, page: LivePage) -> None:
         if isinstance(trigger, dict) and trigger["type"] not in ("ablate-role", "chip"):
             return no_update
         return page.change_ablation(trigger, request, chosen, off)
+
     # Whether the box holds what is shown, and whether something is on its way (assets/workbench.js).
     app.clientside_callback(
         ClientsideFunction("workbench", "compareWithShown"),

@@ -1,4 +1,4 @@
-"""The drawer that stands beside the workbench while a preset or a lesson is open: a question, what to do, the next step."""
+"""The drawer beside the workbench while a preset or a lesson is open: a question, a task, the next step."""
 
 from typing import Any
 

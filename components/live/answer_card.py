@@ -1,4 +1,4 @@
-"""The model's answer: what is ablated, the headline, the next tokens clean beside ablated, and views of more."""
+"""The model's answer: what is ablated, the headline, the next tokens clean beside ablated, other views."""
 
 from typing import Any
 
@@ -49,9 +49,7 @@ def _controls(state: PageState) -> html.Div:
     )
     return html.Div(
         [
-            _field(
-                "Watch", ids.WATCH, _token_box(ids.WATCH, state.target, "the most likely"), "probability"
-            ),
+            _field("Watch", ids.WATCH, _token_box(ids.WATCH, state.target, "the most likely"), "probability"),
             _field(
                 "against",
                 ids.AGAINST,
@@ -115,9 +113,9 @@ def answer_card(state: PageState) -> html.Section:
                         [
                             html.Div(id=ids.PREDICTION_FACTS),
                             html.P(
-                                "Not necessary is not unused: when a head is ablated, others may stand in for "
-                                "it (backup heads). And zero is an input that the layers above never saw in "
-                                "training.",
+                                "Not necessary is not unused: when a head is ablated, others may stand in "
+                                "for it (backup heads). And zero is an input that the layers above never "
+                                "saw in training.",
                                 className="hs-hint",
                             ),
                         ],

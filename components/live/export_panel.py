@@ -143,37 +143,37 @@ def export_drawer() -> html.Dialog:
             dcc.Store(ids.EXPORT_QUESTIONS),
             dcc.Store(ids.EXPORT_NAMES),
             dcc.Download(ids.EXPORT_FILE),
-        html.Fieldset(
-            [
-                html.Div(
-                    [
-                        _button("analysis", "Analysis (JSON)"),
-                        _button("heads", "Heads (CSV)"),
-                        html.Span(
-                            "JSON: everything, with settings and versions. CSV: a table, for Excel and "
-                            "other programs.",
-                            className="hs-hint",
-                        ),
-                    ],
-                    className="hs-export-row",
-                ),
-                html.Div(
-                    [
-                        html.H3("Figures on the page now", className="hs-subtitle"),
-                        html.P("No figure is on the page now.", className="hs-hint hs-export-none"),
-                        html.Ul([_figure_row(key, title) for key, title in FIGURES.items()]),
-                    ],
-                    id=ids.EXPORT_FIGURES,
-                    className="hs-export-figures",
-                ),
-                _record(),
-            ],
-            id=ids.EXPORT,
-            disabled=True,
-            className="hs-export",
-            **aria(labelledby="export-heading"),
-        ),
-        html.Div(id=ids.EXPORT_STATUS, className="hs-export-status", role="status"),
+            html.Fieldset(
+                [
+                    html.Div(
+                        [
+                            _button("analysis", "Analysis (JSON)"),
+                            _button("heads", "Heads (CSV)"),
+                            html.Span(
+                                "JSON: everything, with settings and versions. CSV: a table, for Excel and "
+                                "other programs.",
+                                className="hs-hint",
+                            ),
+                        ],
+                        className="hs-export-row",
+                    ),
+                    html.Div(
+                        [
+                            html.H3("Figures on the page now", className="hs-subtitle"),
+                            html.P("No figure is on the page now.", className="hs-hint hs-export-none"),
+                            html.Ul([_figure_row(key, title) for key, title in FIGURES.items()]),
+                        ],
+                        id=ids.EXPORT_FIGURES,
+                        className="hs-export-figures",
+                    ),
+                    _record(),
+                ],
+                id=ids.EXPORT,
+                disabled=True,
+                className="hs-export",
+                **aria(labelledby="export-heading"),
+            ),
+            html.Div(id=ids.EXPORT_STATUS, className="hs-export-status", role="status"),
         ],
         id=ids.EXPORT_DRAWER,
         className="hs-drawer-dialog",

@@ -18,7 +18,6 @@ from utils.roles.activity import SINK_SHARE_MENTIONED
 from utils.roles.registry import ROLES
 
 
-
 def describe_roles(facts: Sequence[RoleFact], sink: float | None = None) -> str:
     """Say "primarily induction, also previous token" in words.
 
@@ -65,7 +64,8 @@ def _places_table(reading: Reading) -> list[Any]:
         html.H3("Where its attention goes on your text", className="hs-subtitle"),
         scrolled_table("Where the attention of this head goes", titles, rows, numbers=range(1, 4)),
         html.P(
-            "Shares of attention, averaged over the tokens that have such a place to look at. The kinds overlap.",
+            "Shares of attention, averaged over the tokens that have such a place to look at. The kinds "
+            "overlap.",
             className="hs-hint",
         ),
     ]
@@ -170,7 +170,9 @@ def _scores(facts: Sequence[RoleFact], heads: int) -> list[Any]:
     if main:
         parts.append(html.Ul([_score_row(fact, heads) for fact in main], className="hs-scores"))
     if rest:
-        count = f"{len(rest)} {'other ' if main else ''}role{'s' if len(rest) > 1 else ''} that it does not have"
+        count = (
+            f"{len(rest)} {'other ' if main else ''}role{'s' if len(rest) > 1 else ''} that it does not have"
+        )
         parts.append(
             html.Details(
                 [

@@ -57,7 +57,9 @@ def _cell(head: Head, roles: list[CellRole], chosen: bool, off: bool, retrieval:
     if off:
         classes.append("hs-cell-off")
     letters = "".join(ROLES[role.key].letter for role in ordered)
-    letters = ((RETRIEVAL_LETTER if retrieval is not None else "") + letters)[:MAX_LETTERS] or "·"
+    if retrieval is not None:
+        letters = letters[: MAX_LETTERS - 1] + RETRIEVAL_LETTER
+    letters = letters[:MAX_LETTERS] or "·"
     return html.Button(
         letters,
         className=" ".join(classes),
@@ -146,11 +148,15 @@ def map_note(key: str | None, drawn: Mapping[str, Any] | None) -> list[Any]:
             ),
         ]
     largest, unit = drawn["largest"], drawn["unit"]
-    low = f"−{largest:.2g}" if drawn["scale"] == "signed" else "0"
+    low = f"-{largest:.2g}" if drawn["scale"] == "signed" else "0"
     return [
         html.Span(view.description, className="hs-map-says"),
         html.Span(
-            [low, html.Span(className="hs-scale", **data(scale=drawn["scale"])), f"{largest:.2g} {unit}".strip()],
+            [
+                low,
+                html.Span(className="hs-scale", **data(scale=drawn["scale"])),
+                f"{largest:.2g} {unit}".strip(),
+            ],
             className="hs-map-scale",
         ),
     ]
@@ -160,10 +166,11 @@ def map_table(drawn: Mapping[str, Any] | None) -> Any:
     """The map's values as a table, None for a view that has none."""
     if drawn is None:
         return None
-    written = [
-        ["–" if value is None else f"{value:.2f}" for value in row] for row in drawn["values"]
-    ]
+    written = [["–" if value is None else f"{value:.2f}" for value in row] for row in drawn["values"]]
     caption = f"{drawn['title']} of each head"
     return html.Details(
-        [html.Summary("The map as a table"), scroller(grid_table(caption, written), f"Table: {caption}", True)]
+        [
+            html.Summary("The map as a table"),
+            scroller(grid_table(caption, written), f"Table: {caption}", True),
+        ]
     )

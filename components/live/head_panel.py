@@ -26,7 +26,10 @@ def _options() -> html.Div:
                         title=title,
                         **aria(label=title),
                     )
-                    for does, side, title in (("back", "left", "Earlier tokens"), ("on", "right", "Later tokens"))
+                    for does, side, title in (
+                        ("back", "left", "Earlier tokens"),
+                        ("on", "right", "Later tokens"),
+                    )
                 ]
                 + [html.Span(id=ids.WINDOW_STATUS, className="hs-hint")],
                 id=ids.WINDOW_PLACE,

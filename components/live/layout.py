@@ -70,21 +70,27 @@ def _map(state: PageState) -> html.Section:
             ),
             html.Div(id=ids.MAP_NOTE, className="hs-map-note"),
             html.Div(
-                html.Div([
-                    html.Div(id=ids.GRID, className="hs-map"),
-                    html.Div(
-                        [
-                            *analysis_places(PAGE),
-                            html.Div(id=ids.ROLES_NOTE, className="hs-role-place"),
-                            *(html.Div(id=ids.role_card(role), className="hs-role-place") for role in ROLES),
-                            html.Div(id=ids.MAP_TABLE),
-                        ],
-                        id=ids.ROLES,
-                        className="hs-roles",
-                        role="group",
-                        **aria(label="Roles"),
-                    ),
-                ], className="hs-map-parts"),
+                html.Div(
+                    [
+                        html.Div(id=ids.GRID, className="hs-map"),
+                        html.Div(
+                            [
+                                *analysis_places(PAGE),
+                                html.Div(id=ids.ROLES_NOTE, className="hs-role-place"),
+                                *(
+                                    html.Div(id=ids.role_card(role), className="hs-role-place")
+                                    for role in ROLES
+                                ),
+                                html.Div(id=ids.MAP_TABLE),
+                            ],
+                            id=ids.ROLES,
+                            className="hs-roles",
+                            role="group",
+                            **aria(label="Roles"),
+                        ),
+                    ],
+                    className="hs-map-parts",
+                ),
                 className="hs-map-body",
             ),
         ],

@@ -1,4 +1,4 @@
-"""What a phone has at its lower edge: the last cause and its effect, and a tab for each part of the workbench."""
+"""What a phone has at its lower edge: the last cause and its effect, and a tab for each part of the page."""
 
 from dash import html
 

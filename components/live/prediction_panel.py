@@ -18,9 +18,7 @@ def chips(off: Sequence[Head]) -> list:
     """A chip for each head that is off, and the button that clears them all."""
     if not off:
         return [
-            html.Span(
-                "All heads are on. Choose one and ablate it, or a whole role.", className="hs-hint"
-            )
+            html.Span("All heads are on. Choose one and ablate it, or a whole role.", className="hs-hint")
         ]
     return [
         html.Span("Ablated:", className="hs-chip-label"),
@@ -107,7 +105,8 @@ def cause_and_effect(comparison: Comparison, off: Sequence[Head], label: Callabl
     name = label(watched.token).strip("·")
     if not off:
         return f"{name} {watched.clean:.0%} · no head is ablated"
-    return f"{name_heads(off).removeprefix('these ')} ablated: {name} {watched.clean:.0%} to {watched.ablated:.0%}"
+    heads = name_heads(off).removeprefix("these ")
+    return f"{heads} ablated: {name} {watched.clean:.0%} to {watched.ablated:.0%}"
 
 
 def no_prediction(text: str) -> html.P:

@@ -96,9 +96,7 @@ def prompt_bar(
                     id=ids.EXAMPLES,
                     size="sm",
                     placeholder="Examples…",
-                    options=[
-                        {"label": _of_model(preset, models), "value": preset.key} for preset in presets
-                    ],
+                    options=[{"label": _of_model(preset, models), "value": preset.key} for preset in presets],
                 ),
             ),
             html.Button(

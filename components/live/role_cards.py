@@ -180,7 +180,9 @@ def role_card(
             )
         )
     has = carrying or entries
-    count = f"{sum(entry.is_active for entry in has)} of {len(has)}" if role.measured and has else str(len(heads))
+    count = (
+        f"{sum(entry.is_active for entry in has)} of {len(has)}" if role.measured and has else str(len(heads))
+    )
     return html.Article(
         html.Details(
             [

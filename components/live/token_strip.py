@@ -7,7 +7,7 @@ from utils.models.prompts import TokenizedPrompt
 
 
 def token_strip(prompt: TokenizedPrompt) -> list[html.Li]:
-    """A button for each token: a click pins it, arrow keys move (`assets/token_strip.js`, which also shades them).
+    """A button for each token: a click pins it, arrow keys move (`assets/token_strip.js`, which shades too).
 
     One of them can be reached with Tab, as in any row of choices.
     """

@@ -99,9 +99,9 @@ class PageLink(Link):
     preset: Annotated[_Key | None, Part("The preset")] = None
     lesson: Annotated[_Key | None, Part("The lesson")] = None
     step: Annotated[Annotated[int, whole_number(1, 999)] | None, Part("The step")] = None
-    show: Annotated[Annotated[str, one_of(lambda: HEAD_VIEWS, " or ")] | None, Part("The head's view (show)")] = (
-        None
-    )
+    show: Annotated[
+        Annotated[str, one_of(lambda: HEAD_VIEWS, " or ")] | None, Part("The head's view (show)")
+    ] = None
     map: Annotated[Annotated[str, one_of(lambda: MAP_VIEWS)] | None, Part("The map's view (map)")] = None
     view: Annotated[Annotated[str, one_of(lambda: VIEWS, " or ")] | None, Part("The view")] = None
 

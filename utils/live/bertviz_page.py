@@ -54,9 +54,8 @@ body {{ margin: 0; padding: {padding}px; background: {back}; color: {text}; }}
 #vis rect.background {{ fill: {hover}; }}
 """
 
-# BertViz draws at one size. Its figure is scaled to the frame: as wide as it goes while all of it is seen, but
-# not so small that its labels cannot be read; what is longer then scrolls. Hovering goes by element, not by
-# coordinates, so it works at any size.
+# BertViz draws at one size. Its figure is scaled to the frame: as wide as it goes with all of it in sight, but
+# never so small that labels cannot be read; then it scrolls. Hovering goes by element: any size works.
 _FIT = """
 <script>
 (function () {{

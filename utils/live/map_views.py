@@ -131,7 +131,5 @@ def map_values(view: MapView, source: MapSource) -> dict[str, Any] | None:
             scale = "positive"
     known = values[~values.isnan()].abs()
     largest = 1.0 if scale == "share" else max(float(known.max()) if len(known) else 0.0, 1e-9)
-    rows = [
-        [None if value != value else round(value, DECIMALS) for value in row] for row in values.tolist()
-    ]
+    rows = [[None if value != value else round(value, DECIMALS) for value in row] for row in values.tolist()]
     return {"title": view.title, "scale": scale, "unit": unit, "largest": largest, "values": rows}

@@ -17,7 +17,7 @@ from callbacks.live.export_panel import BYTE_ORDER_MARK, CANNOT_BE_SHOWN, Export
 from callbacks.live.next_token_view import NOTHING_YET
 from callbacks.live.random_sets_panel import RandomSetsPanel
 from components import ids
-from components.live.export_panel import FIGURES, export_card
+from components.live.export_panel import FIGURES, export_drawer
 from tests.fixtures.guides import NAME, guide_of
 from tests.fixtures.makers.hand_built import INDUCTION, N_HEADS, N_LAYERS, PREVIOUS
 from tests.fixtures.reading_trees import find, text_of
@@ -101,7 +101,7 @@ def test_what_was_computed_goes_along(built_service: LiveService, panel: ExportP
     panel.effects, panel.random_sets = effects.known, random_sets.known
     request, pause = held().get("request"), threading.Event()
     for _ in range(600):
-        if effects.show(ids.VIEW, request, "zero", "", None, None, "kl", "light", "me")[2]:
+        if effects.show(ids.VIEW, request, "zero", "", None, None, "kl", "me")[2]:
             break
         pause.wait(0.1)
     shown = find_shown(built_service, request, [str(INDUCTION)])
@@ -261,6 +261,6 @@ def test_every_figure_of_the_live_page_can_be_saved() -> None:
 
 
 def test_the_card_is_off_until_something_is_analyzed() -> None:
-    card = export_card()
+    card = export_drawer()
     assert find(card, disabled=True) and all(title in text_of(card) for title in FIGURES.values())
     assert len(find(card, data_save="png")) == len(find(card, data_save="svg")) == len(FIGURES)
