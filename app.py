@@ -314,6 +314,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="folder of head catalogs, where the app also writes them (default: head_categories/)",
     )
     parser.add_argument(
+        "--no-prepare",
+        dest="prepare",
+        action="store_false",
+        help="compute a preset when it is first opened, not all of them in the background from the start",
+    )
+    parser.add_argument(
         "--max-tokens",
         type=int,
         default=defaults.max_tokens,
@@ -362,7 +368,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         device=arguments.device,
         dtype=arguments.dtype,
         memory=None if arguments.memory is None else round(arguments.memory * 1e9),
-        prepare=True,
+        prepare=arguments.prepare,
     )
     with until_interrupted(sockets):
         server = make_server(create_app(settings).server, sockets=sockets)

@@ -186,7 +186,8 @@ def app_url(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
     log_path = tmp_path_factory.mktemp("app") / "app.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "app.py", "--host", HOST, "--port", str(port)],
+            # Presets are computed as they are opened: preparing them all would slow every journey.
+            [sys.executable, "app.py", "--host", HOST, "--port", str(port), "--no-prepare"],
             cwd=ROOT,
             env={**os.environ, "HF_HUB_OFFLINE": "1"},
             stdin=subprocess.DEVNULL,

@@ -38,7 +38,9 @@ CUT = """() => Array.from(document.querySelectorAll(
     ".hs-pane-title, .hs-role-title, .hs-tab, #toggle-head, .hs-sentence, #run, .hs-chip"
 )).filter(element => element.checkVisibility() && element.scrollWidth > element.clientWidth + 1
 ).map(element => element.className + ": " + element.textContent)"""
-ROOM = "() => [document.documentElement.scrollHeight - innerHeight, scrollY, document.documentElement.scrollWidth]"
+ROOM = """() => [
+    document.documentElement.scrollHeight - innerHeight, scrollY, document.documentElement.scrollWidth
+]"""
 
 
 @pytest.fixture(scope="module")
