@@ -3,11 +3,11 @@
 python benchmarks/browser.py
 python benchmarks/browser.py --json --repeats 20
 
-The app is started as a user starts it, a browser opens it, and three things are clicked in turn: a head of the
-map, its switch, and Run with a sentence of 15 tokens that has not been shown before. A time runs from the click
-to the frame in which the last part that it changes has changed: the title and the figure for a head, headline and
-map for the switch, tokens, map, figure and headline for Run. The share of the server is the part of that time in
-which a request was under way. Other work on the machine counts: run it alone.
+The app is started as a user starts it, a browser opens it, and three things are clicked in turn: a head of
+the map, its switch, and Run with a sentence of 15 tokens that has not been shown before. A time runs from
+the click to the frame in which the last part that it changes has changed: the title and the figure for a
+head, headline and map for the switch, tokens, map, figure and headline for Run. The share of the server is
+the part of that time in which a request was under way. Other work on the machine counts: run it alone.
 """
 
 import argparse

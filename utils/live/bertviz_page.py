@@ -54,8 +54,8 @@ body {{ margin: 0; padding: {padding}px; background: {back}; color: {text}; }}
 #vis rect.background {{ fill: {hover}; }}
 """
 
-# BertViz draws at one size. Its figure is scaled to the frame: as wide as it goes with all of it in sight, but
-# never so small that labels cannot be read; then it scrolls. Hovering goes by element: any size works.
+# BertViz draws at one size. Its figure is scaled to the frame as far as all of it stays in sight, but
+# never so small that labels cannot be read: then it scrolls. Hovering goes by element, so any size works.
 _FIT = """
 <script>
 (function () {{
