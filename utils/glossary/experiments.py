@@ -157,16 +157,17 @@ RETRIEVAL = (
     Term(
         "head_grid",
         "figures",
-        "Grid of all heads",
-        "Layers go down, heads go across, a cell a head. The letter is its role, the strength of the colour "
-        "how much it does on your text.",
+        "Map of all heads",
+        "Layers go down, heads go across, a cell a head. Coloured by role, the letter is its role and the "
+        "strength of the colour how much it does on your text; it can be coloured by a live score, by the "
+        "attention sink or by the effect of ablating each head too.",
     ),
     Term(
         "heatmap",
         "figures",
         "Attention heatmap",
-        "One head's pattern: the row is the token that looks, the column the one that is looked at. Darker "
-        "is more attention.",
+        "One head's pattern: the row is the token that looks, the column the one that is looked at. The stronger "
+        "the colour, the more attention.",
     ),
     Term(
         "head_view",
