@@ -80,9 +80,10 @@ def help_dialog() -> dbc.Modal:
                     ),
                     html.H3("Keys", className="hs-subtitle"),
                     html.P(
-                        "Ctrl+Enter runs the prompt. On the map, arrow keys move between heads and choose them. "
-                        "In the strip of tokens, arrow keys move and show where the head looks from there; Enter "
-                        "pins a token and asks what follows it. Escape closes what lies over the page."
+                        "Ctrl+Enter runs the prompt. On the map, arrow keys move between heads and choose "
+                        "them. In the strip of tokens, arrow keys move and show where the head looks from "
+                        "there; Enter pins a token and asks what follows it. Escape closes what lies over "
+                        "the page."
                     ),
                 ]
             ),

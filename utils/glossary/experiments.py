@@ -166,8 +166,8 @@ RETRIEVAL = (
         "heatmap",
         "figures",
         "Attention heatmap",
-        "One head's pattern: the row is the token that looks, the column the one that is looked at. The stronger "
-        "the colour, the more attention.",
+        "One head's pattern: the row is the token that looks, the column the one that is looked at. The "
+        "stronger the colour, the more attention.",
     ),
     Term(
         "head_view",
