@@ -81,6 +81,7 @@ LOAD_TICK = "load-tick"
 CATALOG_MODEL = "catalog-model"
 CATALOG_ROLE = "catalog-role"
 CATALOG_BODY = "catalog-body"
+CATALOG_SCORES = "catalog-scores"
 CATALOG_DOWNLOAD = "catalog-download"
 CATALOG_FILE = "catalog-file"
 
