@@ -23,7 +23,8 @@ def lab_graph(key: str, name: str) -> dcc.Graph:
         key: its id.
         name: of the file that its toolbar saves.
     """
-    return graph(name, id=key, className="hs-lab-graph")
+    # Nothing is drawn until there is something: its callback gives it a height.
+    return graph(name, id=key, className="hs-lab-graph", style={"display": "none"})
 
 
 def study_tables(figure: go.Figure) -> list[html.Div]:

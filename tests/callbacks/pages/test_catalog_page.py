@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dash import no_update
 
 from callbacks.pages.catalog_page import CatalogPage
+from components import ids
 from components.catalog.scores import score_heatmap
 from tests.fixtures.reading_trees import find, text_of
 from utils.catalog.catalog import CATALOG_FOLDER, catalog_path, load_catalog
@@ -49,16 +51,16 @@ def test_heads_lead_to_the_live_page_on_a_prompt_that_shows_them(page: CatalogPa
     body = page.show(REAL_MODEL, "induction", "light")[0]
     catalog = load_catalog(catalog_path(REAL_MODEL, CATALOG_FOLDER))
     best = catalog.categories["induction"].top_heads[0]
-    (link,) = (part for part in find(body, className="hs-catalog-head") if part.children == "L18H6")
+    (link,) = find(body, "hs-catalog-head", children="L18H6")
     state, problems = from_query(link.href.removeprefix("/"))
     assert problems == [] and (best.layer, best.head) == (18, 6)
     assert state == PageState(
         model=REAL_MODEL, prompt=catalog.categories["induction"].suggested_prompts[0], head=Head(18, 6)
     )
     # A cell's head takes the place of the one in this address.
-    (place,) = (part for part in find(body, **{"data-head": "L0H0"}))
+    (place,) = find(body, **{"data-head": "L0H0"})
     assert getattr(place, "data-live").count("head=L0H0") == 1
-    figure = place.children.figure
+    figure: Any = find(place, id=ids.CATALOG_SCORES)[0].figure
     assert figure.data[0].customdata[18][6][0] == "L18H6"
 
 
@@ -66,7 +68,7 @@ def test_the_scale_changes_where_the_role_begins(page: CatalogPage):
     catalog = load_catalog(catalog_path(REAL_MODEL, CATALOG_FOLDER))
     for role in ("induction", "diffuse"):
         threshold = catalog.settings.thresholds[role].threshold
-        trace = score_heatmap(catalog, role, "dark").data[0]
+        trace: Any = score_heatmap(catalog, role, "dark").data[0]
         stops = [stop for stop, _ in trace.colorscale]
         assert stops[0] == 0 and stops[-1] == 1 and stops == sorted(stops) and stops.count(threshold) == 2
         assert trace.colorbar.tickvals == (0, threshold, 1)
@@ -94,7 +96,7 @@ def test_a_catalog_without_its_model_is_shown_unless_the_class_is_locked(tmp_pat
     body, *rest = CatalogPage(service).show("far/away", "induction", "light")
     assert rest == [False, None]
     # The live page cannot open it, so nothing leads there.
-    assert not find(body, className="hs-catalog-head") and not any("/?v=1" in text for text in [str(body)])
+    assert not find(body, "hs-catalog-head") and "/?v=1" not in str(body)
     message, nothing, analyze = CatalogPage(service, locked=True).show("far/away", "induction", "light")
     assert (nothing, analyze) == (True, None)
     assert "no such model" in text_of(message)
