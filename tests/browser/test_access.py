@@ -21,7 +21,7 @@ PAGES = {
     "catalog": ("/catalog?model=demo-llama&role=induction", "#catalog-body .plot-container"),
     "formation": ("/formation", "#page .plot-container"),
     "compare": ("/compare", "#page .hs-card >> nth=1"),
-    "lab": ("/lab?model=demo-llama&k=2", "#lab-off .hs-table"),
+    "lab": ("/lab?model=demo-llama&k=2", "#lab-top .hs-lab-head"),
     "lab, own text": (
         "/lab?question=own&text=The+state+is+Ohio.+It+is+old.&asked=Which+state",
         "#lab-tokens p",

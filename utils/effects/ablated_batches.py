@@ -6,7 +6,7 @@ from torch import Tensor
 
 from utils.effects.measures import Values, join, values
 from utils.forward.ablation import AblationMode
-from utils.forward.partial_forward import LOGIT_POSITIONS, CleanRun, next_logits
+from utils.forward.partial_forward import CleanRun, next_logits
 from utils.heads import Head
 from utils.models.loading import LoadedModel
 from utils.runtime.jobs import Progress
@@ -20,8 +20,7 @@ MAX_LOGIT_BYTES = 64 * 2**20
 
 def rows_per_batch(length: int, vocabulary: int) -> int:
     """How many rows of `length` tokens go through the model at once, at least one."""
-    logit_bytes = 4 * vocabulary * min(length, LOGIT_POSITIONS)
-    return max(1, min(MAX_ROWS, MAX_TOKENS_LIMIT // length, MAX_LOGIT_BYTES // logit_bytes))
+    return max(1, min(MAX_ROWS, MAX_TOKENS_LIMIT // length, MAX_LOGIT_BYTES // (4 * vocabulary)))
 
 
 def batches(sets: Sequence[Collection[Head]], most: int) -> Iterator[list[int]]:
