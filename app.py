@@ -219,7 +219,7 @@ def create_app(settings: Settings | None = None) -> Dash:
     )
     app.layout = lambda: shell(uuid4().hex)
     live_wiring.register(app, live_page)
-    head_map.register(app, HeadMap(service, effects.known))
+    head_map.register(app, HeadMap(service, effects.so_far))
     head_panel.register(app, HeadPanel(service, lab=lab_is_open))
     token_strip.register(app, TokenStrip(service))
     register_guide(app, guide)

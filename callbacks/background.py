@@ -29,6 +29,10 @@ class Background(Generic[Result]):
         """The result, None where it is not there (yet)."""
         return self._kept.get(key)
 
+    def view(self, key: Hashable) -> JobView | None:
+        """How far the computation of a result is, None where nobody has asked for it."""
+        return self._jobs.view(key)
+
     def keep(self, key: Hashable, result: Result) -> None:
         """Keep a result that was computed elsewhere."""
         self._kept[key] = result

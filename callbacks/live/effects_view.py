@@ -1,6 +1,6 @@
 """The view "Which heads matter": every head ablated alone, as a job with progress and cancel."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
@@ -13,7 +13,7 @@ from components.live.effects_view import effects_body, effects_offer
 from components.live.prediction_panel import no_prediction
 from components.messages import alert
 from components.progress import progress_view
-from utils.effects.effect_map import EffectMap, effect_map
+from utils.effects.effect_map import EffectMap, EffectMapProgress, effect_map
 from utils.effects.measures import MEASURES, MeasureKey
 from utils.live.service import LiveService
 from utils.models.prompts import token_label
@@ -45,7 +45,12 @@ class EffectsView:
             shown.mode,
         )
 
-    def _compute(self, shown: Shown, progress: Progress) -> EffectMap:
+    def _compute(
+        self,
+        shown: Shown,
+        progress: Progress,
+        publish: Callable[[EffectMapProgress], None] = lambda so_far: None,
+    ) -> EffectMap:
         return effect_map(
             shown.analysis.loaded,
             shown.analysis.prompt.ids,
@@ -54,11 +59,20 @@ class EffectsView:
             shown.position,
             shown.mode,
             progress,
+            publish,
         )
 
     def known(self, shown: Shown) -> EffectMap | None:
-        """The map of what is shown, None where nobody has asked for it yet."""
+        """The map of what is shown, None where it is not (all) there yet."""
         return self.effects.get(self._key(shown))
+
+    def so_far(self, shown: Shown) -> EffectMap | None:
+        """The map as far as it has come, NaN where a head is still to come; None where nobody has asked."""
+        whole = self.known(shown)
+        if whole is not None:
+            return whole
+        view = self.effects.view(self._key(shown))
+        return view.partial.effects if view is not None and view.partial is not None else None
 
     def prepare(self, opened: OpenPreset) -> None:
         """Compute the map of a preset that shows it, so that opening it needs no forward."""
@@ -114,7 +128,7 @@ class EffectsView:
             return None, body, True
         view = self.effects.follow(
             key,
-            lambda progress: self._compute(shown, progress),
+            lambda progress: self._compute(shown, progress, progress.publish),
             session_id,
             again=trigger != ids.EFFECTS_TICK,
         )
@@ -122,7 +136,7 @@ class EffectsView:
             return alert(view.error), None, True
         if view.state == "cancelled":
             return effects_offer(), None, True
-        # What was shown before is of another prompt or token: it goes, so that nobody reads it as this one's.
+        # The map shows the rows as they come; what stood below it is of another prompt or token, so it goes.
         return progress_view(view, "Switching off every head, one by one", ids.EFFECTS_CANCEL), None, False
 
 
@@ -155,4 +169,4 @@ def register(app: Dash, view: EffectsView) -> None:
             ctx.triggered_id, request, mode, position, target, against, measure, session_id or ""
         )
         # The map is coloured anew when this changes.
-        return state, body, rests, (rows or 0) + 1 if rests else no_update
+        return state, body, rests, (rows or 0) + 1

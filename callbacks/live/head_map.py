@@ -24,7 +24,7 @@ class HeadMap:
 
     Args:
         service: the live entry point.
-        effects: the effect map of what is shown as far as it is computed, None where it is not.
+        effects: the effect map of what is shown as far as it has come, None where nobody has asked for it.
     """
 
     def __init__(self, service: LiveService, effects: Callable[[Shown], EffectMap | None]) -> None:

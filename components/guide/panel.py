@@ -10,7 +10,7 @@ from components.attributes import aria, data
 from components.guide.part_ids import element_ids
 from components.live.random_sets_panel import random_figure
 from components.messages import link_notice
-from components.plots import graph_config
+from components.plots import graph
 from utils.teaching.lesson_acts import ask
 from utils.teaching.lessons import Lesson, Step
 from utils.teaching.prepared_presets import PresetEffect
@@ -69,10 +69,9 @@ def _question(question: str, answered: bool) -> list[Any]:
 def _effect(effect: PresetEffect, theme: str) -> list[Any]:
     return [
         html.P(effect.sentence, className="hs-sentence"),
-        dcc.Graph(
+        graph(
+            "preset",
             figure=random_figure(effect.comparison.contrasts["probability"], theme),
-            responsive=True,
-            config=graph_config("headscope-preset"),
             style={"height": "180px"},
         ),
         html.P(

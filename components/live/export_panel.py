@@ -16,7 +16,7 @@ from utils.export.lab_record import MAX_CHARACTERS, TITLE
 FIGURES: Mapping[str, str] = MappingProxyType(
     {
         "headscope-head": "Attention of the chosen head",
-        "headscope-effects": "Effect of each head",
+        "headscope-map": "Map of all heads",
         "headscope-positions": "Loss at every position",
         "headscope-random-sets": "Your heads against random sets",
         "headscope-preset": "The preset's heads against random sets",

@@ -6,7 +6,7 @@ from dash import dcc, html
 from components import ids
 from components.attributes import aria, data
 from components.help_mark import help_mark
-from components.plots import graph_config
+from components.plots import graph
 from utils.links.page_state import HEAD_VIEWS, PageState
 
 
@@ -89,12 +89,8 @@ def head_panel(state: PageState) -> html.Section:
                     html.Div(
                         [
                             html.Div(
-                                dcc.Graph(
-                                    id=ids.HEATMAP,
-                                    responsive=True,
-                                    config=graph_config("headscope-head"),
-                                    className="hs-square",
-                                ),
+                                # Saved by "Export": a toolbar would lie over the labels.
+                                graph("head", toolbar=False, id=ids.HEATMAP, className="hs-square"),
                                 className="hs-figure",
                             ),
                             html.Details(

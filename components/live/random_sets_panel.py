@@ -20,11 +20,11 @@ _KIND_LABELS = {
 }
 
 
-def random_places() -> html.Details:
+def random_places() -> html.Div:
     """What the panel needs before its callbacks have run."""
-    return html.Details(
+    return html.Div(
         [
-            html.Summary("Is this set of heads special? Compare with random sets"),
+            html.P("Is this set of heads special? Compare it with random sets.", className="hs-hint"),
             html.Div(
                 [
                     html.Div(

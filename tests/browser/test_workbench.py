@@ -19,8 +19,9 @@ from tests.fixtures.makers.tiny_models import save_gpt2_of_shape
 from utils.models.sources import REAL_MODEL
 from utils.teaching.lesson_acts import ACTS
 from utils.teaching.lessons import Lesson, load_lessons
+from utils.teaching.presets import load_presets
 
-LESSONS = load_lessons()
+LESSONS = load_lessons(presets=load_presets())
 SIZES = ((1440, 900), (1280, 720), (1920, 1080))
 PHONE = {"width": 390, "height": 844}
 # By model: layers, heads, and how large a cell is at 1440 x 900 in pixels, at least.

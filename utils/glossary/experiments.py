@@ -158,9 +158,8 @@ RETRIEVAL = (
         "head_grid",
         "figures",
         "Map of all heads",
-        "Layers go down, heads go across, a cell a head. Coloured by role, the letter is its role and the "
-        "strength of the colour how much it does on your text; it can be coloured by a live score, by the "
-        "attention sink or by the effect of ablating each head too.",
+        "Layers go down, heads go across, a cell a head. The letter is its role, the strength of the colour "
+        "how much it does on your text; other views colour the cells by a score, the sink or an effect.",
     ),
     Term(
         "heatmap",

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import threading
 from html.parser import HTMLParser
 from pathlib import Path
@@ -238,11 +239,11 @@ def test_a_click_that_was_tampered_with_loses_nothing_but_the_link(panel: Export
 
 
 def test_file_names_say_model_and_head(panel: ExportPanel) -> None:
-    names = panel.figures({"model": "EleutherAI/pythia-70m", "prompt": "a"}, "L1H2", "kl")
+    names = panel.figures({"model": "EleutherAI/pythia-70m", "prompt": "a"}, "L1H2", "kl", "effect")
     assert set(names) == set(FIGURES)
     assert names["headscope-head"]["name"].startswith("headscope-EleutherAI-pythia-70m-head-L1H2-")
     assert "L1H2" in names["headscope-head"]["title"]
-    assert "whole prediction (KL)" in names["headscope-effects"]["title"]
+    assert "ablation effect, whole prediction (KL)" in names["headscope-map"]["title"]
     assert panel.figures(None, None, None) == {}
     file, _ = panel.download(export_request("heads"), held())
     assert file["filename"].startswith(f"headscope-{NAME}-heads-") and file["filename"].endswith(".csv")
@@ -252,12 +253,13 @@ def test_every_figure_of_the_live_page_can_be_saved() -> None:
     """Each figure's own toolbar has a name for its file: by that export.js finds it."""
     sources = Path(__file__).resolve().parents[3] / "components"
     named = {
-        part.split('"')[0]
+        part
         for room in ("live", "guide")
         for path in (sources / room).glob("*.py")
-        for part in path.read_text(encoding="utf-8").split('graph_config("')[1:]
+        for part in re.findall(r'graph\(\s*"([\w-]+)"', path.read_text(encoding="utf-8"))
     }
-    assert len(named) > 3 and named <= set(FIGURES)
+    # The map is drawn from its cells.
+    assert {f"headscope-{name}" for name in named} == set(FIGURES) - {"headscope-map"}
 
 
 def test_the_card_is_off_until_something_is_analyzed() -> None:

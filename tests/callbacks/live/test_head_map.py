@@ -22,7 +22,7 @@ def effects(built_service: LiveService) -> EffectsView:
 
 @pytest.fixture(scope="module")
 def head_map(built_service: LiveService, effects: EffectsView) -> HeadMap:
-    return HeadMap(built_service, effects.known)
+    return HeadMap(built_service, effects.so_far)
 
 
 def values(head_map: HeadMap, view: str, measure: str = "probability"):
