@@ -21,6 +21,7 @@ from dash import Dash, set_props
 
 from callbacks import analysis_panel, routing
 from callbacks import shell as page_shell
+from callbacks.health_route import register_health_route
 from callbacks.lab import study_card
 from callbacks.lab import wiring as lab_wiring
 from callbacks.lab.page import LabPage
@@ -31,9 +32,12 @@ from callbacks.live import (
     continuations_view,
     effects_view,
     export_panel,
+    head_map,
+    head_panel,
     next_token_view,
     positions_view,
     random_sets_panel,
+    token_strip,
 )
 from callbacks.live import links as live_links
 from callbacks.live import wiring as live_wiring
@@ -42,10 +46,13 @@ from callbacks.live.effects_view import EffectsView
 from callbacks.live.export_panel import ExportPanel
 from callbacks.live.guide import Guide
 from callbacks.live.guide import register as register_guide
+from callbacks.live.head_map import HeadMap
+from callbacks.live.head_panel import HeadPanel
 from callbacks.live.next_token_view import NextTokenView
 from callbacks.live.page import LivePage
 from callbacks.live.positions_view import PositionsView
 from callbacks.live.random_sets_panel import RandomSetsPanel
+from callbacks.live.token_strip import TokenStrip
 from callbacks.pages import catalog_page, compare_page, formation_page, glossary_page
 from callbacks.pages.catalog_page import CatalogPage
 from callbacks.pages.compare_page import ComparePage
@@ -188,7 +195,8 @@ def create_app(settings: Settings | None = None) -> Dash:
     prepared = PreparedPresets(presets, service, here, also=effects.prepare)
     guide = Guide(service, prepared, lessons)
     instructor = InstructorPage(prepared, lessons)
-    live_page = LivePage(service, guide, problems, lab=settings.pages is None or "lab" in settings.pages)
+    live_page = LivePage(service, guide, problems)
+    lab_is_open = settings.pages is None or "lab" in settings.pages
     catalog = CatalogPage(service, locked=settings.models is not None)
     scaffolds = {name: recipe.scaffolds for name, recipe in RECIPES.items()}
     formation = FormationPage(store, scaffolds, logs_alone())
@@ -211,6 +219,9 @@ def create_app(settings: Settings | None = None) -> Dash:
     )
     app.layout = lambda: shell(uuid4().hex)
     live_wiring.register(app, live_page)
+    head_map.register(app, HeadMap(service, effects.so_far))
+    head_panel.register(app, HeadPanel(service, lab=lab_is_open))
+    token_strip.register(app, TokenStrip(service))
     register_guide(app, guide)
     next_token_view.register(app, NextTokenView(service))
     effects_view.register(app, effects)
@@ -229,6 +240,7 @@ def create_app(settings: Settings | None = None) -> Dash:
     routing.register(app, pages)
     page_shell.register(app)
     register_vendor_route(app.server)
+    register_health_route(app.server)
     # Also where another server than `make_server` runs it.
     app.server.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     if settings.prepare:
@@ -302,6 +314,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="folder of head catalogs, where the app also writes them (default: head_categories/)",
     )
     parser.add_argument(
+        "--no-prepare",
+        dest="prepare",
+        action="store_false",
+        help="compute a preset when it is first opened, not all of them in the background from the start",
+    )
+    parser.add_argument(
         "--max-tokens",
         type=int,
         default=defaults.max_tokens,
@@ -350,7 +368,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         device=arguments.device,
         dtype=arguments.dtype,
         memory=None if arguments.memory is None else round(arguments.memory * 1e9),
-        prepare=True,
+        prepare=arguments.prepare,
     )
     with until_interrupted(sockets):
         server = make_server(create_app(settings).server, sockets=sockets)

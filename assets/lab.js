@@ -31,6 +31,10 @@
       shade();
       return data ? "shaded" : "";
     },
+    // What the head looks at is the last to come of a reading.
+    waiting: function (data) {
+      return "hs-page-body" + (data ? "" : " hs-lab-waiting");
+    },
     showLink: function (query) {
       // Replaced, not pushed, and never the address of another page that was opened meanwhile.
       if (query && window.location.pathname === "/lab") {

@@ -2,14 +2,17 @@
 
 python benchmarks/effect_map.py
 python benchmarks/effect_map.py --json
+python benchmarks/effect_map.py --model models/smollm2-135m-instruct --tokens 15 --threads 2
 
-A random model in GPT-2 small's shape reads 32 tokens. The effect map switches off every head alone, in
-batches that begin at the heads' layer. One at a time, each head is a call of its own, in three ways: as the
-live page does it (attention patterns and all logits), which is what the promised ratio is measured against;
-the bare forward with all logits; and the bare forward with the last position's logits alone, the least that
-one call can do. These take the same time for any head, so some heads of all layers stand for all. Each call
-ends with the same measures as the map. The values of the map and of the live calls are compared in the same
-run. With one thread seconds are the processor's, with more they are the clock's.
+A random model in GPT-2 small's shape, or the model of a folder, reads 32 tokens. The effect map switches off
+every head alone, in batches that begin at the heads' layer. One at a time, each head is a call of its own, in
+three ways: as the live page does it (attention patterns and all logits), which is what the promised ratio is
+measured against; the bare forward with all logits; and the bare forward with the last position's logits,
+the least that one call can do. These take the same time for any head, so some heads of all layers stand for
+all. Each call ends with the same measures as the map. Besides, the map's own batches run once more without
+PyVene and with nothing switched off, each from its first layer on: what of the map's time is the model's own.
+The values of the map and of the live calls are compared in the same run. With one thread seconds are the
+processor's, with more they are the clock's.
 """
 
 import argparse
@@ -28,15 +31,20 @@ from transformers.utils import logging as transformers_logging
 
 from benchmarks.measure import add_options, add_sizes, clock_for, interleaved, machine, report
 from benchmarks.random_models import GPT2_SIZES, save_random_gpt2
+from utils.effects.ablated_batches import batches, rows_per_batch
 from utils.effects.effect_map import EffectMap, effect_map
 from utils.effects.measures import MEASURES, values
+from utils.errors import UserFacingError
 from utils.forward.ablation import forward
 from utils.forward.attention_capture import capture
+from utils.forward.layer_replay import Forward, repeated, replaced_layers
+from utils.forward.partial_forward import CleanRun, run_clean
 from utils.heads import Head
 from utils.models.loading import LoadedModel, load_model
 
 # What is promised.
 MAX_TO_ONE_AT_A_TIME = 0.6
+MAX_TO_REMAINING_LAYERS = 1.3
 TOLERANCE = 1e-5
 # With the weights that a new model begins with no head does anything that a comparison could see.
 WEIGHT_FACTOR = 3.0
@@ -56,10 +64,13 @@ def build_parser() -> argparse.ArgumentParser:
         sample=(24, "heads that are switched off one at a time"),
         **GPT2_SIZES,
     )
+    parser.add_argument(
+        "--model", type=Path, metavar="DIR", help="the folder of a model, instead of a random one"
+    )
     return parser
 
 
-def _load(folder: Path) -> LoadedModel:
+def _load_random(folder: Path) -> LoadedModel:
     loaded = load_model("random", folder)
     with torch.no_grad():
         for weight in loaded.model.parameters():
@@ -77,6 +88,18 @@ def _ways(loaded: LoadedModel, ids: Sequence[int]) -> dict[str, Run]:
         "forward": lambda heads: forward(loaded, inputs, heads).logits[0, -1],
         "last_logits": lambda heads: forward(loaded, last, heads).logits[0, -1],
     }
+
+
+def _remaining_layers(loaded: LoadedModel, clean: CleanRun, sets: Sequence[Sequence[Head]]) -> None:
+    """The map's batches as bare forwards from each batch's first layer on, with the last logits."""
+    for positions in batches(sets, rows_per_batch(clean.ids.shape[1], loaded.model.config.vocab_size)):
+        rows, first = len(positions), min(sets[position][0].layer for position in positions)
+
+        def replay(layer: int, forward: Forward, rows: int = rows) -> Forward:
+            return lambda *args, **kwargs: repeated(clean.layers[layer], rows)
+
+        with torch.inference_mode(), replaced_layers(loaded, range(first), replay):
+            loaded.model(clean.ids.expand(rows, -1), logits_to_keep=1)
 
 
 def _one_at_a_time(run: Run, heads: Sequence[Head], found: EffectMap) -> None:
@@ -97,19 +120,21 @@ def _largest_difference(run: Run, heads: Sequence[Head], found: EffectMap) -> di
     return {str(measure): difference for measure, difference in differences.items()}
 
 
-def _measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    loaded = _load(folder)
+def _measure(loaded: LoadedModel, arguments: argparse.Namespace) -> dict[str, Any]:
+    geometry = loaded.geometry
     rng = torch.Generator().manual_seed(0)
     vocabulary: int = loaded.model.config.vocab_size
     ids = torch.randint(vocabulary, (arguments.tokens,), generator=rng).tolist()
-    total = arguments.layers * arguments.heads
-    every = [Head(*divmod(position, arguments.heads)) for position in range(total)]
+    total = geometry.n_layers * geometry.n_heads
+    every = [Head(*divmod(position, geometry.n_heads)) for position in range(total)]
     count = min(arguments.sample, total)
     heads = [every[position * total // count] for position in range(count)]
     found = effect_map(loaded, ids)
     ways = _ways(loaded, ids)
+    clean = run_clean(loaded, ids)
     works: dict[str, Callable[[], object]] = {
-        "map": lambda: effect_map(loaded, ids, found.target, found.other)
+        "map": lambda: effect_map(loaded, ids, found.target, found.other),
+        "remaining_layers": lambda: _remaining_layers(loaded, clean, [[head] for head in every]),
     }
     for name, run in ways.items():
         run(heads[:1])
@@ -117,13 +142,13 @@ def _measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     seconds = interleaved(works, arguments.repeats, warm_up=0, clock=clock_for(arguments.threads))
     # A head, in the map one of all, else one of the sample; the clean forward counts in each.
     each = {
-        name: statistics.median(times) / (total if name == "map" else count)
-        for name, times in seconds.items()
+        name: statistics.median(times) / (count if name in ways else total) for name, times in seconds.items()
     }
     return {
         "ratio_to_one_at_a_time": each["map"] / each["live"],
         "ratio_to_forward": each["map"] / each["forward"],
         "ratio_to_last_logits": each["map"] / each["last_logits"],
+        "ratio_to_remaining_layers": each["map"] / each["remaining_layers"],
         "largest_difference": _largest_difference(ways["live"], heads, found),
         "largest_kl": float(found.kl.max()),
         "seconds_a_head": each,
@@ -131,9 +156,10 @@ def _measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         "map_seconds": statistics.median(seconds["map"]),
         "one_at_a_time_heads": count,
         "tokens": arguments.tokens,
-        "layers": arguments.layers,
-        "heads": arguments.heads,
-        "width": arguments.width,
+        "model": loaded.name,
+        "layers": geometry.n_layers,
+        "heads": geometry.n_heads,
+        "width": loaded.model.config.hidden_size,
         "repeats": arguments.repeats,
         **machine(arguments.threads),
     }
@@ -147,6 +173,7 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str, str]]:
         ("a head alone, as on the live page", each["live"], ""),
         ("a head alone, bare forward", each["forward"], ""),
         ("a head alone, last logits only", each["last_logits"], ""),
+        ("a head in the map's batches, bare forward", each["remaining_layers"], ""),
         (
             "map / live page",
             f"{found['ratio_to_one_at_a_time']:.2f}",
@@ -154,6 +181,11 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str, str]]:
         ),
         ("map / bare forward", f"{found['ratio_to_forward']:.2f}", ""),
         ("map / last logits only", f"{found['ratio_to_last_logits']:.2f}", ""),
+        (
+            "map / batched forward of the remaining layers",
+            f"{found['ratio_to_remaining_layers']:.2f}",
+            f"at most {MAX_TO_REMAINING_LAYERS}",
+        ),
         *(
             (
                 f"largest difference, {MEASURES[measure].label}",
@@ -174,15 +206,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"argument --width: must be a multiple of the heads. Got {arguments.width}.")
     torch.set_num_threads(arguments.threads)
     transformers_logging.disable_progress_bar()
-    with tempfile.TemporaryDirectory() as folder:
-        save_random_gpt2(
-            Path(folder), arguments.layers, arguments.heads, arguments.width, max(1024, arguments.tokens)
-        )
-        found = _measure(Path(folder), arguments)
+    if arguments.model:
+        try:
+            loaded = load_model(arguments.model.name, arguments.model)
+        except UserFacingError as error:
+            parser.error(str(error))
+        found = _measure(loaded, arguments)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            save_random_gpt2(
+                Path(folder),
+                arguments.layers,
+                arguments.heads,
+                arguments.width,
+                max(1024, arguments.tokens),
+            )
+            found = _measure(_load_random(Path(folder)), arguments)
     title = (
-        f"{arguments.layers} layers x {arguments.heads} heads, {arguments.width} wide, {arguments.tokens} "
-        f"tokens; {found['one_at_a_time_heads']} heads one at a time; medians of {arguments.repeats}; "
-        f"{found['threads']} thread(s)"
+        f"{found['model']}: {found['layers']} layers x {found['heads']} heads, {found['width']} wide, "
+        f"{found['tokens']} tokens; {found['one_at_a_time_heads']} heads one at a time; medians of "
+        f"{found['repeats']}; {found['threads']} thread(s)"
     )
     report(title, ("what", "measured", "promised"), _rows(found), found, arguments.json)
     return 0

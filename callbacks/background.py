@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from cachetools import LRUCache
 
-from utils.runtime.jobs import Jobs, JobView, Progress
+from utils.runtime.jobs import JobProgress, Jobs, JobView
 
 Result = TypeVar("Result")
 # How often one who waits looks whether the result is there, in seconds.
@@ -29,25 +29,29 @@ class Background(Generic[Result]):
         """The result, None where it is not there (yet)."""
         return self._kept.get(key)
 
+    def view(self, key: Hashable) -> JobView | None:
+        """How far the computation of a result is, None where nobody has asked for it."""
+        return self._jobs.view(key)
+
     def keep(self, key: Hashable, result: Result) -> None:
         """Keep a result that was computed elsewhere."""
         self._kept[key] = result
 
     def follow(
-        self, key: Hashable, compute: Callable[[Progress], Result], session_id: str, again: bool
+        self, key: Hashable, compute: Callable[[JobProgress], Result], session_id: str, again: bool
     ) -> JobView:
         """How far the computation is; it starts where there was none.
 
         Args:
             key: what is computed.
-            compute: does it.
+            compute: does it; what it publishes of the result is `partial` of the view.
             session_id: the visit.
             again: whether one that failed or was cancelled starts anew (someone asks for it, no tick).
         """
         view = self._jobs.view(key)
         if view is None or (view.ended and again):
 
-            def work(progress: Progress) -> None:
+            def work(progress: JobProgress) -> None:
                 self._kept[key] = compute(progress)
 
             view = self._jobs.start(key, work, session_id)
@@ -56,7 +60,7 @@ class Background(Generic[Result]):
     def soon(
         self,
         key: Hashable,
-        compute: Callable[[Progress], Result],
+        compute: Callable[[JobProgress], Result],
         session_id: str,
         again: bool,
         patience: float,

@@ -5,10 +5,15 @@ EXAMPLES = "example-menu"
 PROMPT = "prompt"
 TOKEN_COUNT = "token-count"
 RUN = "run"
+RUN_STATUS = "run-status"
+WORKBENCH = "workbench"
 ALERT = "alert"
 NOTICE = "notice"
 TOKENS = "token-strip"
 PREDICTION = "prediction"
+PREDICTION_FACTS = "prediction-facts"
+HEADLINE = "headline"
+CAUSE = "cause"
 CHIPS = "ablation-chips"
 CLEAR = "clear-ablation"
 WATCH = "watched-token"
@@ -22,11 +27,12 @@ VIEW_NEXT = "view-next"
 VIEW_EFFECTS = "view-effects"
 VIEW_POSITIONS = "view-positions"
 VIEW_CONTINUATIONS = "view-continuations"
+VIEW_RANDOM = "view-random"
 MEASURE = "effect-measure"
 EFFECTS_TICK = "effects-tick"
 EFFECTS_STATE = "effects-state"
 EFFECTS_BODY = "effects-body"
-EFFECTS_FIGURE = "effects-figure"
+EFFECTS_ROWS = "effects-rows"
 EFFECTS_RUN = {"type": "effects-button", "does": "run"}
 RANDOM_KIND = "random-kind"
 RANDOM_DRAWS = "random-draws"
@@ -53,11 +59,20 @@ ROLES_NOTE = "roles-note"
 # The request and the ablated heads that the role cards are drawn for.
 ROLES_DRAWN = "roles-drawn"
 GRID = "head-grid"
+MAP_VIEW = "map-view"
+MAP_NOTE = "map-note"
+MAP_TABLE = "map-table"
 DETAIL_TITLE = "head-title"
+DETAIL_SENTENCE = "head-sentence"
 DETAIL_FACTS = "head-facts"
 TOGGLE_HEAD = "toggle-head"
-BERTVIZ = "bertviz-frame"
-HEAD_VIEWS = "head-views"
+BERTVIZ = "bertviz-place"
+HEAD_VIEW = "head-view"
+HEAD_VIEWS_PLACE = "head-views"
+HIDE_FIRST = "hide-first"
+WINDOW_PLACE = "window-place"
+WINDOW_STATUS = "window-status"
+FIGURE_STATUS = "figure-status"
 PART_BERTVIZ = "part-bertviz"
 PART_HEATMAP = "part-heatmap"
 GUIDE = "guide"
@@ -72,6 +87,10 @@ HELP = "help"
 LOCATION = "address"
 PAGE = "page"
 NAV = "pages"
+MENU = "menu"
+MENU_OPEN = "menu-open"
+SERVER_NOTICE = "server-notice"
+SERVER_BACK = "server-back"
 
 # Long work: what a page that waits for it shows.
 LOADING = "loading"
@@ -81,6 +100,7 @@ LOAD_TICK = "load-tick"
 CATALOG_MODEL = "catalog-model"
 CATALOG_ROLE = "catalog-role"
 CATALOG_BODY = "catalog-body"
+CATALOG_SCORES = "catalog-scores"
 CATALOG_DOWNLOAD = "catalog-download"
 CATALOG_FILE = "catalog-file"
 
@@ -156,6 +176,8 @@ LAB_MODE = "lab-mode"
 LAB_OFF_TICK = "lab-off-tick"
 LAB_OFF_PROGRESS = "lab-off-progress"
 LAB_OFF = "lab-off"
+LAB_OFF_RUN = "lab-off-run"
+LAB_BODY = "lab-body"
 LAB_FIGURE = "lab-figure"
 LAB_CHOICE = "lab-choice"  # of what the figure is: a model, a method
 LAB_FIGURE_STATUS = "lab-figure-status"
@@ -165,6 +187,8 @@ LAB_LINK = "lab-link"  # the query that restores what is shown
 
 # What can be taken away from the live page.
 EXPORT = "export"
+EXPORT_OPEN = "export-open"
+EXPORT_DRAWER = "export-drawer"
 EXPORT_STATUS = "export-status"
 EXPORT_FILE = "export-file"
 EXPORT_FIGURES = "export-figures"
@@ -198,6 +222,14 @@ TYPED = "store-typed"  # the text in the prompt's box, once the typing pauses
 LAB_TYPED = "store-lab-typed"  # the same of the lab's box
 REQUEST_ALERT = "request-alert"  # in every page's frame: why a request was not sent or not taken
 PATTERN = "store-pattern"  # the chosen head's pattern, for hovering over tokens
+MAP_DRAWN = "store-map"  # the values that the map is coloured by (`map_views.map_values`), None for the roles
+WINDOW = "store-window"  # the first token that the figure of a long prompt shows, None for all of it
+LINES = "store-lines"  # BertViz's page of the chosen head
+
+
+def window_button(does: str) -> dict:
+    """A button that moves the window of a long prompt's figure."""
+    return {"type": "window-button", "does": does}
 
 
 def suggestion(role: str, number: int) -> dict:

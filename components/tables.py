@@ -8,8 +8,8 @@ from dash import html
 from components.attributes import aria
 
 
-def number(text: str) -> html.Td:
-    """A cell with a number, as it is written."""
+def number(text: Any) -> html.Td:
+    """A cell with a number, as it is written, or a link that reads so."""
     return html.Td(text, className="hs-number")
 
 
@@ -46,7 +46,7 @@ def table(
     )
 
 
-def grid_table(caption: str, cells: Sequence[Sequence[str]]) -> html.Table:
+def grid_table(caption: str, cells: Sequence[Sequence[Any]]) -> html.Table:
     """A number for every head, layers down and heads across.
 
     Args:

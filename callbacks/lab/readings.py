@@ -139,6 +139,10 @@ class LabReadings:
         key = _ablation_key(reading, top, mode)
         return _or_raise(self._ablations.soon(key, compute, session_id, again, self.patience))
 
+    def known_ablation(self, reading: LabReading, top: list[Head], mode: AblationMode) -> LabAblation | None:
+        """The answer without some heads, None where nobody has asked for it yet."""
+        return self._ablations.get(_ablation_key(reading, top, mode))
+
     def leave_ablation(
         self, reading: LabReading, top: list[Head], mode: AblationMode, session_id: str
     ) -> None:

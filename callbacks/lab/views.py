@@ -8,7 +8,7 @@ from callbacks.lab.context import parse_view
 from callbacks.lab.readings import LabReadings
 from components import ids
 from components.lab.ablation import off_view
-from components.lab.head import head_message, rows_figure, rows_height, rows_table
+from components.lab.head import head_message, rows_figure, rows_height, rows_table, window_message
 from components.lab.page import PAGE, cancelled
 from components.lab.rankings import (
     empty_figure,
@@ -31,7 +31,7 @@ from retrieval.rankings.methods import METHODS
 from utils.catalog.rankings import rank_order
 from utils.errors import UserFacingError
 
-AGAIN = "Move the slider to try again."
+AGAIN = "Press Ablate and answer to try again."
 
 
 class LabViews:
@@ -104,7 +104,7 @@ class LabViews:
             return (no_update,) * 5
         needle = reading.encoded.spans.get("needle")
         return (
-            to_html(head_message(look)),
+            to_html([head_message(look), window_message(look, reading.labels, needle)]),
             rows_figure(look, reading.labels, needle, theme_name(theme)),
             {"height": rows_height(look)},
             to_html(rows_table(look, reading.labels)),
@@ -114,7 +114,7 @@ class LabViews:
     def show_off(
         self, trigger: Any, shown: Any, method: Any, ranking: Any, k: Any, mode: Any, session_id: str
     ) -> tuple[Any, Any, bool]:
-        """Ablate the first k heads, and random ones.
+        """Ablate the first k heads, and random ones, where that is asked for or has been.
 
         Returns:
             progress or error, what came of it, whether the tick may rest.
@@ -134,6 +134,10 @@ class LabViews:
         if isinstance(trigger, dict):
             self.readings.leave_ablation(reading, top, view.mode, session_id)
             return cancelled(AGAIN), "", True
+        if trigger not in (ids.LAB_OFF_RUN, ids.LAB_OFF_TICK):
+            # Other heads, or another prompt: what stands here is not about them.
+            known = self.readings.known_ablation(reading, top, view.mode)
+            return None, "" if known is None else to_html(off_view(known, scored_heads(scores))), True
         try:
             found = self.readings.ablation(
                 reading, top, view.mode, session_id, again=trigger != ids.LAB_OFF_TICK

@@ -114,11 +114,12 @@ def register(app: Dash, page: LabPage, views: LabViews) -> None:
         Input(ids.LAB_RANKING, "value"),
         Input(ids.LAB_K, "value"),
         Input(ids.LAB_MODE, "value"),
+        Input(ids.LAB_OFF_RUN, "n_clicks"),
         Input(ids.LAB_OFF_TICK, "n_intervals"),
         Input({"type": "cancel-lab-off", "page": ALL}, "n_clicks"),
         State(ids.SESSION_ID, "data"),
     )
-    def _(shown, method, ranking, k, mode, ticks, cancels, session_id):
+    def _(shown, method, ranking, k, mode, runs, ticks, cancels, session_id):
         if only_drawn("cancel-lab-off"):
             return (no_update,) * 3
         return views.show_off(ctx.triggered_id, shown, method, ranking, k, mode, session_id or "")
@@ -140,6 +141,7 @@ def _register_in_browser(app: Dash) -> None:
         (Output(ids.LAB_FORM, "className"), Input(ids.LAB_QUESTION, "value"), "showForm"),
         (Output(ids.LAB_K_STATUS, "children"), Input(ids.LAB_K, "value"), "tellK"),
         (Output(ids.LAB_TOKENS, "data-head"), Input(ids.LAB_LOOKS, "data"), "shade"),
+        (Output(ids.LAB_BODY, "className"), Input(ids.LAB_LOOKS, "data"), "waiting"),
         (Output(ids.LAB_FORM, "data-link"), Input(ids.LAB_LINK, "data"), "showLink"),
     ):
         app.clientside_callback(ClientsideFunction("lab", function), output, inputs)

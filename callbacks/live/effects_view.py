@@ -1,9 +1,9 @@
 """The view "Which heads matter": every head ablated alone, as a job with progress and cancel."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_update
+from dash import ALL, Dash, Input, Output, State, ctx, no_update
 
 from callbacks.background import Background
 from callbacks.clicks import only_drawn
@@ -12,9 +12,8 @@ from components import ids
 from components.live.effects_view import effects_body, effects_offer
 from components.live.prediction_panel import no_prediction
 from components.messages import alert
-from components.plots import theme_name
 from components.progress import progress_view
-from utils.effects.effect_map import EffectMap, effect_map
+from utils.effects.effect_map import EffectMap, EffectMapProgress, effect_map
 from utils.effects.measures import MEASURES, MeasureKey
 from utils.live.service import LiveService
 from utils.models.prompts import token_label
@@ -46,7 +45,12 @@ class EffectsView:
             shown.mode,
         )
 
-    def _compute(self, shown: Shown, progress: Progress) -> EffectMap:
+    def _compute(
+        self,
+        shown: Shown,
+        progress: Progress,
+        publish: Callable[[EffectMapProgress], None] = lambda so_far: None,
+    ) -> EffectMap:
         return effect_map(
             shown.analysis.loaded,
             shown.analysis.prompt.ids,
@@ -55,11 +59,20 @@ class EffectsView:
             shown.position,
             shown.mode,
             progress,
+            publish,
         )
 
     def known(self, shown: Shown) -> EffectMap | None:
-        """The map of what is shown, None where nobody has asked for it yet."""
+        """The map of what is shown, None where it is not (all) there yet."""
         return self.effects.get(self._key(shown))
+
+    def so_far(self, shown: Shown) -> EffectMap | None:
+        """The map as far as it has come, NaN where a head is still to come; None where nobody has asked."""
+        whole = self.known(shown)
+        if whole is not None:
+            return whole
+        view = self.effects.view(self._key(shown))
+        return view.partial.effects if view is not None and view.partial is not None else None
 
     def prepare(self, opened: OpenPreset) -> None:
         """Compute the map of a preset that shows it, so that opening it needs no forward."""
@@ -80,7 +93,6 @@ class EffectsView:
         target: str | None,
         against: str | None,
         measure: str | None,
-        theme: str | None,
         session_id: str,
     ) -> tuple[Any, Any, bool]:
         """State (progress, error, offer), body, whether the tick may rest.
@@ -93,7 +105,6 @@ class EffectsView:
             target: text of the watched token.
             against: text of the second token.
             measure: key of the measure that the grid shows.
-            theme: "light" or "dark".
             session_id: the visit.
         """
         shown = find_shown(self.service, request, (), mode, position, target, against)
@@ -113,11 +124,11 @@ class EffectsView:
             for key in MEASURES:
                 if key == measure:
                     chosen = key
-            body = effects_body(effects, chosen, target_label, other_label, theme_name(theme))
+            body = effects_body(effects, chosen, target_label, other_label)
             return None, body, True
         view = self.effects.follow(
             key,
-            lambda progress: self._compute(shown, progress),
+            lambda progress: self._compute(shown, progress, progress.publish),
             session_id,
             again=trigger != ids.EFFECTS_TICK,
         )
@@ -125,7 +136,7 @@ class EffectsView:
             return alert(view.error), None, True
         if view.state == "cancelled":
             return effects_offer(), None, True
-        # What was shown before is of another prompt or token: it goes, so that nobody reads it as this one's.
+        # The map shows the rows as they come; what stood below it is of another prompt or token, so it goes.
         return progress_view(view, "Switching off every head, one by one", ids.EFFECTS_CANCEL), None, False
 
 
@@ -136,6 +147,7 @@ def register(app: Dash, view: EffectsView) -> None:
         Output(ids.EFFECTS_STATE, "children"),
         Output(ids.EFFECTS_BODY, "children"),
         Output(ids.EFFECTS_TICK, "disabled"),
+        Output(ids.EFFECTS_ROWS, "data"),
         Input(ids.REQUEST, "data"),
         Input(ids.MODE, "value"),
         Input(ids.POSITION, "value"),
@@ -143,23 +155,18 @@ def register(app: Dash, view: EffectsView) -> None:
         Input(ids.AGAINST, "value"),
         Input(ids.VIEW, "value"),
         Input(ids.MEASURE, "value"),
-        Input(ids.theme("live"), "data"),
         Input(ids.EFFECTS_TICK, "n_intervals"),
         Input({"type": "effects-button", "does": ALL}, "n_clicks"),
         State(ids.SESSION_ID, "data"),
+        State(ids.EFFECTS_ROWS, "data"),
     )
-    def _(request, mode, position, target, against, view_key, measure, theme, ticks, clicks, session_id):
+    def _(request, mode, position, target, against, view_key, measure, ticks, clicks, session_id, rows):
         if only_drawn("effects-button"):
-            return (no_update,) * 3
+            return (no_update,) * 4
         if view_key != "effects":
-            return no_update, no_update, True
-        return view.show(
-            ctx.triggered_id, request, mode, position, target, against, measure, theme, session_id or ""
+            return no_update, no_update, True, no_update
+        state, body, rests = view.show(
+            ctx.triggered_id, request, mode, position, target, against, measure, session_id or ""
         )
-
-    app.clientside_callback(
-        ClientsideFunction("headscope", "chooseClicked"),
-        Output(ids.EFFECTS_FIGURE, "clickData"),
-        Input(ids.EFFECTS_FIGURE, "clickData"),
-        prevent_initial_call=True,
-    )
+        # The map is coloured anew when this changes.
+        return state, body, rests, (rows or 0) + 1

@@ -23,6 +23,7 @@ from utils.export.lab_record import TITLE, Answer, LabRecord, make_record
 from utils.export.record_formats import as_html, as_markdown
 from utils.links.reading import LONGEST_QUERY
 from utils.live.head_reading import read_head
+from utils.live.map_views import map_view
 from utils.live.service import LiveService
 from utils.models.prompts import token_label
 from utils.teaching.lessons import LessonSet
@@ -119,18 +120,20 @@ class ExportPanel:
         return questions, included(title, kind, len(questions))
 
     def figures(
-        self, request: Request | None, chosen: str | None, measure: str | None
+        self, request: Request | None, chosen: str | None, measure: str | None, shown_map: str | None = None
     ) -> dict[str, dict[str, str]]:
         """The name of the file and the title of each figure."""
         if not request:
             return {}
         model = str(request.get("model"))
         head = next((str(head) for head in parse_heads([chosen])), "")
+        view = map_view(shown_map)
         row = next((row for row in MEASURES.values() if row.key == measure), MEASURES["probability"])
+        said = f"{view.title}, {row.label.lower()}" if view.needs == "effects" else view.title
         parts = {"headscope-head": f"head-{head}" if head else "head"}
         titles = {
             "headscope-head": f"{head}: where each token looks",
-            "headscope-effects": f"Effect of each head alone: {row.label[0].lower()}{row.label[1:]}",
+            "headscope-map": f"All heads: {said[0].lower()}{said[1:]}",
         }
         return {
             key: {
@@ -255,6 +258,7 @@ def register(app: Dash, panel: ExportPanel) -> None:
         Input(ids.REQUEST, "data"),
         Input(ids.SELECTED, "data"),
         Input(ids.MEASURE, "value"),
+        Input(ids.MAP_VIEW, "value"),
     )(panel.figures)
     app.clientside_callback(
         ClientsideFunction("headscope", "keepFigureNames"),

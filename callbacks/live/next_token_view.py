@@ -1,4 +1,4 @@
-"""The view "What comes next": the prediction after one token, clean beside ablated; and the chips above."""
+"""The model's answer after one token: headline, next tokens clean beside ablated, and the chips above."""
 
 from typing import Any
 
@@ -7,7 +7,13 @@ from dash import Dash, Input, Output, State, html, no_update
 from callbacks.live.context import SHOWN, Request, find_analysis, find_shown
 from components import ids
 from components.live.answer_card import LAST
-from components.live.prediction_panel import chips, no_prediction, prediction_panel
+from components.live.prediction_panel import (
+    cause_and_effect,
+    chips,
+    no_prediction,
+    prediction_facts,
+    prediction_table,
+)
 from components.plain_html import PLAIN, as_html
 from utils.effects.prediction import compare, plain_sentence
 from utils.live.service import LiveService
@@ -56,11 +62,11 @@ class NextTokenView:
         position: str | None,
         target: str | None,
         against: str | None,
-    ) -> tuple[Any, Any]:
-        """Prediction panel, and the tokens that the two boxes offer."""
+    ) -> tuple[Any, ...]:
+        """Headline, table, figures, cause and effect in a few words, the tokens that the two boxes offer."""
         shown = find_shown(self.service, request, off_names, mode, position, target, against)
         if shown is None:
-            return no_prediction(NOTHING_YET), []
+            return None, no_prediction(NOTHING_YET), [], "", []
         loaded = shown.analysis.loaded
         clean, ablated = shown.logits(self.service, []), shown.logits(self.service, shown.off)
         comparison = compare(clean, ablated, shown.target, shown.against)
@@ -77,7 +83,13 @@ class NextTokenView:
         if not shown.last:
             sentence = f"After “{shown.analysis.prompt.labels[shown.position]}”: {sentence}"
         options = [html.Option(value=label(row.token).lstrip("·")) for row in comparison.rows]
-        return prediction_panel(comparison, sentence, shown.off, label), options
+        return (
+            html.P(sentence, className="hs-sentence"),
+            prediction_table(comparison, shown.off, label),
+            prediction_facts(comparison, shown.off, label),
+            cause_and_effect(comparison, shown.off, label),
+            options,
+        )
 
 
 def register(app: Dash, view: NextTokenView) -> None:
@@ -96,13 +108,11 @@ def register(app: Dash, view: NextTokenView) -> None:
         State(ids.POSITION, "value"),
     )(view.offer_positions)
 
-    @app.callback(
+    app.callback(
+        Output(ids.HEADLINE, PLAIN),
         Output(ids.PREDICTION, PLAIN),
+        Output(ids.PREDICTION_FACTS, PLAIN),
+        Output(ids.CAUSE, "children"),
         Output(ids.TOKEN_OPTIONS, PLAIN),
         *(Input(*slot) for slot in SHOWN.values()),
-        Input(ids.VIEW, "value"),
-    )
-    def _(request, off, mode, position, target, against, view_key):
-        if view_key != "next":
-            return no_update, no_update
-        return as_html(view.show, 0, 1)(request, off, mode, position, target, against)
+    )(as_html(view.show, 0, 1, 2, 4))

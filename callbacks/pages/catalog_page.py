@@ -7,6 +7,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, no_update
 
 from components import ids
 from components.catalog.page import PAGE, catalog_body, catalog_layout, catalog_missing
+from components.plots import theme_name
 from utils.catalog.catalog import Catalog, catalog_names, catalog_path, load_catalog
 from utils.errors import UserFacingError
 from utils.live.service import LiveService
@@ -57,7 +58,8 @@ class CatalogPage:
         except UserFacingError as error:
             offered = model if model in self.service.store.names() else None
             return catalog_missing(str(error), model), True, offered
-        return catalog_body(catalog, role, "dark" if theme == "dark" else "light"), False, None
+        live = model in self.service.store.names()
+        return catalog_body(catalog, role, theme_name(theme), live), False, None
 
     def download(self, model: str | None) -> Any:
         """The catalog as a file."""
@@ -85,6 +87,12 @@ def register(app: Dash, page: CatalogPage) -> None:
         Output(ids.CATALOG_BODY, "data-role"),
         Input(ids.CATALOG_MODEL, "value"),
         Input(ids.CATALOG_ROLE, "value"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("catalog", "openHead"),
+        Output(ids.CATALOG_SCORES, "clickData"),
+        Input(ids.CATALOG_SCORES, "clickData"),
+        prevent_initial_call=True,
     )
     app.callback(
         Output(ids.CATALOG_FILE, "data"),

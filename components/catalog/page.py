@@ -62,22 +62,29 @@ def catalog_layout(models: Sequence[str], model: str | None, role: str) -> html.
             ),
             html.Div(id=ids.CATALOG_BODY, className="hs-page-body"),
         ],
-        className="hs-page-body",
+        className="hs-page-body hs-catalog",
     )
 
 
-def catalog_body(catalog: Catalog, role: str, theme: str) -> list[Any]:
-    """All that is known about one role of one model."""
+def catalog_body(catalog: Catalog, role: str, theme: str, live: bool = True) -> list[Any]:
+    """All that is known about one role of one model.
+
+    Args:
+        catalog: of the model.
+        role: the role's key.
+        theme: "light" or "dark".
+        live: whether the live page can open the model, so that its heads lead there.
+    """
     if role not in catalog.categories:
         return [html.Div(html.P("This catalog does not have this role."), className="hs-card")]
     known = KNOWN_HEADS.get(catalog.model_name)
     return [
         html.Div(
             [
-                scores_section(catalog, role, theme),
+                scores_section(catalog, role, theme, live),
                 html.Div(
                     [
-                        listed_section(catalog, role),
+                        listed_section(catalog, role, live),
                         *([known_section(known)] if known else []),
                         _published(catalog.model_name),
                         made_section(catalog),

@@ -3,40 +3,55 @@
 from typing import Any
 
 import plotly.graph_objects as go
-from dash import dcc, html
+from dash import html
 
-from components.plots import COLOURS, graph_config, heads_figure
+from components import ids
+from components.attributes import data
+from components.catalog.live_links import head_link, live_address
+from components.plain_html import static
+from components.plots import COLOURS, graph, heads_figure, score_scale
 from components.roles import role_style
 from components.section import section
 from components.tables import grid_table, number, scrolled_table, scroller
-from utils.catalog.catalog import Catalog, Category
+from utils.catalog.catalog import Catalog, carrying_heads
 from utils.heads import Head
-from utils.roles.registry import ROLES
+from utils.roles.registry import MAX_HEADS, MAX_PER_LAYER, ROLES
+
+# Pixels of a cell, and what is around the cells.
+CELL = (30, 22)
+AROUND = (130, 70)
+MIN_WIDTH = 320
 
 
-def scores_section(catalog: Catalog, role: str, theme: str) -> html.Section:
+def scores_section(catalog: Catalog, role: str, theme: str, live: bool) -> html.Section:
     """What a role is, and every head's score for it.
 
     Args:
         catalog: of the model.
         role: key of a role that the catalog has.
         theme: "light" or "dark".
+        live: whether the live page can open the model.
     """
-    category = catalog.categories[role]
-    parts: list[Any] = _about_role(role, category, catalog.num_layers * catalog.num_heads)
+    parts: list[Any] = _about_role(catalog, role)
     if role in catalog.all_scores:
+        leads = " Click a cell to open its head on the live page." if live else ""
         parts += [
-            dcc.Graph(
-                figure=score_heatmap(catalog, role, theme),
-                responsive=True,
-                config=graph_config("headscope-catalog"),
-                style={"height": heatmap_height(catalog.num_layers)},
+            html.Div(
+                graph(
+                    "catalog",
+                    id=ids.CATALOG_SCORES,
+                    figure=score_heatmap(catalog, role, theme),
+                    style=heatmap_size(catalog.num_layers, catalog.num_heads),
+                ),
+                # Where a click leads, a head's name in the place of the one named here (`assets/catalog.js`).
+                **data(live=live_address(catalog, role, Head(0, 0)) if live else "", head=str(Head(0, 0))),
             ),
             html.P(
-                "Squares mark the heads that the role lists. 1 means: always, and with all its attention.",
+                "Squares mark the heads that the role lists. 1 means: always, and with all its "
+                f"attention.{leads}",
                 className="hs-hint",
             ),
-            html.Details([html.Summary("As a table"), _score_table(catalog, role)]),
+            html.Details([html.Summary("As a table"), _score_table(catalog, role, live)]),
         ]
     else:
         parts.append(
@@ -51,12 +66,8 @@ def scores_section(catalog: Catalog, role: str, theme: str) -> html.Section:
     )
 
 
-def _about_role(role: str, category: Category, heads: int) -> list[Any]:
-    row = ROLES[role]
-    found = len(category.top_heads)
-    message = {0: "No head of this model does this.", 1: "One head is listed."}.get(
-        found, f"{found} heads are listed."
-    )
+def _about_role(catalog: Catalog, role: str) -> list[Any]:
+    row, category = ROLES[role], catalog.categories[role]
     return [
         html.P(
             [
@@ -65,8 +76,40 @@ def _about_role(role: str, category: Category, heads: int) -> list[Any]:
                 f" — {category.explanation}",
             ]
         ),
-        html.P(f"{message} The model has {heads} heads.", className="hs-hint"),
+        html.P(count_sentence(catalog, role), className="hs-hint"),
     ]
+
+
+def count_sentence(catalog: Catalog, role: str) -> str:
+    """How many heads of the model have a role."""
+    heads = catalog.num_layers * catalog.num_heads
+    listed = catalog.categories[role].top_heads
+    if role not in catalog.all_scores:
+        return f"{len(listed)} of the model's {heads} heads have no role."
+    threshold = catalog.settings.thresholds[role].threshold
+    reaching = len(carrying_heads(catalog)[role])
+    if not reaching:
+        return f"None of the model's {heads} heads reaches the threshold, {threshold:g}."
+    have = "1 head reaches" if reaching == 1 else f"{reaching} heads reach"
+    return f"{have} the threshold, {threshold:g}, of the model's {heads}."
+
+
+def shown_sentence(catalog: Catalog, role: str) -> str:
+    """How many of a role's heads its list shows, and why not all of them."""
+    threshold = catalog.settings.thresholds[role].threshold
+    reaching = len(carrying_heads(catalog)[role])
+    listed = catalog.categories[role].top_heads
+    shown = sum(entry.score >= threshold for entry in listed)
+    parts = [f"{shown} of {reaching} shown"]
+    if shown < reaching:
+        parts.append(
+            f": a role lists at most {MAX_HEADS}, of one layer at most {MAX_PER_LAYER} while others have some"
+        )
+    if below := len(listed) - shown:
+        parts.append(
+            f"; beside {'it' if shown == 1 else 'them'} {below} of other layers, above the lower threshold"
+        )
+    return "".join(parts) + "."
 
 
 def score_heatmap(catalog: Catalog, role: str, theme: str) -> go.Figure:
@@ -75,6 +118,7 @@ def score_heatmap(catalog: Catalog, role: str, theme: str) -> go.Figure:
     spread = catalog.all_scores_std[role]
     listed = catalog.categories[role].top_heads
     colours = COLOURS[theme]
+    threshold = catalog.settings.thresholds[role].threshold
     figure = heads_figure(
         table,
         theme,
@@ -85,7 +129,7 @@ def score_heatmap(catalog: Catalog, role: str, theme: str) -> go.Figure:
         ],
         zmin=0,
         zmax=1,
-        colorscale=colours.scale,
+        colorscale=score_scale(theme, threshold),
         hovertemplate="%{customdata[0]}: %{z:.3f} ± %{customdata[1]:.3f}<extra></extra>",
     )
     figure.add_trace(
@@ -98,24 +142,42 @@ def score_heatmap(catalog: Catalog, role: str, theme: str) -> go.Figure:
             name="listed for the role",
         )
     )
-    # Square cells.
-    figure.update_xaxes(constrain="domain")
-    figure.update_yaxes(scaleanchor="x", constrain="domain")
-    return figure
+    # The scale names where a head begins to have the role.
+    figure.update_traces(
+        selector={"type": "heatmap"},
+        colorbar={
+            "tickvals": [0, threshold, 1],
+            "ticktext": ["0", f"{threshold:g} threshold", "1"],
+            "ticklabelposition": "outside",
+        },
+    )
+    return figure.update_layout(clickmode="event")
 
 
-def heatmap_height(layers: int) -> str:
-    """CSS height of the heatmap of so many layers."""
-    return f"{max(260, min(1100, 130 + 34 * layers))}px"
+def heatmap_size(layers: int, heads: int) -> dict[str, str]:
+    """CSS size of the heatmap of so many heads: cells of one size, as far as the room allows."""
+    width, height = (
+        around + cell * count for around, cell, count in zip(AROUND, CELL, (heads, layers), strict=True)
+    )
+    return {"height": f"{max(200, height)}px", "maxWidth": f"{max(MIN_WIDTH, width)}px"}
 
 
-def _score_table(catalog: Catalog, role: str) -> html.Div:
+def _score_table(catalog: Catalog, role: str, live: bool) -> html.Div:
     caption = f"Score of every head: {ROLES[role].display_name}"
-    written = [[f"{score:.2f}" for score in row] for row in catalog.all_scores[role]]
-    return scroller(grid_table(caption, written), f"Table: {caption}")
+    table = catalog.all_scores[role]
+
+    def cell(layer: int, head: int) -> Any:
+        score = f"{table[layer][head]:.2f}"
+        if not live:
+            return score
+        name = Head(layer, head)
+        return html.A(score, href=live_address(catalog, role, name), title=f"Open {name} on the live page")
+
+    cells = [[cell(layer, head) for head in range(catalog.num_heads)] for layer in range(catalog.num_layers)]
+    return static(scroller(grid_table(caption, cells), f"Table: {caption}"))
 
 
-def listed_section(catalog: Catalog, role: str) -> html.Section:
+def listed_section(catalog: Catalog, role: str, live: bool) -> html.Section:
     """The heads that a role lists, best first, with the spread over the test inputs and their other roles."""
     measured = role in catalog.all_scores
     roles_of: dict[tuple[int, int], list[str]] = {}
@@ -127,7 +189,7 @@ def listed_section(catalog: Catalog, role: str) -> html.Section:
         also = [ROLES[key].display_name for key in roles_of[entry.layer, entry.head] if key != role]
         cells = [
             number(str(rank)),
-            html.Th(str(Head(entry.layer, entry.head)), scope="row"),
+            html.Th(head_link(catalog, role, Head(entry.layer, entry.head), live), scope="row"),
             number(f"{entry.score:.3f}"),
         ]
         if measured:
@@ -137,7 +199,8 @@ def listed_section(catalog: Catalog, role: str) -> html.Section:
     titles = ["rank", "head", "score", *(["spread"] if measured else []), "also"]
     return section(
         "Listed heads",
-        "Best first. The spread is the standard deviation over the test inputs.",
+        (f"{shown_sentence(catalog, role)} " if measured else "")
+        + "Best first. The spread is the standard deviation over the test inputs.",
         scrolled_table("Listed heads", titles, rows, (0, 2, 3) if measured else (0, 2), tall=True),
         name="listed",
         term=("threshold", "score_deviation"),

@@ -5,13 +5,13 @@ What is shown at the slider's place is filled in by the browser (`assets/formati
 
 from collections.abc import Sequence
 
-from dash import dcc, html
+from dash import html
 
 from components import ids
 from components.attributes import aria, data
 from components.formation.curves import MARGINS, Line, loss_lines, role_lines
 from components.help_mark import marked
-from components.plots import graph_config
+from components.plots import graph
 from components.roles import role_style
 from components.section import section
 from components.tables import number, scrolled_table, scroller, table
@@ -155,12 +155,7 @@ def _curve(key: str, title: str, hint: str, lines: Sequence[Line], term: str, ta
             html.P(hint, className="hs-hint"),
             html.Div(
                 [
-                    dcc.Graph(
-                        id=key,
-                        responsive=True,
-                        config=graph_config(key),
-                        style={"height": "280px" if tall else "210px"},
-                    ),
+                    graph(key, id=key, style={"height": "280px" if tall else "210px"}),
                     html.Span(className="hs-now", style=now, **aria(hidden="true")),
                 ],
                 className="hs-curve",

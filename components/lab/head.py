@@ -10,9 +10,11 @@ from components.plots import COLOURS, base_layout, plain
 from components.tables import number, scrolled_table
 from retrieval.lab.rows import HeadLook
 
-# More names on the lower axis than this would lie on top of each other.
-MAX_NAMES = 30
-LONGEST_NAME = 12
+# Keys that are shown of a longer prompt, around the needle: of a thousand columns nobody could read one.
+WINDOW = 32
+# More names on the lower axis than this would lie on top of each other, on a phone too.
+MAX_NAMES = 16
+LONGEST_NAME = 14
 TABLE_KEYS = 3
 LAST = "the last token"
 
@@ -22,10 +24,26 @@ def _name(labels: Sequence[str], position: int) -> str:
     return label if len(label) <= LONGEST_NAME else label[: LONGEST_NAME - 1] + "…"
 
 
+def key_window(look: HeadLook, needle: tuple[int, int] | None) -> tuple[int, int]:
+    """The keys [start, end) that the figure shows: all, or `WINDOW` of them around the needle.
+
+    Without a needle they lie around the key that the head looks at most; a long needle is shown whole.
+    """
+    keys = look.rows.shape[1]
+    if needle is None:
+        best = int(look.looks.argmax())
+        needle = (best, best + 1)
+    width = min(keys, max(WINDOW, needle[1] - needle[0] + 8))
+    start = min(max(0, (needle[0] + needle[1] - width) // 2), keys - width)
+    return start, start + width
+
+
 def rows_figure(
     look: HeadLook, labels: Sequence[str], needle: tuple[int, int] | None, theme: str
 ) -> go.Figure:
     """The head's attention: a row a token of the question, a column a token of the prompt; the needle framed.
+
+    Of a long prompt the keys of `key_window` are shown.
 
     Args:
         look: of the head.
@@ -34,21 +52,22 @@ def rows_figure(
         theme: "light" or "dark".
     """
     colours = COLOURS[theme]
-    keys = look.rows.shape[1]
+    start, end = key_window(look, needle)
+    keys = range(start, end)
     heights = list(range(len(look.positions)))
-    names = [plain(_name(labels, position)) for position in range(keys)]
+    shown = look.rows[:, start:end]
     values = [
-        [round(value, 4) if key <= position else None for key, value in enumerate(row)]
-        for position, row in zip(look.positions, look.rows.tolist(), strict=True)
+        [round(value, 4) if key <= position else None for key, value in zip(keys, row, strict=True)]
+        for position, row in zip(look.positions, shown.tolist(), strict=True)
     ]
     figure = go.Figure(
         go.Heatmap(
             z=values,
-            x=list(range(keys)),
+            x=list(keys),
             y=heights,
-            text=[[f"{names[key]} ({key})" for key in range(keys)]] * len(heights),
+            text=[[f"{plain(labels[key])} ({key})" for key in keys]] * len(heights),
             zmin=0,
-            zmax=max(0.05, float(look.rows.max())),
+            zmax=max(0.05, float(shown.max())),
             colorscale=colours.scale,
             hoverongaps=False,
             hovertemplate="from %{y}<br>to %{text}<br>%{z:.1%}<extra></extra>",
@@ -72,16 +91,16 @@ def rows_figure(
             showarrow=False,
             font={"color": colours.mark, "size": 12},
         )
-    step = -(-keys // MAX_NAMES)
-    ticks = list(range(0, keys, step))
+    ticks = list(keys)[:: -(-len(keys) // MAX_NAMES)]
     figure.update_layout(**base_layout(theme))
     figure.update_layout(
         font_size=11,
         margin_t=24,
+        dragmode=False,
         xaxis={
             "title": {"text": "key token (looked at)"},
             "tickvals": ticks,
-            "ticktext": [names[key] for key in ticks],
+            "ticktext": [plain(_name(labels, key)) for key in ticks],
             "tickangle": -60,
             "showgrid": False,
             "zeroline": False,
@@ -125,6 +144,26 @@ def head_message(look: HeadLook) -> html.P:
         f"{message} ({look.even_share:.1%}: the needle's share of what it can see). From the last token of "
         f"the prompt it is {look.last_share:.1%}.",
         className="hs-lab-status",
+    )
+
+
+def window_message(look: HeadLook, labels: Sequence[str], needle: tuple[int, int] | None) -> html.P | None:
+    """Which part of a long prompt the figure shows, and where the rest of the attention is; else None."""
+    start, end = key_window(look, needle)
+    keys = look.rows.shape[1]
+    if end - start == keys:
+        return None
+    elsewhere = look.looks.clone()
+    elsewhere[start:end] = 0
+    most = int(elsewhere.argmax())
+    return html.P(
+        [
+            f"Shown: tokens {start} to {end - 1} of {keys:,}. {float(elsewhere.sum()):.0%} of the question's "
+            "attention is on others, most of it on “",
+            html.Bdi(labels[most]),
+            f"” ({most}): {float(elsewhere[most]):.0%}.",
+        ],
+        className="hs-hint",
     )
 
 

@@ -18,11 +18,13 @@ from components.lab.study_card import lab_graph, study_section
 from components.messages import link_notice
 from components.section import section
 from components.terms import GLOSSARY
+from retrieval.lab.ablation import DRAWS
 from retrieval.lab.state import LabState
 from utils.forward.ablation import ABLATION_MODES
 
 PAGE = "lab"
 TICK_MS = 400
+WAITING = "hs-lab-waiting"
 # Where the slider ends until the model is known.
 FIRST_MAX_K = 32
 
@@ -63,15 +65,22 @@ def lab_layout(
             dcc.Interval(ids.LAB_OFF_TICK, interval=TICK_MS, disabled=True),
             *link_notice(link_problems),
             ask_section(models, state.prompt),
-            _prompt(),
             html.Div(
                 [
-                    html.Div([_rankings(methods, state)], className="hs-column"),
-                    html.Div([_head(state)], className="hs-column"),
+                    _prompt(),
+                    html.Div(
+                        [
+                            html.Div([_rankings(methods, state)], className="hs-column"),
+                            html.Div([_head(state)], className="hs-column"),
+                        ],
+                        className="hs-columns",
+                    ),
+                    _off(state),
                 ],
-                className="hs-columns",
+                id=ids.LAB_BODY,
+                # Cards show a skeleton until something has been read.
+                className=f"hs-page-body {WAITING}",
             ),
-            _off(state),
             study_section(figures, study_problem),
         ],
         className="hs-page-body hs-lab",
@@ -199,6 +208,17 @@ def _off(state: LabState) -> html.Section:
                 ),
             ],
             className="hs-lab-fields",
+        ),
+        html.Div(
+            [
+                dbc.Button("Ablate and answer", id=ids.LAB_OFF_RUN, color="primary", size="sm"),
+                html.Span(
+                    "The model answers with all heads on, without these heads, and without "
+                    f"{2 * DRAWS} random sets of as many.",
+                    className="hs-hint",
+                ),
+            ],
+            className="hs-lab-run-row",
         ),
         html.Div(id=ids.LAB_OFF_PROGRESS, role="status"),
         html.Div(id=ids.LAB_OFF, className="hs-static"),

@@ -8,7 +8,7 @@ from dash import dcc, html
 
 from components import ids
 from components.fields import menu
-from components.plots import graph_config
+from components.plots import graph
 from components.section import section
 from components.tables import scrolled_table, scroller
 from study.figures.as_tables import figure_tables
@@ -23,9 +23,8 @@ def lab_graph(key: str, name: str) -> dcc.Graph:
         key: its id.
         name: of the file that its toolbar saves.
     """
-    return dcc.Graph(
-        id=key, responsive=True, config=graph_config(f"headscope-{name}"), className="hs-lab-graph"
-    )
+    # Nothing is drawn until there is something: its callback gives it a height.
+    return graph(name, id=key, className="hs-lab-graph", style={"display": "none"})
 
 
 def study_tables(figure: go.Figure) -> list[html.Div]:

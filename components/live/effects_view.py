@@ -1,26 +1,21 @@
-"""The view "Which heads matter": the effect of each head alone as a grid, and a set against random sets."""
+"""The view "Which heads matter": the effect of each head alone in words and as tables; the map shows it."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 import dash_bootstrap_components as dbc
-import plotly.graph_objects as go
 from dash import dcc, html
 
 from components import ids
 from components.attributes import data
 from components.help_mark import marked
-from components.plots import COLOURS, graph_config, heads_figure
 from components.tables import grid_table, number, scrolled_table, scroller
 from utils.effects.effect_map import EffectMap
 from utils.effects.measures import MEASURES, MeasureKey
-from utils.heads import Head
 
 TICK_MS = 500
 STRONGEST = 8
-# In a grid with more columns than this numbers in the cells would not be readable.
-MAX_TEXT_COLUMNS = 16
 # How a measure's change is written: probabilities in percentage points.
 _SCALE: Mapping[MeasureKey, float] = MappingProxyType({"probability": 100.0})
 _WRITTEN: Mapping[MeasureKey, str] = MappingProxyType(
@@ -59,6 +54,7 @@ def effects_places() -> list[Any]:
         dcc.Interval(ids.EFFECTS_TICK, interval=TICK_MS, disabled=True),
         html.Div(id=ids.EFFECTS_STATE, role="status"),
         html.Div(id=ids.EFFECTS_BODY),
+        dcc.Store(ids.EFFECTS_ROWS),
     ]
 
 
@@ -69,32 +65,6 @@ def _shown(change: float, measure: MeasureKey) -> str:
     # No "-0.0".
     positions = 1 if measure == "probability" else 2
     return f"{round(scaled, positions) + 0.0:+.{positions}f}"
-
-
-def effect_figure(effects: EffectMap, measure: MeasureKey, theme: str) -> go.Figure:
-    """The effects as a heatmap, layers down and heads across; a click chooses the head."""
-    change = effects.change(measure) * _SCALE.get(measure, 1.0)
-    layers, heads = change.shape
-    largest = max(float(change.abs().max()), 1e-9)
-    colours = COLOURS[theme]
-    text = [[_shown(value, measure) for value in row] for row in effects.change(measure).tolist()]
-    scale = (
-        {"colorscale": colours.scale, "zmin": 0, "zmax": largest}
-        if measure == "kl"
-        else {"colorscale": colours.diverging, "zmin": -largest, "zmax": largest}
-    )
-    figure = heads_figure(
-        change.tolist(),
-        theme,
-        "points" if measure == "probability" else "",
-        text=text,
-        texttemplate="%{text}" if heads <= MAX_TEXT_COLUMNS else None,
-        textfont={"size": 9},
-        customdata=[[str(Head(layer, head)) for head in range(heads)] for layer in range(layers)],
-        hovertemplate="%{customdata} off: %{text}<extra></extra>",
-        **scale,
-    )
-    return figure.update_layout(clickmode="event")
 
 
 def strongest_table(effects: EffectMap, measure: MeasureKey) -> html.Div:
@@ -148,23 +118,15 @@ def effects_sentence(effects: EffectMap, target: str) -> str:
     return f"For “{target}” {best} matters most: {course}; {many}."
 
 
-def effects_body(effects: EffectMap, measure: MeasureKey, target: str, other: str, theme: str) -> list[Any]:
-    """The grid with its words and tables."""
-    layers = effects.kl.shape[0]
+def effects_body(effects: EffectMap, measure: MeasureKey, target: str, other: str) -> list[Any]:
+    """What the map of effects comes to, and its tables."""
     against = f" Compared with “{other}”." if measure == "logit_difference" else ""
     return [
         html.P(effects_sentence(effects, target), className="hs-sentence"),
         html.P(
-            f"Each cell: that head alone switched off ({effects.mode} ablation); {_WRITTEN[measure]}."
-            f"{against} Click a cell to look at the head.",
+            f"The map shows it: each cell is that head alone ablated ({effects.mode} ablation); "
+            f"{_WRITTEN[measure]}.{against}",
             className="hs-hint",
-        ),
-        dcc.Graph(
-            id=ids.EFFECTS_FIGURE,
-            figure=effect_figure(effects, measure, theme),
-            responsive=True,
-            config=graph_config("headscope-effects"),
-            style={"height": f"{max(240, min(900, 120 + 34 * layers))}px"},
         ),
         strongest_table(effects, measure),
         html.Details([html.Summary("All heads as a table"), all_table(effects, measure)]),

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
-from dash import dcc, html
+from dash import html
 
 from components.attributes import data
-from components.plots import COLOURS, base_layout, graph_config, plain
+from components.plots import COLOURS, base_layout, graph, plain
 from components.tables import scrolled_table
 from utils.effects.positions import PositionRow, PositionView
 
@@ -139,12 +139,7 @@ def positions_body(
             "of its probability). Click a token to see its whole prediction.",
             className="hs-hint",
         ),
-        dcc.Graph(
-            figure=loss_figure(view, labels, ablated, theme),
-            responsive=True,
-            config=graph_config("headscope-positions"),
-            style={"height": "240px"},
-        ),
+        graph("positions", figure=loss_figure(view, labels, ablated, theme), style={"height": "240px"}),
         scrolled_table(
             "The prediction after every token",
             titles,

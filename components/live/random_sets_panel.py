@@ -8,7 +8,7 @@ from dash import dcc, html
 
 from components import ids
 from components.help_mark import marked
-from components.plots import COLOURS, base_layout, graph_config
+from components.plots import COLOURS, base_layout, graph
 from components.tables import number, scrolled_table
 from utils.effects.prediction import name_heads
 from utils.effects.random_sets import DRAWS, KINDS, MAX_DRAWS, Contrast, RandomComparison
@@ -20,11 +20,11 @@ _KIND_LABELS = {
 }
 
 
-def random_places() -> html.Details:
+def random_places() -> html.Div:
     """What the panel needs before its callbacks have run."""
-    return html.Details(
+    return html.Div(
         [
-            html.Summary("Is this set of heads special? Compare with random sets"),
+            html.P("Is this set of heads special? Compare it with random sets.", className="hs-hint"),
             html.Div(
                 [
                     html.Div(
@@ -147,10 +147,9 @@ def random_body(result: RandomComparison, target: str, theme: str) -> list[Any]:
     titles = ["change of", "your heads", "random: mean", "median", "middle 95%", "at least as strong"]
     return [
         html.P(random_sentence(result, target), className="hs-sentence"),
-        dcc.Graph(
+        graph(
+            "random-sets",
             figure=random_figure(result.contrasts["probability"], theme),
-            responsive=True,
-            config=graph_config("headscope-random-sets"),
             style={"height": "190px"},
         ),
         scrolled_table("Your heads against random sets", titles, rows),

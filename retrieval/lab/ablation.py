@@ -22,8 +22,10 @@ from utils.models.loading import LoadedModel
 from utils.runtime.jobs import Progress
 
 DRAWS = 5
-# Rows of one batch: between two batches a job hears whether anybody still waits.
+# Bounds of one batch, in rows and tokens: between two batches a job tells how far it is and hears whether
+# anybody still waits. On two cores more tokens at once gain nothing.
 BATCH = 8
+BATCH_TOKENS = 2048
 WHAT = "answering with heads ablated"
 
 
@@ -151,9 +153,10 @@ def ablate_top(
     sets = list(dict.fromkeys([(), tested, *(one for kind in drawn.values() for one in kind.sets)]))
     written = truth_tokens(loaded, ids, truth)
     answers: dict[tuple[Head, ...], tuple[Decoded, float | None]] = {}
-    for start in range(0, len(sets), BATCH):
+    rows = max(1, min(BATCH, BATCH_TOKENS // len(ids)))
+    for start in range(0, len(sets), rows):
         progress(WHAT, start, len(sets))
-        batch = sets[start : start + BATCH]
+        batch = sets[start : start + rows]
         texts = greedy_answers(loaded, [ids] * len(batch), batch, mode, NEW_TOKENS)
         chances: list[float | None] = [None] * len(batch)
         if written:

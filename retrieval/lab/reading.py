@@ -20,11 +20,13 @@ from retrieval.lab.rows import QuestionRows, rows_of_reading
 from retrieval.lab.samples import check_own, generated_sample, needle_note, own_sample, suitable_length
 from retrieval.lab.state import LabPrompt
 from retrieval.rankings.methods import METHODS, RankingMethod, RankingOptions, Readings
-from retrieval.rankings.ranking import read_sample, sample_scores
+from retrieval.rankings.ranking import READ_STEPS, read_sample, sample_scores
 from retrieval.reading.decoding import Decoded
 from utils.models.loading import LoadedModel
 from utils.models.prompts import token_label
 from utils.runtime.jobs import Progress
+
+RANK_STEP = "ranking the heads"
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,11 +109,16 @@ def read_lab(
         UserFacingError: as `encode_lab`.
     """
     prompt = resolve(prompt, loaded)
-    progress("reading the prompt", 0, 2)
+    steps = (*READ_STEPS, RANK_STEP)
+
+    def step(what: str) -> None:
+        progress(what, steps.index(what), len(steps))
+
+    step(steps[0])
     encoded = encode_lab(loaded, prompt)
     options = RankingOptions()
-    readings = read_sample(loaded, encoded, tuple(METHODS), options)
-    progress("ranking the heads", 1, 2)
+    readings = read_sample(loaded, encoded, tuple(METHODS), options, step)
+    step(RANK_STEP)
     answer = readings.answer
     chances: tuple[float, ...] = ()
     if answer.ids:

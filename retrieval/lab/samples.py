@@ -26,7 +26,9 @@ from utils.wording import excerpt
 
 # Tokens that an answer may have.
 NEW_TOKENS = 16
-MAX_SUITABLE = 1_000
+# What the page asks first, the state of incorporation, SmolLM2-135M-Instruct answers in 3 of 4 filings of 500
+# tokens and in 1 of 4 of 1,000 (seeds 1 to 4; the year in 2 and in 4), and reads the shorter twice as fast.
+MAX_SUITABLE = 500
 _THOUSANDS = re.compile("(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 _LONG_NUMBER = re.compile("(?<![0-9.,])[0-9]{4,18}(?![0-9])")
 

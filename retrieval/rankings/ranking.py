@@ -1,6 +1,6 @@
 """From samples to rankings: what the model does with each is read once for all methods that are asked for."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -48,8 +48,16 @@ class SampleScores:
     details: dict[str, Any]
 
 
+# What `read_sample` does, step by step.
+READ_STEPS = ("reading up to the question", "reading the question", "writing the answer")
+
+
 def read_sample(
-    loaded: LoadedModel, encoded: EncodedPrompt, methods: Iterable[str], options: RankingOptions
+    loaded: LoadedModel,
+    encoded: EncodedPrompt,
+    methods: Iterable[str],
+    options: RankingOptions,
+    step: Callable[[str], None] = lambda what: None,
 ) -> Readings:
     """Read what the methods need of one prompt: the prompt once, the null query from where they part.
 
@@ -58,6 +66,7 @@ def read_sample(
         encoded: the prompt (`encode_sample`).
         methods: keys of the methods.
         options: their options.
+        step: called before each of `READ_STEPS`, those that are needed; an exception from it ends the work.
 
     Raises:
         UserFacingError: there is no such method.
@@ -69,7 +78,9 @@ def read_sample(
         start, end = encoded.spans[options.query_name]
         null_start, null_end = encoded.null_spans[options.query_name]
         common = min(encoded.shared, start, null_start)
+        step(READ_STEPS[0])
         prefix = read_on(loaded, ids[:common]) if common else None
+        step(READ_STEPS[1])
         if "null" in needs:
             null_ids = encoded.null_ids
             found["null_rows"] = query_rows(loaded, null_ids, null_start, null_end, prefix)
@@ -83,6 +94,7 @@ def read_sample(
         assert last.rows is not None
         found["last_row"] = last.rows[:, :, -1]
         if "answer" in needs:
+            step(READ_STEPS[2])
             written, rows = greedy_with_rows(loaded, ids, options.new_tokens, before=last)
             recall = rouge1_recall(encoded.sample.answer, written.text)
             found |= {"written": written, "answer_rows": rows, "rouge": recall}

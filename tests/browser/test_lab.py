@@ -13,6 +13,9 @@ def test_from_a_filing_to_its_heads_and_back_by_link(new_page: Callable[..., Pag
     expect(needle).to_contain_text("Oklahoma")
     expect(page.locator("#lab-tokens .hs-lab-question")).to_contain_text("In which state")
     expect(page.locator("#lab-written")).to_contain_text("The text says “Oklahoma”")
+    # Nothing is ablated unasked.
+    expect(page.locator("#lab-off")).to_be_empty()
+    page.locator("#lab-off-run").click()
     expect(page.locator("#lab-off")).to_contain_text("Without the first 2 heads")
 
     # Another method orders the heads otherwise; a head of its list is looked at.
@@ -38,6 +41,8 @@ def test_from_a_filing_to_its_heads_and_back_by_link(new_page: Callable[..., Pag
     slider.focus()
     slider.press("ArrowRight")
     expect(page.locator("#lab-k-status")).to_have_text("3")
+    expect(page.locator("#lab-off")).to_be_empty()
+    page.locator("#lab-off-run").click()
     expect(page.locator("#lab-off")).to_contain_text("Without the first 3 heads")
     expect(page.locator("#lab-off tbody tr")).to_have_count(12)
     page.wait_for_function("location.search.includes('head=L3H0') && location.search.includes('k=3')")

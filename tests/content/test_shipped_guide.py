@@ -66,7 +66,7 @@ def test_a_preset_opens_by_its_link_without_a_forward_pass(guide: Guide, effects
         message = text_of(guide.show(revealed.opened or {"preset": key}, request, "light"))
         if revealed.state and revealed.state.view == "effects":
             shown = effects.show(
-                ids.VIEW, request, revealed.state.mode, "last", revealed.state.target, None, None, None, "me"
+                ids.VIEW, request, revealed.state.mode, "last", revealed.state.target, None, None, "me"
             )
             assert shown[1] is not None
     assert (problems, more) == ([], [])

@@ -1,18 +1,16 @@
 """Many sets of heads switched off on one text, each alone, in few forwards (many sets a batch)."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from torch import Tensor
 
 from utils.effects.measures import Values, join, values
 from utils.forward.ablation import AblationMethod
-from utils.forward.partial_forward import LOGIT_POSITIONS, CleanRun, next_logits
+from utils.forward.partial_forward import CleanRun, next_logits
 from utils.heads import Head
 from utils.models.loading import LoadedModel
 from utils.runtime.jobs import Progress
 
-# Gets the places of some sets and their measures as soon as they are there.
-Arrived = Callable[[Sequence[int], Values], None]
 # Bounds of one batch. Above some 400 tokens a batch of a GPT-2-small shape gains nothing more on two cores.
 MAX_TOKENS_LIMIT = 1024
 MAX_ROWS = 32
@@ -22,8 +20,7 @@ MAX_LOGIT_BYTES = 64 * 2**20
 
 def rows_per_batch(length: int, vocabulary: int) -> int:
     """How many rows of `length` tokens go through the model at once, at least one."""
-    logit_bytes = 4 * vocabulary * min(length, LOGIT_POSITIONS)
-    return max(1, min(MAX_ROWS, MAX_TOKENS_LIMIT // length, MAX_LOGIT_BYTES // logit_bytes))
+    return max(1, min(MAX_ROWS, MAX_TOKENS_LIMIT // length, MAX_LOGIT_BYTES // (4 * vocabulary)))
 
 
 def batches(sets: Sequence[Collection[Head]], most: int) -> Iterator[list[int]]:
@@ -83,15 +80,12 @@ def ablated_values(
     mode: AblationMethod,
     progress: Progress,
     what: str,
-    arrived: Arrived = lambda positions, values: None,
 ) -> Values:
     """The measures of the prediction with each of `sets` off alone, one entry a set.
 
     Arguments as in `ablated_logits` and `effect_measures.values`. Logits are kept for one batch at a time.
-    `arrived` is called with each batch's places in `sets` and its measures, before its progress is told.
     """
     parts: list[tuple[list[int], Values]] = []
     for positions, logits in ablated_logits(loaded, clean, sets, mode, progress, what):
         parts.append((positions, values(clean.logits, logits, target, other)))
-        arrived(*parts[-1])
     return join(parts)

@@ -1,17 +1,19 @@
 """Every head ablated alone: what it does to one prediction, as a grid of layers by heads.
 
-One clean forward, then about one batched forward a layer that begins at that layer (`partial_forward`); the
-numbers are those of one ablation after the other. Not necessary is not the same as unused: another head may
-step in for the one that is off (backup heads), and zero is nothing that the model is used to.
+One clean forward, then batched forwards that begin at the layer of their first head (`partial_forward`); the
+numbers are those of one ablation after the other, and can be read as they come. Not necessary is not the same
+as unused: another head may step in for the one that is off (backup heads), and zero is nothing that the model
+is used to.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from utils.effects.ablated_batches import ablated_values
-from utils.effects.measures import MeasureKey, Values, rival_of, values
+from utils.effects.ablated_batches import ablated_logits
+from utils.effects.measures import MEASURES, MeasureKey, Values, rival_of, values
 from utils.errors import UserFacingError
 from utils.forward.ablation import AblationMethod, check_mode
 from utils.forward.partial_forward import CleanRun, run_clean
@@ -64,10 +66,31 @@ class EffectMap:
         return changes[measure]
 
     def strongest(self, measure: MeasureKey, count: int = 5) -> list[Head]:
-        """The heads with the largest effects in either direction, the largest first."""
+        """The measured heads with the largest effects in either direction, the largest first."""
         change = self.change(measure)
-        positions = change.abs().flatten().argsort(descending=True, stable=True)[:count]
+        sizes = change.abs().flatten()
+        measured = int((~sizes.isnan()).sum())
+        # NaN, a head that is still to come, goes last.
+        positions = sizes.nan_to_num(nan=-1).argsort(descending=True, stable=True)[: min(count, measured)]
         return [Head(*divmod(index, change.shape[1])) for index in positions.tolist()]
+
+
+@dataclass(frozen=True, eq=False)
+class EffectMapProgress:
+    """An effect map as far as it has come; batches go from the first layer up.
+
+    Attributes:
+        effects: the map, NaN where a head is still to come.
+        measured: which heads are there, boolean [layer, head].
+    """
+
+    effects: EffectMap
+    measured: Tensor
+
+    @property
+    def finished_layers(self) -> tuple[int, ...]:
+        """The layers whose heads are all there, ascending."""
+        return tuple(self.measured.all(dim=1).nonzero().flatten().tolist())
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +140,7 @@ def effect_map(
     position: int | None = None,
     mode: AblationMethod = "zero",
     progress: Progress = lambda what, done, total: None,
-    arrived: Callable[[Sequence[Head], Values], None] = lambda heads, values: None,
+    publish: Callable[[EffectMapProgress], None] = lambda so_far: None,
 ) -> EffectMap:
     """Ablate every head alone and measure the prediction at one position.
 
@@ -129,7 +152,7 @@ def effect_map(
         position: where the prediction is made, from 0; by default after the last token.
         mode: what is put in a head's place.
         progress: called after each batch how many heads are done; an exception from it ends the work.
-        arrived: called with each batch's heads and their measures as soon as they are there.
+        publish: called after each batch with the map so far, which stays as it is from then on.
 
     Raises:
         UserFacingError: tokens that the model cannot run, a position outside the prompt, a target outside
@@ -140,27 +163,28 @@ def effect_map(
     geometry = loaded.geometry
     shape = (geometry.n_layers, geometry.n_heads)
     sets = [[Head(layer, head)] for layer in range(shape[0]) for head in range(shape[1])]
-    off = ablated_values(
-        loaded,
-        asked.run,
-        sets,
-        asked.target,
-        asked.other,
-        mode,
-        progress,
-        WHAT,
-        lambda positions, found: arrived([sets[position][0] for position in positions], found),
-    )
-    return EffectMap(
-        target=asked.target,
-        other=asked.other,
-        position=asked.run.position,
-        mode=mode,
-        clean_probability=float(asked.clean.probability),
-        clean_log_probability=float(asked.clean.log_probability),
-        clean_logit_difference=float(asked.clean.logit_difference),
-        probability=off.probability.reshape(shape),
-        log_probability=off.log_probability.reshape(shape),
-        logit_difference=off.logit_difference.reshape(shape),
-        kl=off.kl.reshape(shape),
-    )
+    found: dict[MeasureKey, Tensor] = {
+        measure: torch.full(shape, torch.nan, dtype=torch.float64) for measure in MEASURES
+    }
+
+    def so_far() -> EffectMap:
+        return EffectMap(
+            target=asked.target,
+            other=asked.other,
+            position=asked.run.position,
+            mode=mode,
+            clean_probability=float(asked.clean.probability),
+            clean_log_probability=float(asked.clean.log_probability),
+            clean_logit_difference=float(asked.clean.logit_difference),
+            probability=found["probability"].clone(),
+            log_probability=found["log_probability"].clone(),
+            logit_difference=found["logit_difference"].clone(),
+            kl=found["kl"].clone(),
+        )
+
+    for positions, logits in ablated_logits(loaded, asked.run, sets, mode, progress, WHAT):
+        part = values(asked.run.logits, logits, asked.target, asked.other)
+        for measure, tensor in found.items():
+            tensor.view(-1)[positions] = part[measure]
+        publish(EffectMapProgress(so_far(), ~found["kl"].isnan()))
+    return so_far()

@@ -29,10 +29,12 @@ from utils.forward.layer_replay import Forward, recorded_layers, repeated, repla
 from utils.heads import Head
 from utils.models.loading import LoadedModel
 
-# Logits are asked for at one position, and computed at so many (at all, in a shorter text): the output
-# layer's matrix product over fewer rows takes another way through the processor and rounds otherwise, by up
-# to 1e-5. With 16 rows the bundled models give the very numbers of a whole forward; with 8 they do not.
-LOGIT_POSITIONS = 16
+# Logits are asked for at one position of each text. A matrix product over few rows takes another way through
+# the processor and rounds otherwise, by up to 1e-5 in the logits; with 16 rows the bundled models give the
+# very numbers of a whole forward, with 8 they do not. So at least so many rows go through the output layer:
+# those of the batch, and where it is small earlier positions of its texts too. And a text is cut behind the
+# position, for nothing that comes later can change it, but not to fewer tokens than this.
+MIN_PRODUCT_ROWS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +42,8 @@ class CleanRun:
     """One forward of one text with all heads on, for the prediction at one position.
 
     Attributes:
-        ids: token ids [1, position].
+        ids: token ids [1, position], as far as the prediction depends on them.
         position: where the prediction is made: that of the token after this one.
-        logit_positions: the positions whose logits are computed, `position` among them.
         logits: of that position [vocab], float32 on the CPU.
         layers: what each decoder layer gave out: hidden states [1, position, width], or a tuple of such
             tensors where the family hands on more.
@@ -50,7 +51,6 @@ class CleanRun:
 
     ids: Tensor
     position: int
-    logit_positions: Tensor
     logits: Tensor
     layers: tuple[Any, ...]
 
@@ -72,16 +72,21 @@ def run_clean(loaded: LoadedModel, ids: Sequence[int], position: int | None = No
         raise UserFacingError(
             f"There is no token {where} in the prompt.", f"Choose a position from 0 to {len(ids) - 1}."
         )
-    device = loaded.model.device
-    rows = torch.tensor([list(ids)], device=device)
-    # The positions that end with this one, or the first ones.
-    end = max(where + 1, min(LOGIT_POSITIONS, len(ids)))
-    positions = torch.arange(max(end - LOGIT_POSITIONS, 0), end, device=device)
+    read = list(ids)[: max(where + 1, MIN_PRODUCT_ROWS)]
+    rows = torch.tensor([read], device=loaded.model.device)
+    kept = _kept_positions(where, len(read), rows=1)
     with recorded_layers(loaded) as outputs:
-        output = forward_rows(loaded, rows, [()], logits_to_keep=positions)
+        output = forward_rows(loaded, rows, [()], logits_to_keep=kept.to(rows.device))
     layers = tuple(output for (output,) in outputs)
-    logits = output.logits[0, where - int(positions[0])]
-    return CleanRun(rows, where, positions, logits.clone().float().cpu(), layers)
+    logits = output.logits[0, where - int(kept[0])]
+    return CleanRun(rows, where, logits.clone().float().cpu(), layers)
+
+
+def _kept_positions(position: int, length: int, rows: int) -> Tensor:
+    """The positions whose logits are computed for `position`: those up to it, or the first ones."""
+    count = min(length, -(-MIN_PRODUCT_ROWS // rows))
+    end = max(position + 1, count)
+    return torch.arange(end - count, end)
 
 
 def next_logits(
@@ -115,9 +120,12 @@ def next_logits(
     values = replacements(loaded, mode)
 
     def replay(layer: int, forward: Forward) -> Forward:
-        return lambda *args, **kwargs: repeated(clean.layers[layer], rows)
+        # Only what the last of them hands on is read.
+        times = rows if layer == first - 1 else 1
+        return lambda *args, **kwargs: repeated(clean.layers[layer], times)
 
+    kept = _kept_positions(clean.position, clean.ids.shape[1], rows)
     with replaced_layers(loaded, range(first), replay):
         ids = clean.ids.expand(rows, -1)
-        output = forward_replaced(loaded, ids, heads_by_row, values, logits_to_keep=clean.logit_positions)
-    return output.logits[:, clean.position - int(clean.logit_positions[0])].clone().float().cpu()
+        output = forward_replaced(loaded, ids, heads_by_row, values, logits_to_keep=kept.to(ids.device))
+    return output.logits[:, clean.position - int(kept[0])].clone().float().cpu()

@@ -157,16 +157,16 @@ RETRIEVAL = (
     Term(
         "head_grid",
         "figures",
-        "Grid of all heads",
+        "Map of all heads",
         "Layers go down, heads go across, a cell a head. The letter is its role, the strength of the colour "
-        "how much it does on your text.",
+        "how much it does on your text; other views colour the cells by a score, the sink or an effect.",
     ),
     Term(
         "heatmap",
         "figures",
         "Attention heatmap",
-        "One head's pattern: the row is the token that looks, the column the one that is looked at. Darker "
-        "is more attention.",
+        "One head's pattern: the row is the token that looks, the column the one that is looked at. The "
+        "stronger the colour, the more attention.",
     ),
     Term(
         "head_view",

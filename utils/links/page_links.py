@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 from utils.errors import UserFacingError
 from utils.forward.ablation import ABLATION_MODES
 from utils.heads import Head, parse_head
-from utils.links.page_state import VIEWS, PageState
+from utils.links.page_state import HEAD_VIEWS, VIEWS, PageState
 from utils.links.reading import (
     LONGEST_PROMPT,
     HeadPart,
@@ -25,6 +25,7 @@ from utils.links.reading import (
     whole_number,
     write_query,
 )
+from utils.live.map_views import MAP_VIEWS
 from utils.wording import excerpt
 
 LONGEST_TOKEN = 40
@@ -98,12 +99,16 @@ class PageLink(Link):
     preset: Annotated[_Key | None, Part("The preset")] = None
     lesson: Annotated[_Key | None, Part("The lesson")] = None
     step: Annotated[Annotated[int, whole_number(1, 999)] | None, Part("The step")] = None
+    show: Annotated[
+        Annotated[str, one_of(lambda: HEAD_VIEWS, " or ")] | None, Part("The head's view (show)")
+    ] = None
+    map: Annotated[Annotated[str, one_of(lambda: MAP_VIEWS)] | None, Part("The map's view (map)")] = None
     view: Annotated[Annotated[str, one_of(lambda: VIEWS, " or ")] | None, Part("The view")] = None
 
 
 def _field(key: str) -> str:
     """The name in `PageState` of a link's part."""
-    return "ablated" if key == "off" else key
+    return {"off": "ablated", "show": "head_view", "map": "map_view"}.get(key, key)
 
 
 def to_query(state: PageState) -> str:

@@ -31,10 +31,21 @@ class View:
 VIEWS: dict[str, View] = {
     view.key: view
     for view in (
-        View("next", "What comes next", "The most likely next tokens, clean beside ablated."),
+        View("next", "In numbers", "The watched token in numbers, clean beside ablated."),
         View("effects", "Which heads matter", "The effect of switching off each head alone, as a grid."),
         View("positions", "At every position", "What the model expects after each token of the prompt."),
         View("continuations", "Continuations", "How the model goes on with the text, clean beside ablated."),
+        View("random", "Random control", "The ablated heads against random sets of as many heads."),
+    )
+}
+
+# What the column of the chosen head shows of it.
+HEAD_VIEWS: dict[str, View] = {
+    view.key: view
+    for view in (
+        View("heatmap", "Heatmap", "Its attention pattern, a row for each query token."),
+        View("lines", "Lines", "Its attention pattern, drawn as lines (BertViz)."),
+        View("scores", "Scores", "What it scores for each role, and where its attention goes."),
     )
 }
 
@@ -53,6 +64,8 @@ class PageState:
         target: text of the token that is watched.
         against: text of a second token, for the logit difference.
         view: a key of `VIEWS`.
+        head_view: a key of `HEAD_VIEWS`.
+        map_view: a key of `utils.live.map_views.MAP_VIEWS`.
         preset: key of the preset that the page was opened with.
         lesson: key of the lesson under way.
         step: its step, from 1.
@@ -67,6 +80,8 @@ class PageState:
     target: str | None = None
     against: str | None = None
     view: str | None = None
+    head_view: str | None = None
+    map_view: str | None = None
     preset: str | None = None
     lesson: str | None = None
     step: int | None = None

@@ -2,6 +2,7 @@
 
 Never a forked process: a forward in the child of a process that has run torch may hang (DEPENDENCIES, Dash).
 A result is not handed over here: the work leaves it where the page looks for it (a catalog file, a cache).
+What there is of it before may be published: it stands in the job's view until the job ends.
 """
 
 import logging
@@ -11,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from utils.errors import UserFacingError
 
@@ -45,6 +46,7 @@ class JobView:
         total: pieces in all, 0 where this is not known yet.
         seconds_left: by the pace so far; None where there is none to go by.
         error: why it failed.
+        partial: what the work has published of its result so far; None where nothing, and when it has ended.
     """
 
     state: State
@@ -53,6 +55,7 @@ class JobView:
     total: int = 0
     seconds_left: float | None = None
     error: UserFacingError | None = None
+    partial: Any = None
 
     @property
     def ended(self) -> bool:
@@ -71,13 +74,39 @@ class _Job:
     # When the first piece was done and how many were done then: what came before it was preparation.
     pace_from: tuple[float, int] | None = None
     error: UserFacingError | None = None
+    partial: Any = None
 
     def view(self) -> JobView:
         left = None
         if self.state == "running" and self.pace_from and self.done > self.pace_from[1]:
             since, first = self.pace_from
             left = (time.monotonic() - since) / (self.done - first) * (self.total - self.done)
-        return JobView(self.state, self.what, self.done, self.total, left, self.error)
+        partial = self.partial if self.state == "running" else None
+        return JobView(self.state, self.what, self.done, self.total, left, self.error, partial)
+
+
+class JobProgress:
+    """How a job's work tells how far it is: a `Progress` that can also publish a part of the result."""
+
+    def __init__(self, job: _Job) -> None:
+        self._job = job
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Tell what is being done, how much of it is done, and how much there is.
+
+        Raises:
+            CancelledError: nobody waits for the work any more.
+        """
+        job = self._job
+        if job.cancelled.is_set():
+            raise CancelledError
+        job.what, job.done, job.total = what, done, total
+        if job.pace_from is None and done > 0:
+            job.pace_from = (time.monotonic(), done)
+
+    def publish(self, partial: Any) -> None:
+        """Show a part of the result (`JobView.partial`): a value that nobody changes afterwards."""
+        self._job.partial = partial
 
 
 class Jobs:
@@ -92,7 +121,7 @@ class Jobs:
         self._guard = threading.Lock()
         self._free = threading.Semaphore(workers)
 
-    def start(self, key: Hashable, work: Callable[[Progress], None], session_id: str = "") -> JobView:
+    def start(self, key: Hashable, work: Callable[[JobProgress], None], session_id: str = "") -> JobView:
         """Start `work` under `key`, or join the job that is under way there.
 
         Args:
@@ -139,20 +168,13 @@ class Jobs:
             if job.view().ended:
                 del self._jobs[key]
 
-    def _run(self, job: _Job, work: Callable[[Progress], None]) -> None:
-        def progress(what: str, done: int, total: int) -> None:
-            if job.cancelled.is_set():
-                raise CancelledError
-            job.what, job.done, job.total = what, done, total
-            if job.pace_from is None and done > 0:
-                job.pace_from = (time.monotonic(), done)
-
+    def _run(self, job: _Job, work: Callable[[JobProgress], None]) -> None:
         with _forgotten_at_its_end(), self._free:
             try:
                 if job.cancelled.is_set():
                     raise CancelledError
                 job.state = "running"
-                work(progress)
+                work(JobProgress(job))
                 job.state = "done"
             except CancelledError:
                 job.state = "cancelled"
@@ -161,6 +183,8 @@ class Jobs:
             except BaseException:
                 logger.exception("a job failed")
                 job.error, job.state = UNFORESEEN, "failed"
+            finally:
+                job.partial = None
 
 
 @contextmanager

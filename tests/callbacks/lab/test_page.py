@@ -16,6 +16,7 @@ from callbacks.lab.readings import LabReadings
 from callbacks.lab.study_card import LabStudy
 from callbacks.lab.views import LabViews
 from components import ids
+from components.lab.head import WINDOW
 from components.lab.page import PAGE
 from retrieval.lab.state import OWN, LabPrompt, LabState, LabView, from_query
 from retrieval.rankings.methods import METHODS
@@ -103,14 +104,14 @@ def test_the_catalog_stands_beside_it(page: LabPage, views: LabViews, monkeypatc
     assert "mean over 5 samples (inc_state)" in words(message) and "Spearman" in message
     assert there.data[0].z[0][0] == 1 and position == {} and "catalog:" in top
     assert "rank, catalog" in words(table)
-    _, body, _ = views.show_off(ids.LAB_K, shown, "qrhead", "catalog", 2, "zero", "me")
+    _, body, _ = views.show_off(ids.LAB_OFF_RUN, shown, "qrhead", "catalog", 2, "zero", "me")
     assert "L0H0, L0H1" in words(body)
     monkeypatch.setattr(service, "catalog", lambda model: None)
     message, _, _, _, _, position, top, _ = views.show_method(shown, "qrhead", None, "light")
     assert (
         "no ranking by this method" in message and position == {"display": "none"} and "catalog:" not in top
     )
-    _, body, rests = views.show_off(ids.LAB_K, shown, "qrhead", "catalog", 2, "zero", "me")
+    _, body, rests = views.show_off(ids.LAB_OFF_RUN, shown, "qrhead", "catalog", 2, "zero", "me")
     assert "no ranking in the catalog" in body and rests
 
 
@@ -127,30 +128,47 @@ def test_the_chosen_head_and_its_share_of_the_needle(page: LabPage, views: LabVi
         "query token (looks from)",
     )
     question = reading.encoded.spans["question"]
+    # A window around the needle: the prompt is longer.
+    shown_keys = figure.data[0].x
+    assert len(shown_keys) == WINDOW < len(reading.labels)
+    assert shown_keys[0] <= start and end - 1 <= shown_keys[-1]
+    assert f"Shown: tokens {shown_keys[0]} to {shown_keys[-1]} of {len(reading.labels)}." in words(message)
     assert len(figure.data[0].z) == question[1] - question[0] + 1 == table.count("<tr>") - 1
     assert len(looks) == len(reading.labels) and 0 < sum(looks[start:end]) < 1
     for nonsense in (None, "banana", "L9H9"):
         assert views.show_head(shown, nonsense, "light") == (no_update,) * 5
 
 
+def test_nothing_is_ablated_until_it_is_asked_for(page: LabPage, views: LabViews):
+    shown = read(page, LabPrompt("demo-llama", seed=5))
+    ask = (shown, "qrhead", "here", 2, "zero", "me")
+    for trigger in (ids.LAB_SHOWN, ids.LAB_K, ids.LAB_METHOD):
+        assert views.show_off(trigger, *ask) == (None, "", True)
+    done = views.show_off(ids.LAB_OFF_RUN, *ask)
+    assert "Without the first 2 heads" in words(done[1]) and done[2]
+    # What is known is shown at once, and other heads have no result of these.
+    assert views.show_off(ids.LAB_K, *ask) == done
+    assert views.show_off(ids.LAB_K, shown, "qrhead", "here", 3, "zero", "me") == (None, "", True)
+
+
 def test_top_heads_off_beside_random_ones(page: LabPage, views: LabViews):
     shown = read(page, PROMPT)
-    progress, body, rests = views.show_off(ids.LAB_K, shown, "qrhead", "here", "4", "zero", "me")
+    progress, body, rests = views.show_off(ids.LAB_OFF_RUN, shown, "qrhead", "here", "4", "zero", "me")
     assert (progress, rests) == (None, True)
     assert words(body).count("random, ") == 10 and "of 5 layer-matched and" in words(body)
     assert "Not necessary is not unused" in body and "Zeros are nothing" in body
-    mean = views.show_off(ids.LAB_K, shown, "qrhead", "here", 4, "mean", "me")[1]
+    mean = views.show_off(ids.LAB_OFF_RUN, shown, "qrhead", "here", 4, "mean", "me")[1]
     assert "The means are those" in mean
-    none = views.show_off(ids.LAB_K, shown, "qrhead", "here", 0, "zero", "me")[1]
+    none = views.show_off(ids.LAB_OFF_RUN, shown, "qrhead", "here", 0, "zero", "me")[1]
     assert "No head is off" in none and "random, " not in none
-    error, body, rests = views.show_off(ids.LAB_K, shown, "qrhead", "here", 60, "zero", "me")
+    error, body, rests = views.show_off(ids.LAB_OFF_RUN, shown, "qrhead", "here", 60, "zero", "me")
     assert "more than half" in text_of(error) and (body, rests) == ("", True)
-    assert views.show_off(ids.LAB_K, shown, "qrhead", "here", None, "zero", "me")[1] is no_update
+    assert views.show_off(ids.LAB_OFF_RUN, shown, "qrhead", "here", None, "zero", "me")[1] is no_update
 
 
 def test_heads_without_a_score_are_told(page: LabPage, views: LabViews):
     shown = read(page, PROMPT)
-    body = views.show_off(ids.LAB_K, shown, "wu24", "here", 32, "zero", "me")[1]
+    body = views.show_off(ids.LAB_OFF_RUN, shown, "wu24", "here", 32, "zero", "me")[1]
     assert "heads above 0; the other" in body
 
 
@@ -183,11 +201,12 @@ def test_ones_own_text(page: LabPage, views: LabViews):
     assert "no needle yet" in views.show_prompt(bare)[1]
     assert "Choose the sentence" in views.show_method(bare, "qrhead", None, None)[0]
     assert (
-        "no ranking on this prompt" in views.show_off(ids.LAB_K, bare, "qrhead", "here", 3, "zero", "me")[1]
+        "no ranking on this prompt"
+        in views.show_off(ids.LAB_OFF_RUN, bare, "qrhead", "here", 3, "zero", "me")[1]
     )
     assert "no needle" in views.show_head(bare, "L0H0", None)[0]
     chosen = read(page, replace(prompt, answer="", needle=1))
-    body = views.show_off(ids.LAB_K, chosen, "qrhead", "here", 3, "zero", "me")[1]
+    body = views.show_off(ids.LAB_OFF_RUN, chosen, "qrhead", "here", 3, "zero", "me")[1]
     assert "= same" in body
     listed = views.show_sentences(text, 1)
     assert listed.count("data-sentence") == 2 and listed.count('aria-pressed="true"') == 1
@@ -239,7 +258,7 @@ def test_a_tampered_store_shows_nothing(page: LabPage, views: LabViews, kept: An
     assert page.controls(kept, None, None, None) == (no_update,) * 4
     assert set(views.show_method(kept, None, None, None)) == {no_update}
     assert page.link(kept, None, None, None, None, None) is None
-    assert views.show_off(ids.LAB_K, kept, None, None, 3, None, "me") == (None, no_update, True)
+    assert views.show_off(ids.LAB_OFF_RUN, kept, None, None, 3, None, "me") == (None, no_update, True)
 
 
 def test_controls_that_make_no_sense_are_left_to_the_defaults():

@@ -23,12 +23,12 @@ def view(built_service: LiveService) -> EffectsView:
 def finished(view: EffectsView, measure: str = "probability", mode: str = "zero", target: str | None = None):
     """The answer once the job is done."""
     pause = threading.Event()
-    answer = view.show(ids.VIEW, REQUEST, mode, "", target, None, measure, "light", "me")
+    answer = view.show(ids.VIEW, REQUEST, mode, "", target, None, measure, "me")
     for _ in range(600):
         if answer[2]:
             return answer
         pause.wait(0.1)
-        answer = view.show(ids.EFFECTS_TICK, REQUEST, mode, "", target, None, measure, "light", "me")
+        answer = view.show(ids.EFFECTS_TICK, REQUEST, mode, "", target, None, measure, "me")
     raise AssertionError("the effects were not computed")
 
 
@@ -47,9 +47,9 @@ def test_the_heads_of_the_circuit_matter_most(view: EffectsView):
 def test_every_measure_is_shown_without_another_run(view: EffectsView, measure: str):
     finished(view)
     view.effects.follow = None  # type: ignore[method-assign]
-    state, body, rests = view.show(ids.MEASURE, REQUEST, "zero", "", None, None, measure, "dark", "me")
+    state, body, rests = view.show(ids.MEASURE, REQUEST, "zero", "", None, None, measure, "me")
     assert (state, rests) == (None, True)
-    assert "Click a cell" in text_of(body)
+    assert "The map shows it" in text_of(body)
 
 
 def test_the_watched_token_is_asked_for(view: EffectsView):
@@ -59,15 +59,15 @@ def test_the_watched_token_is_asked_for(view: EffectsView):
 
 
 def test_cancelling_offers_to_compute(view: EffectsView):
-    view.show(ids.VIEW, REQUEST, "zero", "", None, None, "kl", "light", "me")
-    state, body, rests = view.show(ids.EFFECTS_CANCEL, REQUEST, "zero", "", None, None, "kl", "light", "me")
+    view.show(ids.VIEW, REQUEST, "zero", "", None, None, "kl", "me")
+    state, body, rests = view.show(ids.EFFECTS_CANCEL, REQUEST, "zero", "", None, None, "kl", "me")
     assert rests is True and body is None and "Compute" in text_of(state)
-    state, body, rests = view.show(ids.EFFECTS_RUN, REQUEST, "zero", "", None, None, "kl", "light", "me")
+    state, body, rests = view.show(ids.EFFECTS_RUN, REQUEST, "zero", "", None, None, "kl", "me")
     assert rests is False or body is not None
     finished(view)
 
 
 def test_nothing_yet(view: EffectsView):
     assert "Nothing is analyzed yet" in text_of(
-        view.show(ids.VIEW, None, None, None, None, None, None, None, "me")[1]
+        view.show(ids.VIEW, None, None, None, None, None, None, "me")[1]
     )

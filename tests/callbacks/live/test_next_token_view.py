@@ -24,14 +24,17 @@ def view(built_service: LiveService) -> NextTokenView:
 def test_without_the_induction_circuit_the_pattern_is_no_longer_continued(view: NextTokenView, head: Head):
     # "the cat s" goes on with "a" as it did before; both heads of the circuit are needed.
     clean = text_of(view.show(REQUEST, [], None, "", None, None)[0])
-    panel, options = view.show(REQUEST, [str(head)], "zero", "", None, None)
+    headline, table, facts, cause, options = view.show(REQUEST, [str(head)], "zero", "", None, None)
     assert "The model expects “a” next" in clean
-    assert f"Without {head} the model no longer expects “a”" in text_of(panel)
-    assert options
+    assert f"Without {head} the model no longer expects “a”" in text_of(headline)
+    assert "ablated" in text_of(table) and "KL divergence" in text_of(facts) and options
+    assert cause.startswith(f"{head} ablated: a ")
 
 
 def test_a_watched_token_stands_against_another(view: NextTokenView):
-    panel = text_of(view.show(REQUEST, [], "zero", "", "q", "z")[0])
+    shown = view.show(REQUEST, [], "zero", "", "q", "z")
+    panel = text_of(shown[2])
+    assert shown[3].startswith("q ") and "no head is ablated" in shown[3]
     assert "Watching “q”" in panel and "Logit difference to “z”" in panel
 
 
@@ -49,7 +52,7 @@ def test_the_prediction_after_an_earlier_token(view: NextTokenView):
 
 
 def test_mean_ablation_is_another_one(view: NextTokenView):
-    zero, mean = (view.show(REQUEST, [str(PREVIOUS)], mode, "", None, None)[0] for mode in ("zero", "mean"))
+    zero, mean = (view.show(REQUEST, [str(PREVIOUS)], mode, "", None, None)[1] for mode in ("zero", "mean"))
     assert text_of(zero) != text_of(mean)
 
 
@@ -62,7 +65,7 @@ def test_a_new_request_drops_the_chosen_position_and_a_link_keeps_it(view: NextT
 
 
 def test_nothing_yet(view: NextTokenView):
-    assert "Nothing is analyzed yet" in text_of(view.show(None, [], None, None, None, None)[0])
+    assert "Nothing is analyzed yet" in text_of(view.show(None, [], None, None, None, None)[1])
     assert view.show_chips(None, ["L0H0"])[1] is True
     assert view.offer_positions(None, None, "3") == (no_update, no_update)
     assert view.show_chips(REQUEST, ["L0H0", "nonsense"])[1] is False

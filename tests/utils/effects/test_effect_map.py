@@ -11,7 +11,7 @@ from tests.fixtures.forward_counter import counting_forwards
 from tests.fixtures.makers.hand_built import INDUCTION, PREVIOUS, save_hand_built
 from utils.effects import ablated_batches
 from utils.effects.ablated_batches import MAX_ROWS, batches, rows_per_batch
-from utils.effects.effect_map import WHAT, EffectMap, effect_map
+from utils.effects.effect_map import WHAT, EffectMap, EffectMapProgress, effect_map
 from utils.effects.measures import MEASURES, MeasureKey, rival_of, values
 from utils.effects.prediction import compare
 from utils.errors import UserFacingError
@@ -158,6 +158,27 @@ def test_progress_after_each_batch(loaded: LoadedModel, monkeypatch: pytest.Monk
     assert all(after - before <= 3 for before, after in zip([0, *done], done, strict=False))
 
 
+def test_the_map_so_far_is_published_after_each_batch(
+    tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads = tiny_llama.geometry.n_heads
+    monkeypatch.setattr(ablated_batches, "MAX_ROWS", heads)
+    seen: list[EffectMapProgress] = []
+    whole = effect_map(tiny_llama, IDS, publish=seen.append)
+    layers = tiny_llama.geometry.n_layers
+    assert [part.finished_layers for part in seen] == [tuple(range(done + 1)) for done in range(layers)]
+    for done, part in enumerate(seen, start=1):
+        assert int(part.measured.sum()) == done * heads
+        for measure in MEASURES:
+            values_so_far = getattr(part.effects, measure)
+            assert torch.equal(values_so_far[:done], getattr(whole, measure)[:done])
+            assert values_so_far[done:].isnan().all()
+        # The heads that are still to come are no effects.
+        assert {head.layer for head in part.effects.strongest("kl", 999)} == set(range(done))
+    assert seen[0].effects.target == whole.target
+    assert seen[0].effects.clean_probability == whole.clean_probability
+
+
 def test_cancelling_ends_it_and_leaves_the_model_as_it_was(
     loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,7 +207,7 @@ def test_a_few_forwards_do_for_all_heads(service: LiveService) -> None:
 
 @pytest.mark.parametrize(
     ("length", "vocabulary", "rows"),
-    [(32, 50257, 20), (32, 5000, 32), (64, 5000, 16), (256, 5000, 4), (2000, 5000, 1), (1, 320, MAX_ROWS)],
+    [(32, 50257, 32), (32, 10**6, 16), (64, 5000, 16), (256, 5000, 4), (2000, 5000, 1), (1, 320, MAX_ROWS)],
 )
 def test_rows_a_batch_are_bounded(length: int, vocabulary: int, rows: int) -> None:
     assert rows_per_batch(length, vocabulary) == rows
@@ -194,6 +215,7 @@ def test_rows_a_batch_are_bounded(length: int, vocabulary: int, rows: int) -> No
 
 def test_even_a_row_over_the_bound_runs_alone() -> None:
     assert rows_per_batch(4096, 10_000_000) == 1
+    assert rows_per_batch(1, 100_000_000) == 1
 
 
 def test_batches_hold_every_set_once_and_begin_together() -> None:

@@ -11,7 +11,7 @@ from utils.errors import UserFacingError
 from utils.forward.ablation import ABLATION_MODES, AblationMode, forward, forward_rows
 from utils.forward.attention_capture import capture
 from utils.forward.layer_replay import decoder_layer
-from utils.forward.partial_forward import LOGIT_POSITIONS, next_logits, run_clean
+from utils.forward.partial_forward import MIN_PRODUCT_ROWS, next_logits, run_clean
 from utils.heads import Head
 from utils.models.loading import LoadedModel
 
@@ -40,10 +40,13 @@ def test_it_equals_whole_forwards_one_by_one(loaded: LoadedModel, mode: Ablation
                 assert (row - clean.logits).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("position", [0, 1, LOGIT_POSITIONS - 1, LOGIT_POSITIONS, len(IDS) - 2, len(IDS) - 1])
+@pytest.mark.parametrize(
+    "position", [0, 1, MIN_PRODUCT_ROWS - 1, MIN_PRODUCT_ROWS, len(IDS) - 2, len(IDS) - 1]
+)
 def test_any_position_can_be_asked_for(loaded: LoadedModel, position: int) -> None:
     clean = run_clean(loaded, IDS, position)
-    assert position in clean.logit_positions.tolist() and len(clean.logit_positions) == LOGIT_POSITIONS
+    # Nothing behind the position is run, but for a product that rounds as a whole forward's.
+    assert clean.ids.tolist() == [IDS[: max(position + 1, MIN_PRODUCT_ROWS)]]
     torch.testing.assert_close(clean.logits, alone(loaded, [], "zero", position), rtol=0, atol=1e-5)
     for row, heads in zip(next_logits(loaded, clean, SETS), SETS, strict=True):
         torch.testing.assert_close(row, alone(loaded, heads, "zero", position), rtol=0, atol=1e-5)
@@ -53,6 +56,22 @@ def test_a_text_shorter_than_what_is_kept(loaded: LoadedModel) -> None:
     clean = run_clean(loaded, IDS[:3], 1)
     expected = capture(loaded, IDS[:3], SETS[0]).logits[1]
     torch.testing.assert_close(next_logits(loaded, clean, SETS[:1])[0], expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 16, 20])
+def test_as_few_logits_as_a_product_that_rounds_alike_needs(tiny_llama: LoadedModel, rows: int) -> None:
+    clean = run_clean(tiny_llama, IDS)
+    asked: list[tuple[int, ...]] = []
+
+    def seen(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        asked.append(tuple(args[0].shape[:2]))
+
+    head = tiny_llama.model.get_output_embeddings()
+    handle = head.register_forward_pre_hook(seen)
+    next_logits(tiny_llama, clean, [[Head(1, 1)]] * rows)
+    handle.remove()
+    ((batch, positions),) = asked
+    assert batch == rows and batch * positions >= MIN_PRODUCT_ROWS > batch * (positions - 1)
 
 
 def test_layers_below_the_lowest_head_are_not_computed(loaded: LoadedModel) -> None:

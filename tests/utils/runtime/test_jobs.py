@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from utils.errors import UserFacingError
-from utils.runtime.jobs import REMEMBERED, UNFORESEEN, Jobs, JobView, Progress, stop_all
+from utils.runtime.jobs import REMEMBERED, UNFORESEEN, JobProgress, Jobs, JobView, Progress, stop_all
 
 PATIENCE = 20
 
@@ -114,6 +114,23 @@ def test_a_failure_is_told_and_the_next_job_runs() -> None:
     view = ended(jobs, "a")
     assert view.state == "failed" and view.error is not None and view.error.message == "No room."
     assert ended(jobs, "b").error is UNFORESEEN
+
+
+def test_a_part_of_the_result_is_there_until_the_job_ends() -> None:
+    jobs, half, go = Jobs(), threading.Event(), threading.Event()
+
+    def work(progress: JobProgress) -> None:
+        progress.publish(("first",))
+        progress.publish(("first", "second"))
+        half.set()
+        assert go.wait(PATIENCE)
+
+    jobs.start("a", work)
+    assert half.wait(PATIENCE)
+    view = jobs.view("a")
+    assert view is not None and view.partial == ("first", "second")
+    go.set()
+    assert ended(jobs, "a").partial is None
 
 
 def test_time_left_follows_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,135 @@
+"""What the map of all heads can be coloured by: one row a view; menu, links and legend follow from it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from utils.effects.effect_map import EffectMap
+from utils.effects.measures import MEASURES, MeasureKey
+from utils.live.analysis import LiveAnalysis
+from utils.roles.registry import ROLES, measured_roles
+
+DECIMALS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class MapSource:
+    """What a view may read its values from.
+
+    Attributes:
+        analysis: the prompt on its model, all heads on.
+        effects: the effect of ablating each head alone, None while it is not known. Heads that have not been
+            computed yet are NaN in it.
+        measure: what of the effects is shown.
+    """
+
+    analysis: LiveAnalysis
+    effects: EffectMap | None = None
+    measure: MeasureKey = "probability"
+
+
+@dataclass(frozen=True)
+class MapView:
+    """One way to colour the map.
+
+    Attributes:
+        key: its name in links.
+        title: what the menu calls it.
+        description: what a cell's colour says, in one sentence.
+        values: the value of each head [layer, head]; None where there is none yet. A view without it shows
+            the roles, as the cells are drawn.
+        scale: "share" from 0 to 1, "signed" around 0, "positive" from 0 to the largest.
+        needs: what has to be computed for it besides the analysis: "" or "effects".
+    """
+
+    key: str
+    title: str
+    description: str
+    values: Callable[[MapSource], Tensor | None] | None
+    scale: Literal["share", "signed", "positive"] = "share"
+    needs: Literal["", "effects"] = ""
+
+
+def _live_score(role: str) -> Callable[[MapSource], Tensor | None]:
+    def values(source: MapSource) -> Tensor | None:
+        scores = source.analysis.scores
+        return scores.live[role] if scores.target(role).applicable else None
+
+    return values
+
+
+def _sink(source: MapSource) -> Tensor | None:
+    catalog = source.analysis.catalog
+    table = catalog.sink_share if catalog else None
+    return None if table is None else torch.tensor(table)
+
+
+def _effect(source: MapSource) -> Tensor | None:
+    return None if source.effects is None else source.effects.change(source.measure)
+
+
+MAP_VIEWS: dict[str, MapView] = {
+    view.key: view
+    for view in (
+        MapView("role", "Role", "Hue, letter: role. Strength: how much it does it here.", None),
+        *(
+            MapView(
+                f"live-{role}",
+                f"Live score: {ROLES[role].display_name}",
+                "How much each head does this on your text, whatever its role.",
+                _live_score(role),
+            )
+            for role in measured_roles()
+        ),
+        MapView(
+            "sink",
+            "Attention sink",
+            "How much of its attention each head rests on the first token, on plain sentences.",
+            _sink,
+        ),
+        MapView(
+            "effect",
+            "Ablation effect",
+            "What ablating each head alone does to the watched token.",
+            _effect,
+            scale="signed",
+            needs="effects",
+        ),
+    )
+}
+DEFAULT_MAP_VIEW = next(iter(MAP_VIEWS))
+
+
+def map_view(key: str | None) -> MapView:
+    """The view of a key, the first one for anything else."""
+    return MAP_VIEWS.get(str(key), MAP_VIEWS[DEFAULT_MAP_VIEW])
+
+
+def map_values(view: MapView, source: MapSource) -> dict[str, Any] | None:
+    """The values of a view as plain data for the browser, which colours the cells by them.
+
+    Args:
+        view: the view.
+        source: what it reads.
+
+    Returns:
+        {"title", "scale", "unit", "largest", "values": [layer][head], None where not known yet}; None for a
+        view of the roles, or where the model or the prompt has no such values.
+    """
+    values = view.values(source) if view.values is not None else None
+    if values is None:
+        return None
+    unit, scale = "", view.scale
+    if view.needs == "effects":
+        unit = MEASURES[source.measure].label
+        if source.measure == "probability":
+            values, unit = values * 100, "percentage points"
+        if source.measure == "kl":
+            scale = "positive"
+    known = values[~values.isnan()].abs()
+    largest = 1.0 if scale == "share" else max(float(known.max()) if len(known) else 0.0, 1e-9)
+    rows = [[None if value != value else round(value, DECIMALS) for value in row] for row in values.tolist()]
+    return {"title": view.title, "scale": scale, "unit": unit, "largest": largest, "values": rows}
