@@ -7,7 +7,8 @@ anything up; `fit` compares a state with the model that it is for.
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
-from utils.forward.ablation import AblationMode
+from utils.effects.second_prompt import Fit
+from utils.forward.ablation import MethodKey
 from utils.heads import Head
 from utils.models.families import HeadGeometry
 from utils.wording import excerpt
@@ -59,7 +60,9 @@ class PageState:
         prompt: the text.
         head: the chosen head.
         ablated: heads that are off; an empty set says that all are on.
-        mode: "zero" or "mean" ablation.
+        mode: "zero", "mean" or "interchange" ablation.
+        second: the second prompt, whose values an interchange takes.
+        fit: how that is made to fit, a key of `utils.effects.second_prompt.FITS`.
         position: which token's prediction is shown, counted as on the token strip; None for the last.
         target: text of the token that is watched.
         against: text of a second token, for the logit difference.
@@ -75,7 +78,9 @@ class PageState:
     prompt: str | None = None
     head: Head | None = None
     ablated: frozenset[Head] | None = None
-    mode: AblationMode | None = None
+    mode: MethodKey | None = None
+    second: str | None = None
+    fit: Fit | None = None
     position: int | None = None
     target: str | None = None
     against: str | None = None

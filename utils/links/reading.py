@@ -26,7 +26,9 @@ from utils.errors import UserFacingError
 from utils.heads import Head, parse_head
 from utils.wording import excerpt
 
-VERSION = 1
+VERSION = 2
+# Links of earlier versions say less, and what they say means the same.
+READ_VERSIONS = ("1", "2")
 # Web servers in front of the app commonly take lines of 8 to 16 thousand characters. A prompt of 256 English
 # tokens needs some 1,500 of them.
 LONGEST_QUERY = 16_000
@@ -224,7 +226,7 @@ def read_query(query: str, words: Mapping[str, str]) -> tuple[dict[str, str], li
         few = ", ".join(excerpt(key) for key in unknown[:3]) + (" and more" if len(unknown) > 3 else "")
         problems.append(f"This link has parts that mean nothing here ({few}); they are left out.")
     version = texts.pop("v", str(VERSION))
-    if version != str(VERSION):
+    if version not in READ_VERSIONS:
         problems.insert(
             0,
             f"This link was made by another version of HeadScope ({excerpt(version)}; this one reads "

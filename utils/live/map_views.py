@@ -11,6 +11,7 @@ from utils.effects.effect_map import EffectMap
 from utils.effects.measures import MEASURES, MeasureKey
 from utils.live.analysis import LiveAnalysis
 from utils.roles.registry import ROLES, measured_roles
+from utils.writing.attribution import DirectEffect, direct_effect
 
 DECIMALS = 3
 
@@ -24,11 +25,14 @@ class MapSource:
         effects: the effect of ablating each head alone, None while it is not known. Heads that have not been
             computed yet are NaN in it.
         measure: what of the effects is shown.
+        direct: what each head itself adds to the watched pair; None for that of the two most likely tokens
+            after the last one.
     """
 
     analysis: LiveAnalysis
     effects: EffectMap | None = None
     measure: MeasureKey = "probability"
+    direct: DirectEffect | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class MapView:
         values: the value of each head [layer, head]; None where there is none yet. A view without it shows
             the roles, as the cells are drawn.
         scale: "share" from 0 to 1, "signed" around 0, "positive" from 0 to the largest.
+        unit: of the values, "" for none.
         needs: what has to be computed for it besides the analysis: "" or "effects".
     """
 
@@ -51,6 +56,7 @@ class MapView:
     values: Callable[[MapSource], Tensor | None] | None
     scale: Literal["share", "signed", "positive"] = "share"
     needs: Literal["", "effects"] = ""
+    unit: str = ""
 
 
 def _live_score(role: str) -> Callable[[MapSource], Tensor | None]:
@@ -69,6 +75,17 @@ def _sink(source: MapSource) -> Tensor | None:
 
 def _effect(source: MapSource) -> Tensor | None:
     return None if source.effects is None else source.effects.change(source.measure)
+
+
+def _direct(source: MapSource) -> Tensor | None:
+    if source.direct is not None:
+        return source.direct.heads
+    analysis = source.analysis
+    if analysis.stream is None:
+        return None
+    target, against = analysis.logits.topk(2).indices.tolist()
+    last = len(analysis.prompt.ids) - 1
+    return direct_effect(analysis.loaded, analysis.stream, last, target, against).heads
 
 
 MAP_VIEWS: dict[str, MapView] = {
@@ -98,6 +115,14 @@ MAP_VIEWS: dict[str, MapView] = {
             scale="signed",
             needs="effects",
         ),
+        MapView(
+            "direct",
+            "Direct effect",
+            "What each head itself adds to the watched token's logit against the next most likely one.",
+            _direct,
+            scale="signed",
+            unit="logits",
+        ),
     )
 }
 DEFAULT_MAP_VIEW = next(iter(MAP_VIEWS))
@@ -122,7 +147,7 @@ def map_values(view: MapView, source: MapSource) -> dict[str, Any] | None:
     values = view.values(source) if view.values is not None else None
     if values is None:
         return None
-    unit, scale = "", view.scale
+    unit, scale = view.unit, view.scale
     if view.needs == "effects":
         unit = MEASURES[source.measure].label
         if source.measure == "probability":
