@@ -5,7 +5,7 @@ A link is readable and stays valid between releases; it has a version in it:
     ?v=2&model=demo-gpt2&prompt=The+cat+sat&head=L1H14&off=L1H14,L2H3&mode=mean&position=7&target=mat&view=next
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
@@ -82,8 +82,10 @@ class PageLink(Link):
     """The link of the live page.
 
     `view` comes last because programs that find links in a text often cut a full stop off their end, which a
-    prompt may well have.
+    prompt may well have. Version 2 has the second prompt of an interchange.
     """
+
+    version: ClassVar[int] = 2
 
     model: Annotated[Annotated[str, AfterValidator(_model_name)] | None, Part("The model")] = None
     prompt: Annotated[Annotated[str, at_most(LONGEST_PROMPT)] | None, Part("The prompt", as_typed=True)] = (
@@ -129,7 +131,9 @@ def to_query(state: PageState) -> str:
     values = {key: getattr(state, _field(key)) for key in PageLink.parts()}
     if max(len(state.prompt or ""), len(state.second or "")) > LONGEST_PROMPT:
         raise too_long()
-    return write_query({key: _write(value) for key, value in values.items() if value is not None})
+    return write_query(
+        {key: _write(value) for key, value in values.items() if value is not None}, PageLink.version
+    )
 
 
 def _write(value: Any) -> str:
