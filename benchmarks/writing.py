@@ -21,7 +21,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
 from benchmarks.measure import add_options, clock_for, interleaved, machine, report
-from utils.catalog.catalog import CATALOG_FOLDER, Catalog, catalog_path, listed_heads, load_catalog
+from utils.catalog.catalog import (
+    CATALOG_FOLDER,
+    Catalog,
+    carrying_heads,
+    catalog_path,
+    listed_heads,
+    load_catalog,
+)
 from utils.effects.effect_map import effect_map
 from utils.effects.interchange_map import interchange_map
 from utils.forward.attention_capture import capture
@@ -55,8 +62,13 @@ def _run_without(loaded: LoadedModel, prompt: TokenizedPrompt, catalog: Catalog)
     captured = capture(loaded, prompt.ids)
     roles = pattern_roles()
     scores = prompt_scores(captured.attention, prompt.ids, roles, loaded.special_ids, loaded.geometry.windows)
-    listed = listed_heads(catalog)
-    listed_activity(scores, {role: listed[role] for role in roles})
+    # As in `live/analysis.py`: each head that has a role, or is listed for one, is judged once.
+    both = {
+        role: list(dict.fromkeys((*carriers, *listed_heads(catalog)[role])))
+        for role, carriers in carrying_heads(catalog).items()
+        if role in roles
+    }
+    listed_activity(scores, both)
 
 
 def _run_with(loaded: LoadedModel, prompt: TokenizedPrompt, catalog: Catalog) -> None:

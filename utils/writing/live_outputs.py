@@ -11,7 +11,7 @@ from utils.writing.attribution import own_token_effects
 
 
 def written_on(loaded: LoadedModel, ids: Sequence[int], captured: Capture) -> Written | None:
-    """The effects of all heads on the tokens of a text, worked out a layer at a time when they are asked for.
+    """The effects of all heads on the tokens of a text, worked out when they are asked for.
 
     Args:
         loaded: the model.
@@ -25,7 +25,7 @@ def written_on(loaded: LoadedModel, ids: Sequence[int], captured: Capture) -> Wr
     if parts is None:
         return None
 
-    def effects(layer: int) -> Tensor:
-        return own_token_effects(loaded, parts, layer, ids)
+    def effects(layers: slice) -> Tensor:
+        return own_token_effects(loaded, parts, ids, layers)
 
     return Written(effects, int(captured.logits[-1].argmax()))
