@@ -38,7 +38,6 @@ from utils.models.prompts import TokenizedPrompt, tokenize_prompt
 from utils.models.sources import BUNDLED, REAL_MODEL
 from utils.roles.activity import listed_activity, prompt_scores
 from utils.roles.registry import pattern_roles
-from utils.writing.attribution import direct_effect
 from utils.writing.promoted import promoted_tokens
 
 # What is promised.
@@ -75,7 +74,7 @@ def _run_with(loaded: LoadedModel, prompt: TokenizedPrompt, catalog: Catalog) ->
     analysis = analyze_prompt(loaded, prompt, catalog, "")
     last = len(prompt.ids) - 1
     target, against = analysis.logits.topk(2).indices.tolist()
-    direct = direct_effect(loaded, analysis.parts, last, target, against)
+    direct = analysis.direct_effect(last, target, against)
     promoted_tokens(loaded, analysis.parts, direct.strongest(1)[0], last)
 
 

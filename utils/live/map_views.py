@@ -11,7 +11,7 @@ from utils.effects.effect_map import EffectMap
 from utils.effects.measures import MEASURES, MeasureKey
 from utils.live.analysis import LiveAnalysis
 from utils.roles.registry import ROLES, measured_roles
-from utils.writing.attribution import DirectEffect, direct_effect
+from utils.writing.attribution import DirectEffect
 
 DECIMALS = 3
 
@@ -85,7 +85,7 @@ def _direct(source: MapSource) -> Tensor | None:
         return None
     target, against = analysis.logits.topk(2).indices.tolist()
     last = len(analysis.prompt.ids) - 1
-    return direct_effect(analysis.loaded, analysis.stream, last, target, against).heads
+    return analysis.direct_effect(last, target, against).heads
 
 
 MAP_VIEWS: dict[str, MapView] = {

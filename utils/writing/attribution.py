@@ -221,6 +221,7 @@ def direct_effect(
     position: int,
     target: int,
     against: int | None = None,
+    heads: Tensor | None = None,
 ) -> DirectEffect:
     """Take the logit of `target` (minus that of `against`) at a position apart.
 
@@ -230,6 +231,7 @@ def direct_effect(
         position: whose next token is predicted.
         target: the token.
         against: the token to compare it with, None for the logit itself.
+        heads: what the heads add [layer, head] where that is known already.
 
     Raises:
         UserFacingError: a position or a token that there is not.
@@ -238,7 +240,8 @@ def direct_effect(
     check_tokens(loaded, target, against)
     direction = pair_direction(loaded, target, against)
     scale = float(final_scale(loaded, parts.final[position]).double())
-    heads = all_head_terms(loaded, parts, direction, [position])[:, :, 0, 0].double()
+    if heads is None:
+        heads = all_head_terms(loaded, parts, direction, [position])[:, :, 0, 0].double()
     along = direction[0].cpu().double()
 
     def term(vector: Tensor) -> float:
