@@ -129,11 +129,11 @@ class ExportPanel:
         head = next((str(head) for head in parse_heads([chosen])), "")
         view = map_view(shown_map)
         row = next((row for row in MEASURES.values() if row.key == measure), MEASURES["probability"])
-        said = f"{view.title}, {row.label.lower()}" if view.needs == "effects" else view.title
+        measured = f", {row.label[0].lower()}{row.label[1:]}" if view.needs == "effects" else ""
         parts = {"headscope-head": f"head-{head}" if head else "head"}
         titles = {
             "headscope-head": f"{head}: where each token looks",
-            "headscope-map": f"All heads: {said[0].lower()}{said[1:]}",
+            "headscope-map": f"All heads: {view.title[0].lower()}{view.title[1:]}{measured}",
         }
         return {
             key: {
