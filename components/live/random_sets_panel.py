@@ -73,30 +73,57 @@ def _points(value: float) -> str:
 
 
 def random_sentence(result: RandomComparison, target: str) -> str:
-    """What the comparison comes to."""
+    """What the comparison comes to; a share of sets is given from `MIN_DISTINCT` different ones on alone."""
     found = result.contrasts["probability"]
-    draws, count = len(found.draws), round(found.share_as_strong * len(found.draws))
     size = len(result.heads)
-    kind = "from the same layers" if result.kind == "layer-matched" else "from all layers"
-    alike = "none of them does" if not count else f"{count} of them {'does' if count == 1 else 'do'}"
+    of = f"of {size} head{'s' if size > 1 else ''} {_KIND_LABELS[result.kind]}"
+    ours = f"Switching off {name_heads(result.heads)} changes “{target}” by {_points(found.tested)} points."
+    if found.distinct == 1:
+        as_much = "as much or more" if found.as_strong else "not as much"
+        return (
+            f"{ours} The only other set {of} changes it by {_points(found.mean)} points: {as_much} in that "
+            "direction."
+        )
+    alike = (
+        "none of them does"
+        if not found.as_strong
+        else f"{found.as_strong} of them {'does' if found.as_strong == 1 else 'do'}"
+    )
+    if found.low is None or found.high is None:
+        return (
+            f"{ours} {found.distinct} different random sets {of} change it by between "
+            f"{_points(found.least)} and {_points(found.most)} points; {alike} as much in that direction. "
+            "They are too few to say how rare that is."
+        )
     return (
-        f"Switching off {name_heads(result.heads)} changes “{target}” by {_points(found.tested)} points. "
-        f"{draws} random sets of {size} head{'s' if size > 1 else ''} {kind} change it by "
-        f"{_points(found.mean)} points on average (95% of them between {_points(found.low)} and "
+        f"{ours} {found.distinct} different random sets {of} change it by {_points(found.mean)} points on "
+        f"average (95% of the {len(found.draws)} draws between {_points(found.low)} and "
         f"{_points(found.high)}); {alike} as much in that direction."
     )
 
 
+def _written(value: float, scale: float) -> str:
+    # No "-0.00".
+    return f"{round(value * scale, 1 if scale > 1 else 2) + 0.0:+.{1 if scale > 1 else 2}f}"
+
+
+def _range(found: Contrast, scale: float) -> str:
+    low = found.least if found.low is None else found.low
+    high = found.most if found.high is None else found.high
+    return f"{_written(low, scale)} to {_written(high, scale)}"
+
+
 def random_figure(found: Contrast, theme: str) -> go.Figure:
-    """Every draw as a dot, their middle 95% as a band, the tested set as a diamond."""
+    """Every draw as a dot, their middle 95% as a band where there is one, the tested set as a diamond."""
     colours = COLOURS[theme]
     scale = 100.0
     # The dots are spread over the height in a fixed pattern so that equal ones can be told apart.
     heights = [((index * 7) % 11) / 11 - 0.5 for index in range(len(found.draws))]
     figure = go.Figure()
-    figure.add_vrect(
-        x0=found.low * scale, x1=found.high * scale, fillcolor=colours.clean, opacity=0.14, line_width=0
-    )
+    if found.low is not None and found.high is not None:
+        figure.add_vrect(
+            x0=found.low * scale, x1=found.high * scale, fillcolor=colours.clean, opacity=0.14, line_width=0
+        )
     figure.add_trace(
         go.Scatter(
             x=[draw * scale for draw in found.draws],
@@ -130,21 +157,20 @@ def random_body(result: RandomComparison, target: str, theme: str) -> list[Any]:
         html.Tr(
             [
                 html.Th(name, scope="row"),
-                number(f"{found.tested:+.3f}"),
-                number(f"{found.mean:+.3f}"),
-                number(f"{found.median:+.3f}"),
-                number(f"{found.low:+.3f} to {found.high:+.3f}"),
-                number(f"{found.share_as_strong:.0%}"),
+                number(_written(found.tested, scale)),
+                number([_written(found.mean, scale), html.Small(_range(found, scale), className="hs-hint")]),
+                number(f"{found.as_strong} of {found.distinct}"),
             ]
         )
-        for name, found in (
-            ("probability", result.contrasts["probability"]),
-            ("log probability", result.contrasts["log_probability"]),
-            ("logit difference", result.contrasts["logit_difference"]),
-            ("KL (nats)", result.contrasts["kl"]),
+        for name, scale, found in (
+            ("probability (points)", 100.0, result.contrasts["probability"]),
+            ("log probability", 1.0, result.contrasts["log_probability"]),
+            ("logit difference", 1.0, result.contrasts["logit_difference"]),
+            ("KL (nats)", 1.0, result.contrasts["kl"]),
         )
     ]
-    titles = ["change of", "your heads", "random: mean", "median", "middle 95%", "at least as strong"]
+    spread = "middle 95%" if result.contrasts["probability"].low is not None else "least to most"
+    titles = ["change of", "your heads", f"random: mean ({spread})", "at least as strong"]
     return [
         html.P(random_sentence(result, target), className="hs-sentence"),
         graph(
@@ -152,7 +178,9 @@ def random_body(result: RandomComparison, target: str, theme: str) -> list[Any]:
             figure=random_figure(result.contrasts["probability"], theme),
             style={"height": "190px"},
         ),
-        scrolled_table("Your heads against random sets", titles, rows),
+        scrolled_table(
+            "Your heads against random sets", titles, rows, numbers=(1, 2, 3), look="hs-random-table"
+        ),
         html.P(
             f"{len(result.random.sets)} draws, seed {result.seed}; none holds a head that you switched off. "
             f"{result.random.caveat}",

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from components.plots import graph, graph_config
 
@@ -34,4 +35,5 @@ def test_they_offer_one_button_that_keeps_the_figure_here() -> None:
     )
     assert config["toImageButtonOptions"] == {"format": "svg", "filename": "some-name"}
     assert graph_config("some-name", toolbar=False)["displayModeBar"] is False
-    assert graph("figure", toolbar=False).config == graph_config("headscope-figure", toolbar=False)
+    drawn: Any = graph("figure", toolbar=False)
+    assert drawn.config == graph_config("headscope-figure", toolbar=False)

@@ -120,7 +120,7 @@ def test_what_was_computed_goes_along(built_service: LiveService, panel: ExportP
     assert data["random_sets"]["heads"] == [str(INDUCTION)]
     assert len(data["random_sets"]["contrasts"]["probability"]["draws"]) == 20
     record = saved(panel.download(export_request("markdown"), now))
-    assert "matters most" in record and "20 random sets of 1 head from all layers" in record
+    assert "matters most" in record and "different random sets of 1 head from all layers" in record
     # Another watched token, or another way to draw: what was computed is not about it.
     other = held(off=[str(INDUCTION)], kind="uniform", draws="20", target="q")
     data = json.loads(saved(panel.download(export_request("analysis"), other)))
