@@ -77,7 +77,7 @@
   });
 
   // Where a lesson points: the tab, the view and the scroll position that bring it into sight.
-  const VIEWS = { "part-bertviz": "lines", "part-heatmap": "heatmap", "head-facts": "scores" };
+  const VIEWS = { "part-bertviz": "lines", "part-heatmap": "heatmap", "head-facts": "scores", "head-writes": "writes" };
 
   // A view of the answer that is yet to be opened is reached by its tab.
   function standIn(element) {

@@ -1,6 +1,6 @@
 """The view "Which heads matter": every head ablated alone, as a job with progress and cancel."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
@@ -9,12 +9,18 @@ from callbacks.background import Background
 from callbacks.clicks import only_drawn
 from callbacks.live.context import Request, Shown, find_shown
 from components import ids
-from components.live.effects_view import effects_body, effects_offer
-from components.live.prediction_panel import no_prediction
-from components.messages import alert
+from components.answer.effects_view import effects_body, effects_offer, interchange_body
+from components.answer.prediction_panel import no_prediction
+from components.messages import alert, sentence_of
+from components.plots import theme_name
 from components.progress import progress_view
 from utils.effects.effect_map import EffectMap, EffectMapProgress, effect_map
+from utils.effects.estimate import EffectEstimate, rank_correlation
+from utils.effects.interchange_map import InterchangeMap, interchange_map
 from utils.effects.measures import MEASURES, MeasureKey
+from utils.effects.total_and_direct import HeadEffects
+from utils.errors import UserFacingError
+from utils.forward.interchange import Interchange
 from utils.live.service import LiveService
 from utils.models.prompts import token_label
 from utils.runtime.jobs import Progress
@@ -34,6 +40,7 @@ class EffectsView:
     def __init__(self, service: LiveService) -> None:
         self.service = service
         self.effects: Background[EffectMap] = Background(MAX_CACHED)
+        self.swaps: Background[InterchangeMap] = Background(MAX_CACHED)
 
     def _key(self, shown: Shown) -> Hashable:
         return (
@@ -61,6 +68,61 @@ class EffectsView:
             progress,
             publish,
         )
+
+    def estimate(self, shown: Shown) -> EffectEstimate | None:
+        """A first-order estimate of the map, there at once; None where the model has none."""
+        try:
+            return self.service.writing.estimate(
+                shown.analysis.loaded.name,
+                shown.analysis.prompt.text,
+                shown.position,
+                shown.target,
+                shown.against,
+                shown.mode,
+            )
+        except UserFacingError:
+            return None
+
+    def swapped(self, shown: Shown) -> InterchangeMap | None:
+        """The interchange map of what is shown, None where it is not there (yet)."""
+        return self.swaps.get(self._key(shown)) if isinstance(shown.mode, Interchange) else None
+
+    def _swap(self, shown: Shown, progress: Progress) -> InterchangeMap:
+        assert isinstance(shown.mode, Interchange)
+        return interchange_map(
+            shown.analysis.loaded,
+            shown.analysis.prompt.ids,
+            shown.mode.ids,
+            shown.target,
+            shown.against,
+            shown.position,
+            progress=progress,
+        )
+
+    def _follow_swap(self, trigger: Any, shown: Shown, session_id: str) -> tuple[Any, Any, bool]:
+        """As `show`, for interchange: how much of the logit difference each head alone brings back."""
+        key, loaded = self._key(shown), shown.analysis.loaded
+        if trigger == ids.EFFECTS_CANCEL:
+            self.swaps.leave(key, session_id)
+            return effects_offer(), None, True
+        found = self.swaps.get(key)
+        if found is None:
+            view = self.swaps.follow(
+                key,
+                lambda progress: self._swap(shown, progress),
+                session_id,
+                again=trigger != ids.EFFECTS_TICK,
+            )
+            if view.error is not None:
+                return alert(view.error), None, True
+            if view.state == "cancelled":
+                return effects_offer(), None, True
+            if not view.ended:
+                title = "Swapping every head's values, one by one"
+                return progress_view(view, title, ids.EFFECTS_CANCEL), None, False
+            found = self.swaps.get(key)
+        body = None if found is None else interchange_body(found, lambda token: token_label(loaded, token))
+        return None, body, True
 
     def known(self, shown: Shown) -> EffectMap | None:
         """The map of what is shown, None where it is not (all) there yet."""
@@ -94,6 +156,9 @@ class EffectsView:
         against: str | None,
         measure: str | None,
         session_id: str,
+        theme: str | None = None,
+        second: str | None = None,
+        fit: str | None = None,
     ) -> tuple[Any, Any, bool]:
         """State (progress, error, offer), body, whether the tick may rest.
 
@@ -106,10 +171,17 @@ class EffectsView:
             against: text of the second token.
             measure: key of the measure that the grid shows.
             session_id: the visit.
+            theme: "light" or "dark".
+            second: the second prompt of an interchange.
+            fit: how it is made to fit.
         """
-        shown = find_shown(self.service, request, (), mode, position, target, against)
+        shown = find_shown(self.service, request, (), mode, position, target, against, second, fit)
         if shown is None:
             return None, no_prediction("Nothing is analyzed yet: type a prompt above and press Run."), True
+        if shown.problem is not None:
+            return None, no_prediction(sentence_of(shown.problem)), True
+        if isinstance(shown.mode, Interchange):
+            return self._follow_swap(trigger, shown, session_id)
         key = self._key(shown)
         if trigger == ids.EFFECTS_CANCEL:
             self.effects.leave(key, session_id)
@@ -124,7 +196,15 @@ class EffectsView:
             for key in MEASURES:
                 if key == measure:
                     chosen = key
-            body = effects_body(effects, chosen, target_label, other_label)
+            model, text = loaded.name, shown.analysis.prompt.text
+            both: Sequence[HeadEffects] = ()
+            if shown.analysis.stream is not None:
+                both = self.service.writing.total_and_direct(model, text, effects)
+            estimate = self.estimate(shown)
+            correlation = rank_correlation(estimate, effects, chosen) if estimate else None
+            body = effects_body(
+                effects, chosen, target_label, other_label, both, correlation, theme_name(theme)
+            )
             return None, body, True
         view = self.effects.follow(
             key,
@@ -157,16 +237,44 @@ def register(app: Dash, view: EffectsView) -> None:
         Input(ids.MEASURE, "value"),
         Input(ids.EFFECTS_TICK, "n_intervals"),
         Input({"type": "effects-button", "does": ALL}, "n_clicks"),
+        Input(ids.SECOND, "value"),
+        Input(ids.FIT, "value"),
+        Input(ids.theme("live"), "data"),
         State(ids.SESSION_ID, "data"),
         State(ids.EFFECTS_ROWS, "data"),
     )
-    def _(request, mode, position, target, against, view_key, measure, ticks, clicks, session_id, rows):
+    def _(
+        request,
+        mode,
+        position,
+        target,
+        against,
+        view_key,
+        measure,
+        ticks,
+        clicks,
+        second,
+        fit,
+        theme,
+        session_id,
+        rows,
+    ):
         if only_drawn("effects-button"):
             return (no_update,) * 4
         if view_key != "effects":
             return no_update, no_update, True, no_update
         state, body, rests = view.show(
-            ctx.triggered_id, request, mode, position, target, against, measure, session_id or ""
+            ctx.triggered_id,
+            request,
+            mode,
+            position,
+            target,
+            against,
+            measure,
+            session_id or "",
+            theme,
+            second,
+            fit,
         )
         # The map is coloured anew when this changes.
         return state, body, rests, (rows or 0) + 1

@@ -6,8 +6,8 @@ from dash import Dash, Input, Output, State, html, no_update
 
 from callbacks.live.context import SHOWN, Request, find_analysis, find_shown
 from components import ids
-from components.live.answer_card import LAST
-from components.live.prediction_panel import (
+from components.answer.card import LAST
+from components.answer.prediction_panel import (
     cause_and_effect,
     chips,
     no_prediction,
@@ -62,9 +62,11 @@ class NextTokenView:
         position: str | None,
         target: str | None,
         against: str | None,
+        second: str | None = None,
+        fit: str | None = None,
     ) -> tuple[Any, ...]:
         """Headline, table, figures, cause and effect in a few words, the tokens that the two boxes offer."""
-        shown = find_shown(self.service, request, off_names, mode, position, target, against)
+        shown = find_shown(self.service, request, off_names, mode, position, target, against, second, fit)
         if shown is None:
             return None, no_prediction(NOTHING_YET), [], "", []
         loaded = shown.analysis.loaded

@@ -4,11 +4,11 @@ from typing import Any
 
 from dash import Dash, Input, Output, no_update
 
+from callbacks.answer.next_token_view import NOTHING_YET
 from callbacks.live.context import Request, find_shown
-from callbacks.live.next_token_view import NOTHING_YET
 from components import ids
-from components.live.positions_view import positions_body
-from components.live.prediction_panel import no_prediction
+from components.answer.positions_view import positions_body
+from components.answer.prediction_panel import no_prediction
 from components.plots import theme_name
 from utils.effects.positions import view_positions
 from utils.live.service import LiveService
@@ -32,9 +32,11 @@ class PositionsView:
         mode: str | None,
         position: str | None,
         theme: str | None,
+        second: str | None = None,
+        fit: str | None = None,
     ) -> Any:
         """The prediction after every token, clean beside ablated."""
-        shown = find_shown(self.service, request, off_names, mode, position)
+        shown = find_shown(self.service, request, off_names, mode, position, second=second, fit=fit)
         if shown is None:
             return no_prediction(NOTHING_YET)
         loaded, prompt = shown.analysis.loaded, shown.analysis.prompt
@@ -62,8 +64,10 @@ def register(app: Dash, view: PositionsView) -> None:
         Input(ids.POSITION, "value"),
         Input(ids.VIEW, "value"),
         Input(ids.theme("live"), "data"),
+        Input(ids.SECOND, "value"),
+        Input(ids.FIT, "value"),
     )
-    def _(request, off, mode, position, view_key, theme):
+    def _(request, off, mode, position, view_key, theme, second, fit):
         if view_key != "positions":
             return no_update
-        return view.show(request, off, mode, position, theme)
+        return view.show(request, off, mode, position, theme, second, fit)

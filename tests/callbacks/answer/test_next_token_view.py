@@ -3,8 +3,8 @@
 import pytest
 from dash import no_update
 
+from callbacks.answer.next_token_view import NextTokenView
 from callbacks.live.context import Request
-from callbacks.live.next_token_view import NextTokenView
 from tests.fixtures.guides import NAME
 from tests.fixtures.makers.hand_built import INDUCTION, PREVIOUS
 from tests.fixtures.reading_trees import text_of

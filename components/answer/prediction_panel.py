@@ -48,7 +48,17 @@ def _row(row: TokenChange, label: str, ablated: bool, watched: bool) -> html.Tr:
     title = f"rank {row.clean_rank} with all heads on, {row.ablated_rank} ablated" if ablated else None
     cells = [
         html.Td(rank, className="hs-number", title=title),
-        html.Th(html.Bdi(label), scope="row", className="hs-token-cell"),
+        html.Th(
+            html.Button(
+                html.Bdi(label),
+                type="button",
+                className="hs-token-button",
+                title="Watch this token and see which heads write it",
+                **data(watch=label),
+            ),
+            scope="row",
+            className="hs-token-cell",
+        ),
         html.Td(html.Div(bars, className="hs-probs"), className="hs-prob-cell", **aria(hidden="true")),
         html.Td(f"{row.clean:.1%}", className="hs-number"),
     ]

@@ -9,8 +9,8 @@ from callbacks.background import Background
 from callbacks.clicks import only_drawn
 from callbacks.live.context import SHOWN, Shown, find_shown
 from components import ids
-from components.live.prediction_panel import no_prediction
-from components.live.random_sets_panel import random_body
+from components.answer.prediction_panel import no_prediction
+from components.answer.random_sets_panel import random_body
 from components.messages import alert
 from components.plots import theme_name
 from components.progress import progress_view
@@ -128,8 +128,24 @@ def register(app: Dash, panel: RandomSetsPanel) -> None:
         Input(ids.theme("live"), "data"),
         State(ids.SESSION_ID, "data"),
     )
-    def _(request, off, mode, position, target, against, kind, draws, run, ticks, clicks, theme, session_id):
+    def _(
+        request,
+        off,
+        mode,
+        position,
+        target,
+        against,
+        second,
+        fit,
+        kind,
+        draws,
+        run,
+        ticks,
+        clicks,
+        theme,
+        session_id,
+    ):
         if only_drawn("random-button"):
             return (no_update,) * 3
-        shown = find_shown(panel.service, request, off, mode, position, target, against)
+        shown = find_shown(panel.service, request, off, mode, position, target, against, second, fit)
         return panel.show(ctx.triggered_id, shown, kind, draws, theme, session_id or "")

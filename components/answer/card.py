@@ -1,21 +1,35 @@
 """The model's answer: what is ablated, the headline, the next tokens clean beside ablated, other views."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import dash_bootstrap_components as dbc
 from dash import html
 
 from components import ids
+from components.answer.continuations_view import continuations_places
+from components.answer.effects_view import effects_places
+from components.answer.others_view import others_places
+from components.answer.random_sets_panel import random_places
 from components.attributes import aria
 from components.help_mark import help_mark
-from components.live.continuations_view import continuations_places
-from components.live.effects_view import effects_places
-from components.live.random_sets_panel import random_places
+from utils.effects.second_prompt import Fit
+from utils.forward.interchange import INTERCHANGE
 from utils.links.page_state import VIEWS, PageState
+from utils.links.reading import LONGEST_PROMPT
 
 # The choice of the last position, whichever that is.
 LAST = "last"
-MODES = {"zero": "zero ablation", "mean": "mean ablation"}
+MODES = {
+    "zero": "zero ablation",
+    "mean": "mean ablation",
+    INTERCHANGE: "interchange (a second prompt)",
+}
+# How a second prompt of another length is made to fit.
+FIT_LABELS: Mapping[Fit, str] = MappingProxyType(
+    {"as_is": "as it is", "pad": "fill it up at its beginning", "align": "align it token by token"}
+)
 
 
 def _field(label: str, box: str, field: Any, *terms: str) -> html.Div:
@@ -64,6 +78,43 @@ def _controls(state: PageState) -> html.Div:
     )
 
 
+def _second_prompt(state: PageState) -> html.Div:
+    """What the third method needs; shown while it is chosen."""
+    return html.Div(
+        [
+            _field(
+                "Second prompt",
+                ids.SECOND,
+                dbc.Input(
+                    id=ids.SECOND,
+                    type="text",
+                    size="sm",
+                    value=state.second or "",
+                    placeholder="the same sentence with another name, say",
+                    debounce=True,
+                    maxLength=LONGEST_PROMPT,
+                ),
+                "interchange",
+            ),
+            _field(
+                "If its length differs",
+                ids.FIT,
+                dbc.Select(
+                    id=ids.FIT,
+                    size="sm",
+                    options=[{"label": label, "value": key} for key, label in FIT_LABELS.items()],
+                    value=state.fit or "as_is",
+                ),
+                "interchange",
+            ),
+            html.Div(id=ids.SECOND_STATUS, className="hs-hint", role="status"),
+        ],
+        id=ids.SECOND_PLACE,
+        className="hs-second",
+        hidden=state.mode != INTERCHANGE,
+    )
+
+
 def answer_card(state: PageState) -> html.Section:
     """The column before its callbacks have run.
 
@@ -96,6 +147,7 @@ def answer_card(state: PageState) -> html.Section:
                 className="hs-headline",
             ),
             _controls(state),
+            _second_prompt(state),
             html.Div(id=ids.PREDICTION),
             dbc.RadioItems(
                 id=ids.VIEW,
@@ -122,7 +174,10 @@ def answer_card(state: PageState) -> html.Section:
                         id=ids.VIEW_NEXT,
                         className="hs-view",
                     ),
+                    html.Div(id=ids.VIEW_DIRECT, className="hs-view"),
                     html.Div(effects_places(), id=ids.VIEW_EFFECTS, className="hs-view"),
+                    html.Div(others_places(), id=ids.VIEW_OTHERS, className="hs-view"),
+                    html.Div(id=ids.VIEW_LENS, className="hs-view"),
                     html.Div(id=ids.VIEW_POSITIONS, className="hs-view"),
                     html.Div(continuations_places(), id=ids.VIEW_CONTINUATIONS, className="hs-view"),
                     html.Div(random_places(), id=ids.VIEW_RANDOM, className="hs-view"),

@@ -6,18 +6,19 @@ from typing import Any
 from cachetools import LRUCache
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
 
+from callbacks.answer.next_token_view import NOTHING_YET
 from callbacks.background import Background
 from callbacks.clicks import only_drawn
 from callbacks.live.context import Request, Shown, find_shown
-from callbacks.live.next_token_view import NOTHING_YET
 from components import ids
-from components.live.continuations_view import continuations_body
-from components.live.prediction_panel import no_prediction
+from components.answer.continuations_view import continuations_body
+from components.answer.prediction_panel import no_prediction
 from components.messages import alert
 from components.progress import progress_view
 from utils.effects.continuation import ContinuationPair, PairGenerator
 from utils.effects.sampling import NEW_TOKENS, WritingOptions, check_options
 from utils.errors import UserFacingError
+from utils.forward.interchange import INTERCHANGE
 from utils.live.service import LiveService
 from utils.runtime.jobs import Progress
 
@@ -58,7 +59,8 @@ class ContinuationsView:
 
     def _compute(self, key: Hashable, shown: Shown, options: WritingOptions, progress: Progress) -> Any:
         loaded = shown.analysis.loaded
-        generator = PairGenerator(loaded, shown.analysis.prompt.ids, shown.off, shown.mode, options)
+        method = "mean" if shown.mode == "mean" else "zero"
+        generator = PairGenerator(loaded, shown.analysis.prompt.ids, shown.off, method, options)
         self._generators[key] = generator
         return generator.finish(progress)
 
@@ -81,6 +83,9 @@ class ContinuationsView:
             boxes: new tokens, temperature, top-k and seed as the boxes hold them.
             session_id: the visit.
         """
+        if mode == INTERCHANGE and off_names:
+            # What is written goes beyond the second prompt's end.
+            return no_prediction("Continuations need zero or mean ablation."), None, True
         shown = find_shown(self.service, request, off_names, mode)
         if shown is None:
             return None, no_prediction(NOTHING_YET), True

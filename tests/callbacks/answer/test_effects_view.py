@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
+from callbacks.answer.effects_view import EffectsView
 from callbacks.live.context import Request
-from callbacks.live.effects_view import EffectsView
 from components import ids
 from tests.fixtures.guides import NAME
 from tests.fixtures.makers.hand_built import INDUCTION, PREVIOUS

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from types import MappingProxyType
 
-from components.live.random_sets_panel import random_body, random_figure, random_sentence
+from components.answer.random_sets_panel import random_body, random_figure, random_sentence
 from tests.fixtures.reading_trees import find, words_of
 from utils.effects.measures import MEASURES
 from utils.effects.random_sets import RandomComparison, RandomSets, contrast
