@@ -14,6 +14,7 @@ from torch import Tensor
 from utils.catalog.catalog import CATALOG_FOLDER, catalog_path, check_fit, listed_heads, load_catalog
 from utils.roles.activity import as_record, listed_activity, prompt_scores
 from utils.roles.registry import ROLES
+from utils.roles.scores import role_target
 from utils.roles.written import Written
 
 # A row of probabilities may pass 1 by this much (float16 models, JSON rounded to four places).
@@ -40,29 +41,13 @@ def _probabilities(values: Any, name: str, axes: tuple[str, ...], length: int) -
     return pattern
 
 
-class LiveScore(float):
-    """A live score, with why it is 0 where the role does not apply.
-
-    Attributes:
-        reason: why the role does not apply, "" where it does.
-    """
-
-    reason: str
-
-    def __new__(cls, score: float, reason: str = "") -> "LiveScore":
-        """A score with its reason."""
-        made = super().__new__(cls, score)
-        made.reason = reason
-        return made
-
-
 def verify_head_activation(
     attention_weights: Any, tokens: Sequence[int], head_info: Mapping[str, Any], category: str
-) -> LiveScore:
+) -> float:
     """The live score of one head for one role, by the definition that the catalog uses.
 
     A role about what a head writes (copying, copy suppression) cannot be seen in a pattern: it scores 0, for
-    the reason "needs the head's output", unless `head_info` says what the head writes.
+    the reason "needs the head's output" (`activation_reason`), unless `head_info` says what it writes.
 
     Args:
         attention_weights: the head's probabilities [query, key], a tensor or nested lists.
@@ -73,8 +58,7 @@ def verify_head_activation(
         category: a role key.
 
     Returns:
-        The score in [0, 1], a float; 0 where the role does not apply to these tokens, and for "other", with
-        the reason in words.
+        The score in [0, 1]; 0 where the role does not apply to these tokens, and for "other".
 
     Raises:
         ValueError: unknown role, a matrix that is no attention pattern over these tokens, or effects that do
@@ -84,12 +68,31 @@ def verify_head_activation(
         raise ValueError(f"category must be one of {', '.join(ROLES)}. Got {category!r}.")
     pattern = _probabilities(attention_weights, "attention_weights", ("query", "key"), len(tokens))
     if not ROLES[category].measured:
-        return LiveScore(0.0, "no catalogued role, so there is nothing to check")
+        return 0.0
     written = _written(head_info, pattern[None, None])
     scores = prompt_scores(
         pattern[None, None], tokens, [category], head_info.get("special_ids", ()), None, written
     )
-    return LiveScore(float(scores.live[category].clamp(0, 1)), scores.target(category).reason)
+    return float(scores.live[category].clamp(0, 1))
+
+
+def activation_reason(tokens: Sequence[int], head_info: Mapping[str, Any], category: str) -> str:
+    """Why `verify_head_activation` gives 0 whatever the pattern is; "" where the role applies.
+
+    Args:
+        tokens: as there.
+        head_info: as there.
+        category: as there.
+
+    Raises:
+        ValueError: unknown role.
+    """
+    if category not in ROLES:
+        raise ValueError(f"category must be one of {', '.join(ROLES)}. Got {category!r}.")
+    if not ROLES[category].measured:
+        return "no catalogued role, so there is nothing to check"
+    answer = head_info.get("next_token") if head_info.get("effects") is not None else None
+    return role_target(category, tokens, head_info.get("special_ids", ()), answer).reason
 
 
 def _written(data: Mapping[str, Any], attention: Tensor) -> Written | None:

@@ -17,7 +17,7 @@ from tests.training.conftest import PROSE, build_tiny
 from training.recipes import LOG_RECIPES, RECIPES, VOCABULARY, Mix, Recipe, Stage
 from training.tokenizer import generated_texts, load_tokenizer, train_tokenizer
 from utils.models.loading import load_model
-from utils.roles.registry import measured_roles
+from utils.roles.registry import pattern_roles
 
 TINY = Recipe(
     name="tiny",
@@ -86,7 +86,7 @@ def test_it_trains_on_generated_text_alone_and_what_it_writes_can_be_used(
     assert run("--evaluate", output / "tiny") == 0
     printed = json.loads(capsys.readouterr().out)
     assert set(printed) == {"best_heads", "repeated_accuracy", "filing_accuracy"}
-    assert set(printed["best_heads"]) == set(measured_roles())
+    assert set(printed["best_heads"]) == set(pattern_roles())
     assert all(set(best) == {"head", "score"} for best in printed["best_heads"].values())
     assert set(printed["filing_accuracy"]) == set(MAIN_TASKS)
     # The card has the same figures.

@@ -26,7 +26,7 @@ from training.mix import RowSource
 from training.recipes import LOG_RECIPES, RECIPES, Mix, Recipe, Stage
 from utils.errors import UserFacingError
 from utils.heads import Head
-from utils.roles.registry import measured_roles
+from utils.roles.registry import pattern_roles
 
 MakeRecipe = Callable[[int], Recipe]
 
@@ -118,7 +118,7 @@ def test_the_log_tells_losses_accuracies_and_every_heads_scores(
     for line in lines:
         assert set(line["losses"]) == {"prose", "repeated", "word_lists", "filings"}
         assert 0 <= line["repeated_accuracy"] <= 1 and len(line["filing_accuracy"]) == 4
-        assert set(line["role_scores"]) == set(line["best_heads"]) == set(measured_roles())
+        assert set(line["role_scores"]) == set(line["best_heads"]) == set(pattern_roles())
         for role, table in line["role_scores"].items():
             assert [len(row) for row in table] == [4, 4]
             best = max(score for row in table for score in row)

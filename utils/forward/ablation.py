@@ -28,7 +28,8 @@ AblationMode = Literal["zero", "mean"]
 ABLATION_MODES: tuple[AblationMode, ...] = get_args(AblationMode)
 # Those two go with any text; the third has a second prompt.
 AblationMethod = AblationMode | Interchange
-ABLATION_METHODS: tuple[str, ...] = (*ABLATION_MODES, INTERCHANGE)
+MethodKey = Literal["zero", "mean", "interchange"]
+ABLATION_METHODS: tuple[MethodKey, ...] = (*ABLATION_MODES, INTERCHANGE)
 
 
 def check_heads(heads: Collection[Head], geometry: HeadGeometry, model_name: str) -> None:

@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from cachetools import LRUCache
 from torch import Tensor
@@ -16,7 +17,7 @@ from utils.errors import UserFacingError
 from utils.forward.head_outputs import head_outputs
 from utils.models.loading import LoadedModel
 
-INTERCHANGE = "interchange"
+INTERCHANGE: Final = "interchange"
 # Second prompts whose values are kept with a model: those of one page and one map, and their neighbours.
 MAX_CACHED = 8
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 from utils.effects.second_prompt import Fit
+from utils.forward.ablation import MethodKey
 from utils.heads import Head
 from utils.models.families import HeadGeometry
 from utils.wording import excerpt
@@ -83,7 +84,7 @@ class PageState:
     prompt: str | None = None
     head: Head | None = None
     ablated: frozenset[Head] | None = None
-    mode: str | None = None
+    mode: MethodKey | None = None
     second: str | None = None
     fit: Fit | None = None
     position: int | None = None

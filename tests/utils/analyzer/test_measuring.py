@@ -14,7 +14,7 @@ from utils.analyzer.measuring import (
 )
 from utils.errors import UserFacingError
 from utils.roles.random_heads import random_head_patterns
-from utils.roles.registry import measured_roles
+from utils.roles.registry import pattern_roles
 from utils.roles.scores import role_score, role_target
 
 
@@ -28,7 +28,7 @@ def _pattern(length: int, back: int) -> Tensor:
 
 def test_every_measured_role_has_its_probe() -> None:
     found = {role for probe in ("natural", "repeated", "word_lists") for role in roles_of_probe(probe)}
-    assert found == set(measured_roles())
+    assert found == set(pattern_roles())
     assert roles_of_probe("word_lists") == ["duplicate_token"]
 
 
@@ -58,7 +58,7 @@ def test_chunks_of_many_layers_heads_and_sequences_are_scored_like_one_pattern_a
         PatternChunk(tuple(sequences[part]), tuple(patterns[part].transpose(0, 1)))
         for part in (slice(0, 4), slice(4, 7))
     ]
-    tables = score_sequences(measured_roles(), chunks, special_ids={0})
+    tables = score_sequences(pattern_roles(), chunks, special_ids={0})
     for role, table in tables.items():
         expected = [
             role_score(role, pattern, tokens, {0})
@@ -82,7 +82,7 @@ def test_nothing_that_repeats_but_special_tokens_is_refused(chunks: list[Pattern
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
-@pytest.mark.parametrize("role", measured_roles())
+@pytest.mark.parametrize("role", pattern_roles())
 def test_attention_that_is_not_a_number_is_refused(role: str, bad: float) -> None:
     tokens = [0, 5, 6, 5, 6, 7, 5, 6]
     attention = _pattern(8, 1)

@@ -18,7 +18,7 @@ from utils.analyzer.measuring_outputs import measure_outputs, output_pieces, rea
 from utils.catalog.catalog import Catalog, catalog_path, load_catalog
 from utils.catalog.check import catalog_problems
 from utils.forward.attention_capture import capture
-from utils.head_detection import get_active_head_summary, verify_head_activation
+from utils.head_detection import activation_reason, get_active_head_summary, verify_head_activation
 from utils.heads import Head
 from utils.live.service import LiveService
 from utils.models.loading import LoadedModel, load_model
@@ -82,7 +82,7 @@ def test_the_public_functions_need_the_heads_output(built: LoadedModel, folder: 
         assert entry["reason"].startswith("needs the head's output")
         pattern = captured.attention[head]
         score = verify_head_activation(pattern, ids, {"layer": head.layer, "head": head.head}, role)
-        assert score == 0 and score.reason == "needs the head's output"
+        assert score == 0 and activation_reason(ids, {}, role) == "needs the head's output"
     effects = torch.stack(
         [own_token_effects(built, captured.stream, layer, ids) for layer in range(N_LAYERS)]
     )
@@ -95,7 +95,8 @@ def test_the_public_functions_need_the_heads_output(built: LoadedModel, folder: 
         assert entry["mass"] > 0.15 and (entry["effect"] > 0.5) == (role == "copying")
         info = {"effects": effects[head], "next_token": answer, "special_ids": built.special_ids}
         score = verify_head_activation(captured.attention[head], ids, info, role)
-        assert score == pytest.approx(entry["activation_score"]) and score.reason == ""
+        assert score == pytest.approx(entry["activation_score"])
+        assert activation_reason(ids, info, role) == ""
     with pytest.raises(ValueError, match="next_token"):
         get_active_head_summary(data | {"outputs": {"effects": effects}}, NAME, folder)
     with pytest.raises(ValueError, match="effects must have the shape"):

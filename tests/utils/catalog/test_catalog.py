@@ -63,6 +63,7 @@ def catalog_data() -> dict[str, Any]:
                 "special_ids": [0],
                 "windows": [4, None],
                 "inputs": {"natural": {"sequences": 24, "shortest": 12, "longest": 20}},
+                "counted": {},
                 "thresholds": {key: {"threshold": 0.4, "lower_threshold": 0.25} for key in MEASURED},
                 "versions": {"torch": "2.13.0"},
                 "weights_sha256": None,
@@ -71,6 +72,7 @@ def catalog_data() -> dict[str, Any]:
             "all_scores": dict.fromkeys(MEASURED, TABLE),
             "all_scores_std": dict.fromkeys(MEASURED, TABLE),
             "probe_scores": {"duplicate_token": {"repeated": TABLE, "word_lists": TABLE}},
+            "output_factors": {"copying": {"mass": TABLE, "effect": [[-1.5, 2.0, 0.0]] * 2}},
             "rankings": {method: [] for method in METHODS},
         }
     )

@@ -10,7 +10,7 @@ from tests.fixtures.model_folders import FOLDER_NAMES
 from utils.compare import links as compare_links
 from utils.compare.links import CompareState
 from utils.errors import UserFacingError
-from utils.forward.ablation import ABLATION_MODES
+from utils.forward.ablation import ABLATION_METHODS
 from utils.heads import Head
 from utils.links.page_links import from_query, to_query
 from utils.links.page_state import VIEWS, PageState
@@ -21,7 +21,9 @@ FULL = PageState(
     prompt="The cat sat",
     head=Head(1, 14),
     ablated=frozenset({Head(2, 3), Head(1, 14)}),
-    mode="mean",
+    mode="interchange",
+    second="The dog sat",
+    fit="align",
     position=7,
     target="ring",
     against=" cup",
@@ -36,12 +38,25 @@ FULL = PageState(
 
 def test_a_link_is_readable_and_in_a_fixed_order() -> None:
     assert to_query(replace(FULL, preset=None, lesson=None, step=None)) == (
-        "?v=1&model=demo-gpt2&prompt=The+cat+sat&head=L1H14&off=L1H14,L2H3&mode=mean&position=7&target=ring"
-        "&against=+cup&show=lines&map=sink&view=effects"
+        "?v=2&model=demo-gpt2&prompt=The+cat+sat&head=L1H14&off=L1H14,L2H3&mode=interchange"
+        "&second=The+dog+sat&fit=align&position=7&target=ring&against=+cup&show=lines&map=sink&view=effects"
     )
-    assert to_query(PageState()) == "?v=1"
+    assert to_query(PageState()) == "?v=2"
     assert (
-        to_query(PageState(preset="golden-ring", ablated=frozenset())) == "?v=1&off=none&preset=golden-ring"
+        to_query(PageState(preset="golden-ring", ablated=frozenset())) == "?v=2&off=none&preset=golden-ring"
+    )
+
+
+def test_links_of_the_first_version_are_read() -> None:
+    first = "?v=1&model=demo-gpt2&prompt=The+cat+sat&off=L1H14&mode=mean&target=ring&map=sink"
+    state, problems = from_query(first)
+    assert problems == [] and state == PageState(
+        model="demo-gpt2",
+        prompt="The cat sat",
+        ablated=frozenset({Head(1, 14)}),
+        mode="mean",
+        target="ring",
+        map_view="sink",
     )
 
 
@@ -83,7 +98,7 @@ def _random_state(rng: random.Random) -> PageState:
         prompt=maybe(text(300)),
         head=maybe(Head(rng.randrange(100), rng.randrange(100))),
         ablated=maybe(heads),
-        mode=maybe(rng.choice(ABLATION_MODES)),
+        mode=maybe(rng.choice(ABLATION_METHODS)),
         position=maybe(rng.randrange(300)),
         target=maybe(text(39)),
         against=maybe(text(39)),
@@ -137,7 +152,7 @@ BAD = {
     "head=cat": "The head “cat” in this link is left out: a head is written like L5H5",
     "head=L-1H2": "a head is written like L5H5",
     "off=L1H1,cat,,L2H2": "The list of heads that are off has “cat”, “” in it, which is left out",
-    "mode=random": "it must be zero or mean",
+    "mode=random": "it must be zero, mean or interchange",
     "position=-1": "it must be a whole number from 0 to 99999",
     "position=seven": "it must be a whole number",
     "position=1_0": "it must be a whole number",
@@ -157,8 +172,8 @@ BAD = {
     "colour=red&%3Cscript%3E=1": "parts that mean nothing here (“colour”, “%3Cscript%3E”)",
     "step=3": "This link names a step but no lesson.",
     "lesson=a&step=0": "it must be a whole number from 1",
-    "v=2": "This link was made by another version of HeadScope (“2”; this one reads 1)",
-    "v=x": "This link was made by another version of HeadScope (“x”; this one reads 1)",
+    "v=3": "This link was made by another version of HeadScope (“3”; this one reads 2)",
+    "v=x": "This link was made by another version of HeadScope (“x”; this one reads 2)",
 }
 
 

@@ -113,7 +113,8 @@ def test_the_facts_without_a_catalog(no_catalog: LiveAnalysis) -> None:
     for fact in role_facts(no_catalog, Head(3, 5)):
         assert fact.catalog is fact.rank is None
         assert not fact.listed and not fact.active
-        assert fact.live is not None
+        # What the model expects next need not stand in the text.
+        assert fact.live is not None or fact.role == "copying"
 
 
 def test_a_role_that_does_not_apply_has_no_live_score(service: LiveService) -> None:

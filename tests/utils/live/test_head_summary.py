@@ -56,6 +56,8 @@ def test_the_summary_has_every_listed_head_in_order(catalogs: Path) -> None:
         "previous_token": [Head(0, 1)],
         "induction": [Head(1, 0)],
         "duplicate_token": [],
+        "copying": [],
+        "copy_suppression": [],
         "positional": [Head(0, 0)],
         "diffuse": [Head(0, 2)],
         "other": [],

@@ -28,8 +28,9 @@ from utils.models.files import WeightFile, weights_digest
 from utils.models.prompts import MAX_TOKENS_LIMIT
 from utils.models.store import ModelStore
 from utils.roles.activity import as_record
-from utils.roles.registry import measured_roles
+from utils.roles.registry import measured_roles, pattern_roles
 from utils.roles.scores import role_score
+from utils.writing.live_outputs import written_on
 
 TEXT = "The cat sat on the mat. The cat sat on the"
 OTHER = "One day a little girl went to the park."
@@ -68,10 +69,14 @@ def test_an_analysis_is_what_its_parts_say(service: LiveService, catalogs: Path)
     assert torch.equal(analysis.attention, plain.attention)
     assert analysis.attention.shape == (3, 4, len(ids), len(ids))
     assert torch.equal(analysis.logits, plain.logits[-1])
-    for role in measured_roles():
+    for role in pattern_roles():
         expected = role_score(role, plain.attention, ids, loaded.special_ids)
         torch.testing.assert_close(analysis.scores.live[role], expected)
-    data = {"attention": plain.attention, "tokens": list(ids)}
+    written = written_on(loaded, ids, capture(loaded, ids, stream=True))
+    assert written is not None and analysis.stream is not None
+    effects = torch.stack([written.effects(layer) for layer in range(loaded.geometry.n_layers)])
+    outputs = {"effects": effects, "next_token": written.answer}
+    data = {"attention": plain.attention, "tokens": list(ids), "outputs": outputs}
     records = {role: [as_record(one) for one in heads] for role, heads in analysis.listed.items()}
     assert records == get_active_head_summary(data, GPT2, catalogs)
     assert analysis.catalog is not None and analysis.catalog_problem == ""
@@ -185,7 +190,7 @@ def test_an_analysis_with_heads_ablated(service: LiveService, mode: AblationMode
     assert [entry.head for entry in ablated.listed["induction"]] == [Head(1, 2)]
     assert ablated.catalog is clean.catalog
     torch.testing.assert_close(ablated.attention[:2], clean.attention[:2], atol=1e-6, rtol=0)
-    for role in measured_roles():
+    for role in pattern_roles():
         live = ablated.scores.live[role]
         torch.testing.assert_close(live[:2], clean.scores.live[role][:2], atol=1e-5, rtol=0)
         assert live[2] == pytest.approx(role_score(role, forward.attention, ablated.prompt.ids)[2], abs=1e-5)

@@ -11,14 +11,14 @@ from tests.fixtures.made_patterns import BOS, PLAIN, TOKENS, induction, looks_at
 from utils.head_detection import verify_head_activation
 from utils.heads import Head
 from utils.roles.random_heads import random_head_patterns
-from utils.roles.registry import ROLES, measured_roles
+from utils.roles.registry import ROLES, pattern_roles
 from utils.roles.role_score import TOO_CLOSE, TOO_SHORT
 from utils.roles.scores import chance_level, role_score
 
 # verify_head_activation -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("role", measured_roles())
+@pytest.mark.parametrize("role", pattern_roles())
 def test_live_and_catalog_scores_are_one_definition(role: str) -> None:
     attention = random_head_patterns(9, 2.0, count=1, seed=4)[0]
     info = {"layer": 1, "head": 2, "score": 0.7, "special_ids": [BOS]}
@@ -86,8 +86,8 @@ def test_rows_left_out_by_hand_are_taken_as_they_are() -> None:
 
 
 def test_an_unknown_role_is_refused_with_the_list() -> None:
-    with pytest.raises(ValueError, match=r"previous_token, induction, .*other\. Got 'copying'"):
-        verify_head_activation([[1.0]], [5], {"layer": 0, "head": 0}, "copying")
+    with pytest.raises(ValueError, match=r"previous_token, induction, .*other\. Got 'binding'"):
+        verify_head_activation([[1.0]], [5], {"layer": 0, "head": 0}, "binding")
 
 
 # When a head is active --------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ def test_the_reason_agrees_with_the_verdict() -> None:
     for seed in range(6):
         tokens = TOKENS if seed % 2 else [*TOKENS, *range(20, 26), *TOKENS[1:]]
         patterns = random_head_patterns(len(tokens), 3.0, count=40, seed=seed)[None]
-        listed = {role: heads_of_one_layer(40, 0.2) for role in measured_roles()}
+        listed = {role: heads_of_one_layer(40, 0.2) for role in pattern_roles()}
         for entries in activities(patterns, tokens, listed, {BOS}).values():
             for entry in entries:
                 inactive = any(word in entry.reason for word in ("would count", "too few", "not spread out"))

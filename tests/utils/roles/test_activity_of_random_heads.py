@@ -7,8 +7,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from tests.fixtures.activity import activities, heads_of_one_layer
-from utils.catalog.catalog import CATALOG_FOLDER, Catalog, listed_heads, load_catalog
-from utils.forward.attention_capture import capture
+from utils.catalog.catalog import CATALOG_FOLDER, Catalog, load_catalog
 from utils.live.service import LiveService
 from utils.models.prompts import tokenize_prompt
 from utils.models.sources import BUNDLED
@@ -24,7 +23,7 @@ PROMPTS = (
     "and told stories until the evening.",
 )
 # Random heads with small logits spread their attention: they are diffuse, by right.
-JUDGED = [key for key, role in ROLES.items() if role.measured and key != "diffuse"]
+JUDGED = [key for key, role in ROLES.items() if role.measured and not role.by_output and key != "diffuse"]
 
 
 def _share_active(
@@ -116,21 +115,15 @@ def test_random_heads_stay_inactive_on_the_suggested_prompts(service: LiveServic
 
 def test_each_suggested_prompt_activates_its_roles_top_head(service: LiveService) -> None:
     """Each catalog in head_categories/, by the live forward; every role with heads suggests something."""
-    store, inactive = service.store, []
+    inactive = []
     for catalog in _committed():
-        loaded = store.get(catalog.model_name)
         for role, category in catalog.categories.items():
             if not ROLES[role].measured:
                 continue
             if category.top_heads and not category.suggested_prompts:
                 inactive.append((catalog.model_name, role, "no prompt"))
             for text in category.suggested_prompts:
-                tokens = tokenize_prompt(loaded, text).ids
-                attention = capture(loaded, tokens).attention
-                top = {role: listed_heads(catalog)[role][:1]}
-                (entry,) = activities(attention, tokens, top, loaded.special_ids, loaded.geometry.windows)[
-                    role
-                ]
+                (entry, *_) = service.analyze(catalog.model_name, text).listed[role]
                 if not entry.is_active:
                     inactive.append((catalog.model_name, role, text))
     assert inactive == []

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from utils.roles.random_heads import random_head_patterns
-from utils.roles.registry import ROLES, measured_roles
+from utils.roles.registry import ROLES, pattern_roles
 from utils.roles.role_score import NOTHING_REPEATS, TOO_CLOSE, TOO_SHORT, max_attention, sink_share
 from utils.roles.scores import chance_level, role_score, role_target
 
@@ -78,7 +78,7 @@ def in_a_run(tokens: Sequence[int], special: Collection[int]) -> bool:
     return all(tokens[j] == tokens[i] for i, found in keys.items() for j in found)
 
 
-@pytest.mark.parametrize("role", measured_roles())
+@pytest.mark.parametrize("role", pattern_roles())
 @pytest.mark.parametrize("special", [(), (BOS,), (BOS, 1)], ids=["none", "bos", "two"])
 def test_scores_are_those_of_the_slow_reference(role: str, special: tuple[int, ...]) -> None:
     rng = random.Random(f"{role}{special}")
@@ -100,7 +100,7 @@ def test_scores_are_those_of_the_slow_reference(role: str, special: tuple[int, .
     assert applicable >= 10
 
 
-@pytest.mark.parametrize("role", measured_roles())
+@pytest.mark.parametrize("role", pattern_roles())
 def test_leading_axes_may_be_anything(role: str) -> None:
     tokens = [BOS, 3, 4, 5, 3, 4, 5]
     attention = random_head_patterns(7, 1.0, count=6, seed=1)
@@ -133,10 +133,14 @@ PERFECT: dict[str, Callable[[int], Sequence[int]]] = {
 
 
 def test_every_measured_role_has_its_case() -> None:
-    assert set(PERFECT) == set(measured_roles()) == {key for key, role in ROLES.items() if role.measured}
+    assert (
+        set(PERFECT)
+        == set(pattern_roles())
+        == {key for key, role in ROLES.items() if role.measured and not role.by_output}
+    )
 
 
-@pytest.mark.parametrize("role", measured_roles())
+@pytest.mark.parametrize("role", pattern_roles())
 def test_contract_of_a_role(role: str) -> None:
     tokens = list(CONTRACT_TOKENS)
     attention = random_head_patterns(len(tokens), 4.0, count=12, seed=2).view(3, 4, 10, 10)
@@ -162,7 +166,7 @@ def test_contract_of_a_role(role: str) -> None:
     assert role_target(role, tokens[:2]).reason == TOO_SHORT
 
 
-@pytest.mark.parametrize("role", measured_roles())
+@pytest.mark.parametrize("role", pattern_roles())
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_fewer_than_three_tokens_tell_nothing(role: str, n: int) -> None:
     tokens = [5] * n
@@ -253,7 +257,7 @@ def test_chance_by_hand() -> None:
     assert math.isnan(chance_level("induction", [BOS, 1, 2, 3], {BOS}))
 
 
-@pytest.mark.parametrize("role", [role for role in measured_roles() if role != "diffuse"])
+@pytest.mark.parametrize("role", [role for role in pattern_roles() if role != "diffuse"])
 def test_chance_is_the_score_of_uniform_attention(role: str) -> None:
     tokens = [BOS, 5, 6, 7, 5, 6, 9, 5, 6, 7]
     uniform = torch.ones(10, 10).tril() / torch.arange(1, 11)[:, None]
