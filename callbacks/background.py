@@ -29,6 +29,11 @@ class Background(Generic[Result]):
         """The result, None where it is not there (yet)."""
         return self._kept.get(key)
 
+    def under_way(self, key: Hashable) -> bool:
+        """Whether the result is being computed, or waits for that."""
+        view = self._jobs.view(key)
+        return view is not None and not view.ended
+
     def keep(self, key: Hashable, result: Result) -> None:
         """Keep a result that was computed elsewhere."""
         self._kept[key] = result

@@ -143,6 +143,10 @@ class LabReadings:
         """The answer without some heads, None where nobody has asked for it yet."""
         return self._ablations.get(_ablation_key(reading, top, mode))
 
+    def ablates(self, reading: LabReading, top: list[Head], mode: AblationMode) -> bool:
+        """Whether the answer without some heads is being computed."""
+        return self._ablations.under_way(_ablation_key(reading, top, mode))
+
     def leave_ablation(
         self, reading: LabReading, top: list[Head], mode: AblationMode, session_id: str
     ) -> None:
