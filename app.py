@@ -21,31 +21,43 @@ from dash import Dash, set_props
 
 from callbacks import analysis_panel, routing
 from callbacks import shell as page_shell
+from callbacks.answer import (
+    continuations_view,
+    direct_view,
+    effects_view,
+    lens_view,
+    next_token_view,
+    others_view,
+    positions_view,
+    random_sets_panel,
+    second_prompt,
+)
+from callbacks.answer.continuations_view import ContinuationsView
+from callbacks.answer.direct_view import DirectView
+from callbacks.answer.effects_view import EffectsView
+from callbacks.answer.lens_view import LensView
+from callbacks.answer.next_token_view import NextTokenView
+from callbacks.answer.others_view import OthersView
+from callbacks.answer.positions_view import PositionsView
+from callbacks.answer.random_sets_panel import RandomSetsPanel
+from callbacks.answer.second_prompt import SecondPrompt
+from callbacks.health_route import register_health_route
 from callbacks.lab import study_card
 from callbacks.lab import wiring as lab_wiring
 from callbacks.lab.page import LabPage
 from callbacks.lab.readings import LabReadings
 from callbacks.lab.study_card import LabStudy
 from callbacks.lab.views import LabViews
-from callbacks.live import (
-    continuations_view,
-    effects_view,
-    export_panel,
-    next_token_view,
-    positions_view,
-    random_sets_panel,
-)
+from callbacks.live import export_panel, head_map, head_panel, token_strip
 from callbacks.live import links as live_links
 from callbacks.live import wiring as live_wiring
-from callbacks.live.continuations_view import ContinuationsView
-from callbacks.live.effects_view import EffectsView
 from callbacks.live.export_panel import ExportPanel
 from callbacks.live.guide import Guide
 from callbacks.live.guide import register as register_guide
-from callbacks.live.next_token_view import NextTokenView
+from callbacks.live.head_map import HeadMap
+from callbacks.live.head_panel import HeadPanel
 from callbacks.live.page import LivePage
-from callbacks.live.positions_view import PositionsView
-from callbacks.live.random_sets_panel import RandomSetsPanel
+from callbacks.live.token_strip import TokenStrip
 from callbacks.pages import catalog_page, compare_page, formation_page, glossary_page
 from callbacks.pages.catalog_page import CatalogPage
 from callbacks.pages.compare_page import ComparePage
@@ -188,7 +200,8 @@ def create_app(settings: Settings | None = None) -> Dash:
     prepared = PreparedPresets(presets, service, here, also=effects.prepare)
     guide = Guide(service, prepared, lessons)
     instructor = InstructorPage(prepared, lessons)
-    live_page = LivePage(service, guide, problems, lab=settings.pages is None or "lab" in settings.pages)
+    live_page = LivePage(service, guide, problems)
+    lab_is_open = settings.pages is None or "lab" in settings.pages
     catalog = CatalogPage(service, locked=settings.models is not None)
     scaffolds = {name: recipe.scaffolds for name, recipe in RECIPES.items()}
     formation = FormationPage(store, scaffolds, logs_alone())
@@ -211,9 +224,16 @@ def create_app(settings: Settings | None = None) -> Dash:
     )
     app.layout = lambda: shell(uuid4().hex)
     live_wiring.register(app, live_page)
+    head_map.register(app, HeadMap(service, effects))
+    head_panel.register(app, HeadPanel(service, lab=lab_is_open), effects.known)
+    token_strip.register(app, TokenStrip(service))
     register_guide(app, guide)
     next_token_view.register(app, NextTokenView(service))
+    direct_view.register(app, DirectView(service))
     effects_view.register(app, effects)
+    others_view.register(app, OthersView(service))
+    lens_view.register(app, LensView(service))
+    second_prompt.register(app, SecondPrompt(service))
     positions_view.register(app, PositionsView(service))
     continuations_view.register(app, ContinuationsView(service))
     random_sets_panel.register(app, random_sets)
@@ -229,6 +249,7 @@ def create_app(settings: Settings | None = None) -> Dash:
     routing.register(app, pages)
     page_shell.register(app)
     register_vendor_route(app.server)
+    register_health_route(app.server)
     # Also where another server than `make_server` runs it.
     app.server.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     if settings.prepare:
@@ -302,6 +323,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="folder of head catalogs, where the app also writes them (default: head_categories/)",
     )
     parser.add_argument(
+        "--no-prepare",
+        dest="prepare",
+        action="store_false",
+        help="compute a preset when it is first opened, not all of them in the background from the start",
+    )
+    parser.add_argument(
         "--max-tokens",
         type=int,
         default=defaults.max_tokens,
@@ -350,7 +377,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         device=arguments.device,
         dtype=arguments.dtype,
         memory=None if arguments.memory is None else round(arguments.memory * 1e9),
-        prepare=True,
+        prepare=arguments.prepare,
     )
     with until_interrupted(sockets):
         server = make_server(create_app(settings).server, sockets=sockets)

@@ -22,6 +22,54 @@
     });
   }
 
+  const MAP = "headscope-map";
+  const CELL = 24;
+
+  // The map is no figure of Plotly's: a square for each of its cells, in the colour that it has on the page.
+  function mapFigure() {
+    const cells = Array.from(document.querySelectorAll("#head-grid .hs-cell"));
+    if (!cells.length) {
+      return null;
+    }
+    const at = cells.map((cell) => /^L(\d+)H(\d+)$/.exec(cell.dataset.head).slice(1).map(Number));
+    const layers = Math.max(...at.map((head) => head[0])) + 1;
+    const heads = Math.max(...at.map((head) => head[1])) + 1;
+    const style = window.getComputedStyle(document.body);
+    const looks = cells.map((cell) => window.getComputedStyle(cell));
+    const lettered = !document.querySelector("#head-grid .hs-grid").dataset.scale;
+    const axis = { showgrid: false, zeroline: false, dtick: layers > 16 ? 4 : 1 };
+    const view = document.getElementById("map-view");
+    const title = view ? view.options[view.selectedIndex].text : "";
+    return {
+      data: [
+        {
+          type: "scatter",
+          mode: "markers+text",
+          x: at.map((head) => head[1]),
+          y: at.map((head) => head[0]),
+          text: cells.map((cell) => (cell.classList.contains("hs-cell-off") ? "✕" : lettered ? cell.textContent : "")),
+          textfont: { size: 9, color: style.color },
+          marker: {
+            symbol: "square",
+            size: CELL - 3,
+            color: looks.map((look) => look.backgroundColor),
+            line: { width: 1.5, color: looks.map((look) => look.borderTopColor) },
+          },
+        },
+      ],
+      layout: {
+        margin: { l: 60, r: 20, t: 10, b: 50 },
+        paper_bgcolor: style.backgroundColor,
+        plot_bgcolor: style.backgroundColor,
+        font: { color: style.color, size: 11 },
+        xaxis: Object.assign({ title: { text: "head (" + title + ")" }, range: [-0.5, heads - 0.5] }, axis),
+        yaxis: Object.assign({ title: { text: "layer" }, range: [layers - 0.5, -0.5] }, axis),
+      },
+      offsetWidth: 80 + CELL * heads,
+      offsetHeight: 60 + CELL * layers,
+    };
+  }
+
   function listFigures() {
     const place = document.getElementById("export-figures");
     if (!place) {
@@ -29,7 +77,8 @@
     }
     let shown = 0;
     place.querySelectorAll("[data-figure]").forEach(function (row) {
-      const here = Boolean(findFigure(row.dataset.figure));
+      const map = row.dataset.figure === MAP && document.querySelector("#head-grid .hs-cell");
+      const here = Boolean(map || findFigure(row.dataset.figure));
       shown += here ? 1 : 0;
       if (row.hidden === here) {
         row.hidden = !here;
@@ -58,7 +107,7 @@
   }
 
   function saveFigure(key, kind) {
-    const figure = findFigure(key);
+    const figure = key === MAP ? mapFigure() : findFigure(key);
     const named = names[key];
     if (!figure || !named || !window.Plotly) {
       tell("This figure is not on the page now.");

@@ -26,11 +26,34 @@
     });
   }
 
+  let begun = ""; // the step whose target has been brought into view
+
   function markParts() {
     const guide = document.querySelector(".hs-guide");
     mark("hs-covered", guide ? guide.dataset.cover.split(" ") : []);
-    mark("hs-pointed", guide ? guide.dataset.point.split(" ") : []);
+    let targets = guide ? guide.dataset.point.split(" ") : [];
+    const step = guide ? guide.dataset.step + " " + guide.dataset.point : "";
+    if (window.headscope && document.getElementById("workbench")) {
+      targets = targets.map(function (id) {
+        const element = id && document.getElementById(id);
+        const target = element && window.headscope.standIn(element);
+        return target ? target.id : id;
+      });
+      if (step && step !== begun && targets[0]) {
+        window.headscope.bringIntoView(document.getElementById(targets[0]));
+      }
+    }
+    begun = step;
+    mark("hs-pointed", targets);
   }
+
+  document.addEventListener("click", function (event) {
+    const fold = event.target.closest && event.target.closest(".hs-guide-fold");
+    if (fold) {
+      const folded = fold.closest(".hs-guide").toggleAttribute("data-folded");
+      fold.setAttribute("aria-expanded", String(!folded));
+    }
+  });
 
   function tellProgress() {
     const progress = readProgress();
@@ -58,7 +81,7 @@
   new MutationObserver(function () {
     markParts();
     tellProgress();
-  }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-cover", "data-point"] });
+  }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-cover", "data-point", "data-step"] });
 
   // One look at a token is enough to tell the server; a lesson may be waiting for it.
   let counted = false;

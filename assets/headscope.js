@@ -1,11 +1,9 @@
-/* What the page does without asking the server: theme, keys, and shading the token strip. */
+/* What every page does without asking the server: theme, title, links, and clicks on what Dash did not draw. */
 (function () {
   "use strict";
 
   const THEME_KEY = "headscope-theme";
   let themeClicks = 0;
-  let pattern = null;
-  let chosen = null;
   const PAUSE_MS = 300;
   const pauses = {};
 
@@ -51,32 +49,6 @@
     return copied;
   }
 
-  // A request that is too large is not sent: the server would end the connection before its answer is read.
-  // One that the server refuses all the same (413) gets the same message.
-  const send = window.fetch;
-  window.fetch = function (resource, options) {
-    const place = document.getElementById("request-alert");
-    const limit = Number(place && place.dataset.limit) || Infinity;
-    const body = options && options.body;
-    // A character takes at most four bytes.
-    if (typeof body === "string" && body.length > limit / 4 && new Blob([body]).size > limit) {
-      place.hidden = false;
-      return Promise.resolve(new Response("", { status: 413 }));
-    }
-    return send.apply(window, arguments).then(function (answer) {
-      if (place && answer.status === 413) {
-        place.hidden = false;
-      }
-      return answer;
-    });
-  };
-  document.addEventListener("input", function () {
-    const place = document.getElementById("request-alert");
-    if (place) {
-      place.hidden = true;
-    }
-  });
-
   window.dash_clientside = window.dash_clientside || {};
   // Each script of the page adds its own; which one comes first does not matter.
   window.dash_clientside.headscope = Object.assign(window.dash_clientside.headscope || {}, {
@@ -119,12 +91,6 @@
       }
       return query;
     },
-    chooseClicked: function (click) {
-      if (click && click.points && click.points.length && click.points[0].customdata) {
-        window.dash_clientside.set_props("store-selected", { data: click.points[0].customdata });
-      }
-      return null; // so that the same cell can be clicked again
-    },
     showCatalog: function (model, role) {
       if (window.location.pathname === "/catalog" && model && role) {
         const query = new URLSearchParams({ model: model, role: role });
@@ -134,14 +100,6 @@
     },
     copyLink: function () {
       return copyText(window.location.href) ? "Link copied." : "Copy the link from the address bar.";
-    },
-    showView: function (view) {
-      return "hs-views-of hs-show-" + view;
-    },
-    markChosen: function (head) {
-      chosen = head;
-      markCells();
-      return head || "";
     },
     // What was typed is sent to the server once the typing pauses, not at every key. The box itself is never
     // late: what is run is what it holds.
@@ -158,11 +116,6 @@
       }, PAUSE_MS);
       return window.dash_clientside.no_update;
     },
-    keepPattern: function (data) {
-      pattern = data;
-      clearShades();
-      return data ? data.head : "";
-    },
   });
 
   document.addEventListener("keydown", function (event) {
@@ -172,9 +125,7 @@
         event.preventDefault();
         run.click();
       }
-      return;
     }
-    moveInGrid(event);
   });
 
 
@@ -183,6 +134,18 @@
     const head = event.target.closest && event.target.closest("[data-choose]");
     if (head) {
       window.dash_clientside.set_props("store-selected", { data: head.dataset.choose });
+      if (head.dataset.show) {
+        window.dash_clientside.set_props("head-view", { value: head.dataset.show });
+      }
+    }
+  });
+
+  // A token of the answer: it is watched, and the heads that write it are listed.
+  document.addEventListener("click", function (event) {
+    const token = event.target.closest && event.target.closest("[data-watch]");
+    if (token) {
+      window.dash_clientside.set_props("watched-token", { value: token.dataset.watch.replace(/^·/, " ") });
+      window.dash_clientside.set_props("view", { value: "direct" });
     }
   });
 
@@ -201,7 +164,6 @@
     const token = event.target.closest && event.target.closest("[data-position]");
     if (token) {
       window.dash_clientside.set_props("shown-position", { value: token.dataset.position });
-      window.dash_clientside.set_props("view", { value: "next" });
     }
   });
 
@@ -213,91 +175,17 @@
     }
   });
 
-  const KEYS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"];
-
-  function moveInGrid(event) {
-    const cell = event.target.closest && event.target.closest(".hs-cell");
-    if (!cell || !KEYS.includes(event.key)) {
+  // On narrow screens the pages and tools stand behind one button.
+  document.addEventListener("click", function (event) {
+    const button = document.getElementById("menu-open");
+    if (!button || !event.target.closest) {
       return;
     }
-    const grid = cell.closest(".hs-grid");
-    const cells = Array.from(grid.querySelectorAll(".hs-cell"));
-    const columns = Number(grid.dataset.columns);
-    const here = cells.indexOf(cell);
-    const column = here % columns;
-    let next = here;
-    if (event.key === "ArrowLeft" && column > 0) next = here - 1;
-    if (event.key === "ArrowRight" && column < columns - 1) next = here + 1;
-    if (event.key === "ArrowUp") next = here - columns;
-    if (event.key === "ArrowDown") next = here + columns;
-    if (event.key === "Home") next = here - column;
-    if (event.key === "End") next = here - column + columns - 1;
-    event.preventDefault();
-    if (next !== here && next >= 0 && next < cells.length) {
-      cells[next].focus();
-      cells[next].click();
+    const wanted = Boolean(event.target.closest("#menu-open")) && button.getAttribute("aria-expanded") !== "true";
+    const stays = event.target.closest("#menu") && !event.target.closest("#menu a");
+    if (!stays) {
+      button.setAttribute("aria-expanded", String(wanted));
+      document.getElementById("menu").toggleAttribute("data-open", wanted);
     }
-  }
-
-  function markCells() {
-    if (!chosen) {
-      return;
-    }
-    document.querySelectorAll(".hs-cell").forEach(function (cell) {
-      const marked = cell.dataset.head === chosen;
-      if (cell.classList.contains("hs-cell-chosen") !== marked || cell.tabIndex !== (marked ? 0 : -1)) {
-        cell.classList.toggle("hs-cell-chosen", marked);
-        cell.setAttribute("aria-pressed", String(marked));
-        cell.tabIndex = marked ? 0 : -1;
-      }
-    });
-  }
-
-  // Another prompt or a head switched off draws the grid anew: the mark stays on its cell.
-  document.addEventListener("headscope:filled", markCells);
-
-  function tokens() {
-    return document.querySelectorAll("#token-strip .hs-token");
-  }
-
-  function clearShades() {
-    tokens().forEach(function (token) {
-      token.style.removeProperty("--look");
-      token.classList.remove("hs-token-from");
-      token.removeAttribute("data-look");
-    });
-  }
-
-  function shadeFrom(token) {
-    clearShades();
-    const row = pattern && pattern.rows[Number(token.dataset.index)];
-    if (!row) {
-      return;
-    }
-    token.classList.add("hs-token-from");
-    tokens().forEach(function (other, index) {
-      if (index <= Number(token.dataset.index)) {
-        other.style.setProperty("--look", row[index]);
-        if (row[index] >= 0.05) {
-          other.dataset.look = Math.round(row[index] * 100) + "%";
-        }
-      }
-    });
-  }
-
-  ["mouseover", "focusin"].forEach(function (kind) {
-    document.addEventListener(kind, function (event) {
-      const token = event.target.closest && event.target.closest(".hs-token");
-      if (token) {
-        shadeFrom(token);
-      }
-    });
-  });
-  ["mouseout", "focusout"].forEach(function (kind) {
-    document.addEventListener(kind, function (event) {
-      if (event.target.closest && event.target.closest(".hs-token")) {
-        clearShades();
-      }
-    });
   });
 })();

@@ -47,7 +47,7 @@ from utils.analyzer.suggested_prompts import choose_prompts
 from utils.heads import Head
 from utils.models.loading import LoadedModel, load_model
 from utils.roles.probe_inputs import probe_sequences
-from utils.roles.registry import measured_roles
+from utils.roles.registry import pattern_roles
 
 # What is promised.
 MIN_TO_DETECT_HEAD = 6
@@ -89,7 +89,7 @@ def _load(folder: Path, sequences: int) -> _Subject:
 
 def score(bridged: LoadedModel, source: BridgePatterns, tokens: Sequence[Sequence[int]]) -> None:
     """The analyzer's scoring: all heads, all roles."""
-    score_sequences(measured_roles(), source.patterns(tokens), bridged.special_ids)
+    score_sequences(pattern_roles(), source.patterns(tokens), bridged.special_ids)
 
 
 def _forward(subject: _Subject) -> None:
@@ -112,7 +112,7 @@ def _check_prompts(subject: _Subject) -> None:
     prompts = list(run_prompts(subject.bridged, subject.source.patterns).values())
     geometry = subject.bridged.geometry
     heads = [(Head(0, head), 0.5) for head in range(min(8, geometry.n_heads))]
-    for role in measured_roles():
+    for role in pattern_roles():
         choose_prompts(role, heads, prompts, subject.bridged.special_ids, geometry.windows)
 
 

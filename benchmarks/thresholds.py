@@ -14,7 +14,7 @@ each role is marked.
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from benchmarks.measure import positive, report
+from benchmarks.random_writers import ReadInput, random_output_scores, read_input
 from utils.analyzer.measuring import PatternChunk, measure, roles_of_probe, score_sequences
 from utils.catalog.catalog import Catalog, load_catalog
+from utils.models.loading import LoadedModel, load_model
 from utils.models.sources import BUNDLED
+from utils.roles.output_probes import OUTPUT_SEQUENCES, output_probes
+from utils.roles.output_probes import PROBE_NAMES as OUTPUT_PROBES
 from utils.roles.probe_inputs import probe_sequences
 from utils.roles.random_heads import HEAD_DIM, LOGIT_STDS, RANDOM_HEADS, random_head_patterns
-from utils.roles.registry import ROLES
+from utils.roles.registry import ROLES, pattern_roles
 
 CATALOGS = Path(__file__).resolve().parents[1] / "head_categories"
-THRESHOLDS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
+THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 KINDS = ("position", "token")
 # Random heads that are made at once.
 _BATCH = 25
@@ -88,6 +91,25 @@ def random_scores(
     return {role: torch.cat(scores) for role, scores in batches.items()}
 
 
+def random_writing_scores(
+    loaded: LoadedModel, inputs: Mapping[str, Sequence[ReadInput]], kind: str, logit_std: float, heads: int
+) -> dict[str, Tensor]:
+    """The catalog scores [head] that random heads get for each output role; arguments as of `random_scores`.
+
+    As many heads in each layer of the model as make `heads` in all, at least.
+    """
+    each = -(-heads // loaded.geometry.n_layers)
+    count = each * loaded.geometry.n_layers
+    means: dict[str, list[Tensor]] = defaultdict(list)
+    for probe, read in inputs.items():
+        chunks = _chunks([one.probe.ids for one in read], kind, logit_std, count, seed=0) if read else ()
+        patterns = [chunk.layers[0][0] for chunk in chunks]
+        for role, scores in random_output_scores(loaded, read, patterns, each).items():
+            if scores and probe in ROLES[role].probes:
+                means[role].append(torch.stack([one.score for one in scores]).mean(0))
+    return {role: torch.stack(found).amax(0) for role, found in means.items()}
+
+
 def _chunks(
     sequences: Sequence[Sequence[int]], kind: str, logit_std: float, heads: int, seed: int
 ) -> Iterator[PatternChunk]:
@@ -110,21 +132,30 @@ def _chunks(
 
 
 def _probes(tokenizer: Any, bos_id: int | None, special_ids: Sequence[int], count: int) -> Probes:
-    names = sorted({probe for role in ROLES.values() for probe in role.probes})
+    names = sorted({probe for role in pattern_roles() for probe in ROLES[role].probes})
     return {name: probe_sequences(name, tokenizer, bos_id, special_ids, count=count) for name in names}
 
 
+def _outputs(loaded: LoadedModel, count: int) -> dict[str, list[ReadInput]]:
+    """The inputs of the output roles that count on the model, as it read them."""
+    found: dict[str, list[ReadInput]] = {}
+    for name in OUTPUT_PROBES:
+        probes = output_probes(name, loaded.tokenizer, loaded.bos_id, loaded.special_ids, count=count)
+        found[name] = [one for probe in probes if (one := read_input(loaded, probe)) is not None]
+    return found
+
+
 def _measure(arguments: argparse.Namespace, catalogs: dict[str, Catalog]) -> dict[str, Any]:
-    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(
-        BUNDLED / arguments.model, local_files_only=True
-    )
+    loaded = load_model(arguments.model, BUNDLED / arguments.model)
     settings = catalogs[arguments.model].settings
     special = settings.special_ids
-    probes = _probes(tokenizer, settings.bos_id, special, arguments.sequences)
+    probes = _probes(loaded.tokenizer, settings.bos_id, special, arguments.sequences)
+    outputs = _outputs(loaded, min(arguments.sequences, OUTPUT_SEQUENCES))
     random: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for kind in KINDS:
         for logit_std in LOGIT_STDS:
             found = random_scores(probes, special, kind, logit_std, arguments.heads)
+            found |= random_writing_scores(loaded, outputs, kind, logit_std, arguments.heads)
             for role, scores in found.items():
                 random[role][f"by {kind}, logits {logit_std:g}"] = scores
     result: dict[str, Any] = {}
@@ -144,7 +175,9 @@ def _measure(arguments: argparse.Namespace, catalogs: dict[str, Catalog]) -> dic
                         float((scores >= threshold).double().mean()) for scores in random[role].values()
                     ),
                     **{
-                        model: sum(score >= threshold for line in catalog.all_scores[role] for score in line)
+                        model: sum(
+                            score >= threshold for line in catalog.all_scores.get(role, []) for score in line
+                        )
                         for model, catalog in catalogs.items()
                     },
                 }

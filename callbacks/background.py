@@ -29,10 +29,9 @@ class Background(Generic[Result]):
         """The result, None where it is not there (yet)."""
         return self._kept.get(key)
 
-    def under_way(self, key: Hashable) -> bool:
-        """Whether the result is being computed, or waits for that."""
-        view = self._jobs.view(key)
-        return view is not None and not view.ended
+    def view(self, key: Hashable) -> JobView | None:
+        """How far the computation of a result is, None where nobody has asked for it."""
+        return self._jobs.view(key)
 
     def keep(self, key: Hashable, result: Result) -> None:
         """Keep a result that was computed elsewhere."""

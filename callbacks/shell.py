@@ -22,17 +22,7 @@ def register(app: Dash) -> None:
             prevent_initial_call=True,
         )
     app.clientside_callback(
-        ClientsideFunction("headscope", "keepPattern"),
-        Output(ids.TOKENS, "data-head"),
-        Input(ids.PATTERN, "data"),
-    )
-    app.clientside_callback(
-        ClientsideFunction("headscope", "markChosen"),
-        Output(ids.GRID, "data-chosen"),
-        Input(ids.SELECTED, "data"),
-    )
-    app.clientside_callback(
-        ClientsideFunction("headscope", "showView"),
+        ClientsideFunction("workbench", "showAnswerView"),
         Output(ids.VIEWS, "className"),
         Input(ids.VIEW, "value"),
     )

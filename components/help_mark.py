@@ -1,7 +1,7 @@
 """A small "?" beside a heading or a label, which tells a word of the glossary in place.
 
 It is an HTML disclosure (details and summary), so keyboards and screen readers know it, and it works without
-a script; `assets/words.js` only keeps it in sight and closes it by Escape.
+a script; `assets/glossary.js` only keeps it in sight and closes it by Escape.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ GLOSSARY_PATH = "/glossary"
 
 
 def term_link(key: str) -> str:
-    """The address of a term on the page of words.
+    """The address of a term in the glossary.
 
     Raises:
         KeyError: the glossary has no such term.
@@ -46,10 +46,10 @@ def help_mark(*keys: str) -> html.Div:
                             html.Strong(term.term),
                             html.P(ROLES[term.key].explanation if term.key in ROLES else term.plain),
                             html.A(
-                                "More in Words",
+                                "More in the glossary",
                                 href=term_link(term.key),
                                 title=term.term,
-                                **data(page="words"),
+                                **data(page="glossary"),
                             ),
                         ],
                         className="hs-help-term",

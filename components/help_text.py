@@ -54,7 +54,7 @@ def help_dialog() -> dbc.Modal:
     """The dialog behind "How to read this page"."""
     roles = [
         html.Div(
-            [html.Dt(role.display_name), html.Dd(f"{role.explanation} Letter in the grid: {role.letter}.")]
+            [html.Dt(role.display_name), html.Dd(f"{role.explanation} Letter on the map: {role.letter}.")]
         )
         for role in ROLES.values()
     ]
@@ -80,8 +80,10 @@ def help_dialog() -> dbc.Modal:
                     ),
                     html.H3("Keys", className="hs-subtitle"),
                     html.P(
-                        "Ctrl+Enter runs the prompt. In the grid, arrow keys move between heads and "
-                        "choose them."
+                        "Ctrl+Enter runs the prompt. On the map, arrow keys move between heads and choose "
+                        "them. In the strip of tokens, arrow keys move and show where the head looks from "
+                        "there; Enter pins a token and asks what follows it. Escape closes what lies over "
+                        "the page."
                     ),
                 ]
             ),

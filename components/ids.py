@@ -5,16 +5,25 @@ EXAMPLES = "example-menu"
 PROMPT = "prompt"
 TOKEN_COUNT = "token-count"
 RUN = "run"
+RUN_STATUS = "run-status"
+WORKBENCH = "workbench"
 ALERT = "alert"
 NOTICE = "notice"
 TOKENS = "token-strip"
 PREDICTION = "prediction"
+PREDICTION_FACTS = "prediction-facts"
+HEADLINE = "headline"
+CAUSE = "cause"
 CHIPS = "ablation-chips"
 CLEAR = "clear-ablation"
 WATCH = "watched-token"
 AGAINST = "against-token"
 TOKEN_OPTIONS = "token-options"
 MODE = "ablation-mode"
+SECOND = "second-prompt"
+SECOND_PLACE = "second-place"
+SECOND_STATUS = "second-status"
+FIT = "second-fit"
 POSITION = "shown-position"
 VIEW = "view"
 VIEWS = "views"
@@ -22,11 +31,19 @@ VIEW_NEXT = "view-next"
 VIEW_EFFECTS = "view-effects"
 VIEW_POSITIONS = "view-positions"
 VIEW_CONTINUATIONS = "view-continuations"
+VIEW_RANDOM = "view-random"
+VIEW_DIRECT = "view-direct"
+VIEW_OTHERS = "view-others"
+VIEW_LENS = "view-lens"
+OTHERS_TICK = "others-tick"
+OTHERS_STATE = "others-state"
+OTHERS_BODY = "others-body"
+OTHERS_CANCEL = {"type": "others-button", "does": "cancel"}
 MEASURE = "effect-measure"
 EFFECTS_TICK = "effects-tick"
 EFFECTS_STATE = "effects-state"
 EFFECTS_BODY = "effects-body"
-EFFECTS_FIGURE = "effects-figure"
+EFFECTS_ROWS = "effects-rows"
 EFFECTS_RUN = {"type": "effects-button", "does": "run"}
 RANDOM_KIND = "random-kind"
 RANDOM_DRAWS = "random-draws"
@@ -53,11 +70,21 @@ ROLES_NOTE = "roles-note"
 # The request and the ablated heads that the role cards are drawn for.
 ROLES_DRAWN = "roles-drawn"
 GRID = "head-grid"
+MAP_VIEW = "map-view"
+MAP_NOTE = "map-note"
+MAP_TABLE = "map-table"
 DETAIL_TITLE = "head-title"
+DETAIL_SENTENCE = "head-sentence"
+DETAIL_WRITES = "head-writes"
 DETAIL_FACTS = "head-facts"
 TOGGLE_HEAD = "toggle-head"
-BERTVIZ = "bertviz-frame"
-HEAD_VIEWS = "head-views"
+BERTVIZ = "bertviz-place"
+HEAD_VIEW = "head-view"
+HEAD_VIEWS_PLACE = "head-views"
+HIDE_FIRST = "hide-first"
+WINDOW_PLACE = "window-place"
+WINDOW_STATUS = "window-status"
+FIGURE_STATUS = "figure-status"
 PART_BERTVIZ = "part-bertviz"
 PART_HEATMAP = "part-heatmap"
 GUIDE = "guide"
@@ -72,6 +99,10 @@ HELP = "help"
 LOCATION = "address"
 PAGE = "page"
 NAV = "pages"
+MENU = "menu"
+MENU_OPEN = "menu-open"
+SERVER_NOTICE = "server-notice"
+SERVER_BACK = "server-back"
 
 # Long work: what a page that waits for it shows.
 LOADING = "loading"
@@ -168,6 +199,8 @@ LAB_LINK = "lab-link"  # the query that restores what is shown
 
 # What can be taken away from the live page.
 EXPORT = "export"
+EXPORT_OPEN = "export-open"
+EXPORT_DRAWER = "export-drawer"
 EXPORT_STATUS = "export-status"
 EXPORT_FILE = "export-file"
 EXPORT_FIGURES = "export-figures"
@@ -201,6 +234,15 @@ TYPED = "store-typed"  # the text in the prompt's box, once the typing pauses
 LAB_TYPED = "store-lab-typed"  # the same of the lab's box
 REQUEST_ALERT = "request-alert"  # in every page's frame: why a request was not sent or not taken
 PATTERN = "store-pattern"  # the chosen head's pattern, for hovering over tokens
+MAP_DRAWN = "store-map"  # the values that the map is coloured by (`map_views.map_values`), None for the roles
+WINDOW = "store-window"  # the first token that the figure of a long prompt shows, None for all of it
+ABLATED_SCORES = "store-ablated-scores"  # what became of the other heads' roles: {head: [said, ...]}
+LINES = "store-lines"  # BertViz's page of the chosen head
+
+
+def window_button(does: str) -> dict:
+    """A button that moves the window of a long prompt's figure."""
+    return {"type": "window-button", "does": does}
 
 
 def suggestion(role: str, number: int) -> dict:

@@ -12,6 +12,22 @@ from components.help_text import help_dialog
 from utils.runtime.serving import MAX_BODY_BYTES
 
 
+def _tool(icon: str, label: str, name: str, **more: Any) -> dbc.Button:
+    """A button of the header: an icon, with its name where there is room."""
+    return dbc.Button(
+        [
+            html.I(className=f"bi bi-{icon}", **aria(hidden="true")),
+            html.Span(f" {label}", className="hs-tool-label"),
+        ],
+        id=name,
+        size="sm",
+        outline=True,
+        color="secondary",
+        title=label,
+        **more,
+    )
+
+
 def _header() -> html.Header:
     return html.Header(
         [
@@ -19,32 +35,73 @@ def _header() -> html.Header:
                 [html.I(className="bi bi-eye", **aria(hidden="true")), " HeadScope"],
                 className="hs-brand",
             ),
-            html.Span("what every attention head does on your sentence", className="hs-tagline"),
-            html.Nav(id=ids.NAV, className="hs-nav", **aria(label="Pages")),
+            html.Button(
+                html.I(className="bi bi-list", **aria(hidden="true")),
+                id=ids.MENU_OPEN,
+                type="button",
+                className="btn btn-sm btn-outline-secondary hs-menu-open",
+                **aria(label="Menu", expanded="false", controls=ids.MENU),
+            ),
             html.Div(
                 [
-                    html.Span(id=ids.COPY_STATUS, className="hs-hint", role="status"),
-                    dbc.Button(
-                        [html.I(className="bi bi-link-45deg", **aria(hidden="true")), " Copy link"],
-                        id=ids.COPY_LINK,
-                        size="sm",
-                        outline=True,
-                        color="secondary",
-                    ),
-                    dbc.Button("How to read this page", id=ids.HELP_OPEN, size="sm", color="link"),
-                    dbc.Button(
-                        [html.I(className="bi bi-circle-half", **aria(hidden="true")), " Light / dark"],
-                        id=ids.THEME_SWITCH,
-                        size="sm",
-                        outline=True,
-                        color="secondary",
+                    html.Nav(id=ids.NAV, className="hs-nav", **aria(label="Pages")),
+                    html.Div(
+                        [
+                            html.Span(id=ids.COPY_STATUS, className="hs-hint", role="status"),
+                            _tool("link-45deg", "Copy link", ids.COPY_LINK),
+                            _tool("question-circle", "How to read this page", ids.HELP_OPEN),
+                            _tool("circle-half", "Light / dark", ids.THEME_SWITCH),
+                        ],
+                        className="hs-header-tools",
                     ),
                 ],
-                className="hs-header-tools",
+                id=ids.MENU,
+                className="hs-menu",
             ),
         ],
         className="hs-header",
     )
+
+
+def _server_notices() -> list[Any]:
+    """What is said of the server; shown by server.js."""
+    return [
+        html.Div(
+            [
+                html.Strong("That is more text than the server takes at once "),
+                f"({MAX_BODY_BYTES // 2**20} MB). Shorten it and try again; what you typed is kept.",
+            ],
+            id=ids.REQUEST_ALERT,
+            className="alert alert-danger hs-alert",
+            role="alert",
+            hidden=True,
+            **data(limit=str(MAX_BODY_BYTES)),
+        ),
+        html.Div(
+            [
+                html.Strong("The server does not answer. "),
+                "What is shown is from before; what you typed and chose is kept, and the page goes on by "
+                "itself when the server is back. ",
+                html.Button(
+                    "Try now",
+                    type="button",
+                    className="btn btn-sm btn-outline-danger",
+                    **data(server="retry"),
+                ),
+            ],
+            id=ids.SERVER_NOTICE,
+            className="alert alert-danger hs-alert hs-server-notice",
+            role="alert",
+            hidden=True,
+        ),
+        html.Div(
+            "The server is back.",
+            id=ids.SERVER_BACK,
+            className="alert alert-success hs-alert hs-server-notice",
+            role="status",
+            hidden=True,
+        ),
+    ]
 
 
 def page_links(pages: Sequence[tuple[str, str]], here: str, queries: Mapping[str, str]) -> list[Any]:
@@ -91,18 +148,7 @@ def shell(session_id: str) -> html.Div:
             dcc.Store(ids.LAST_LIVE),
             html.A("Skip to the page", href=f"#{ids.PAGE}", className="visually-hidden-focusable"),
             _header(),
-            # Shown by headscope.js.
-            html.Div(
-                [
-                    html.Strong("That is more text than the server takes at once "),
-                    f"({MAX_BODY_BYTES // 2**20} MB). Shorten it and try again; what you typed is kept.",
-                ],
-                id=ids.REQUEST_ALERT,
-                className="alert alert-danger hs-alert",
-                role="alert",
-                hidden=True,
-                **data(limit=str(MAX_BODY_BYTES)),
-            ),
+            *_server_notices(),
             html.Main(id=ids.PAGE, className="hs-main", tabIndex=-1),
             html.Footer(
                 "Scores on test inputs do not tell all that a head does. Everything here is computed on "

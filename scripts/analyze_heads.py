@@ -79,6 +79,7 @@ def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "Progr
     from retrieval.rankings.for_catalog import empty_rankings
     from retrieval.rankings.methods import METHODS
     from utils.analyzer.catalog_building import AnalysisOptions, analyze, pieces_in_all
+    from utils.analyzer.measuring_outputs import read_outputs
     from utils.catalog.catalog import merge_existing, save_catalog
     from utils.runtime.files import defer_signals
 
@@ -106,12 +107,20 @@ def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "Progr
     loaded, start_losses = choose_start(loaded)
     # Before the bridge that stays.
     rankings = ranked.make(loaded, lambda what, done, total: lines(what, done, pieces))
+    # What heads write is read off the live forward, before the bridge changes the model.
+    outputs = read_outputs(
+        loaded,
+        options.seed,
+        options.sequences,
+        lambda what, done, total: lines(what, ranked.pieces + done, pieces),
+    )
     analysis = analyze(
         loaded,
         BridgePatterns(loaded).patterns,
         options,
         lambda what, done, total: lines(what, ranked.pieces + done, pieces),
         start_losses,
+        outputs,
     )
     rankings = rankings or {method: [] for method in METHODS}
     made = analysis.catalog.model_copy(update={"rankings": rankings})

@@ -2,8 +2,12 @@
 
 python scripts/analyze_prompt.py --model demo-gpt2 --prompt "The cat sat. The cat"
 python scripts/analyze_prompt.py --model demo-gpt2 --prompt "The cat sat. The cat" --ablate L1H14 --mode mean
+python scripts/analyze_prompt.py --model demo-gpt2 --prompt "A cat sat" --ablate L1H14 --second "A dog sat"
 python scripts/analyze_prompt.py --model gpt2 --prompt "John met Mary. John gave a drink to" --target " Mary"
 python scripts/analyze_prompt.py --model path/to/a/model/folder --prompt "One day" --output one-day.json
+
+Under "direct_effect" is what each head adds to the logit difference by itself, under "promotes" which tokens
+the strongest of them promote. With --second the heads get their values on a second prompt of as many tokens.
 
 The JSON goes to stdout, or to --output; progress, notes and errors (a line each) go to stderr. Exit status: 0
 when all was done, 1 when something could not be, 2 for a wrong option, 130 when stopped with Ctrl+C.
@@ -35,6 +39,7 @@ from utils.runtime.command_line import INTERRUPTED, explained_memory, positive, 
 # The other modules of the project are imported where they are used: they bring torch along, and a wrong
 # option or --help should not wait for it. So the ways to ablate are named here once more.
 MODES = ("zero", "mean")
+FITS = ("as_is", "pad", "align")
 
 
 def _heads(text: str) -> frozenset[Head]:
@@ -63,6 +68,17 @@ def build_parser() -> argparse.ArgumentParser:
         choices=MODES,
         default="zero",
         help="what is put in place of their outputs: zero, or their mean over test sentences (default: zero)",
+    )
+    parser.add_argument(
+        "--second",
+        metavar="TEXT",
+        help="second prompt: the heads get their values there instead (interchange, in place of --mode)",
+    )
+    parser.add_argument(
+        "--fit",
+        choices=FITS,
+        default="as_is",
+        help="how a second prompt of another length is made to fit (default: as_is, it has to fit)",
     )
     parser.add_argument(
         "--target",
@@ -103,6 +119,8 @@ def build_parser() -> argparse.ArgumentParser:
 def _check_arguments(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """End with usage and status 2 where an option asks for what cannot be."""
     check_device_options(arguments, parser)
+    if arguments.second is not None and not arguments.ablate:
+        parser.error("argument --second: needs the heads that get its values, with --ablate")
     if arguments.max_tokens is not None:
         from utils.models.prompts import MAX_TOKENS_LIMIT
 
@@ -164,7 +182,10 @@ def _analyze(arguments: argparse.Namespace) -> dict[str, "Json"]:
     analysis = service.analyze(loaded.name, arguments.prompt)
     if analysis.catalog_problem:
         sys.stderr.write(f"analyze_prompt: no head is listed. {analysis.catalog_problem}\n")
-    chosen = Chosen(arguments.ablate, arguments.mode, arguments.position)
+    mode, second = arguments.mode, arguments.second or ""
+    if second:
+        mode = service.writing.interchange(loaded.name, arguments.prompt, second, arguments.fit)
+    chosen = Chosen(arguments.ablate, mode, arguments.position, second=second)
     data = export_analysis(service, analysis, chosen, target, against)
     settings = data["settings"]
     assert isinstance(settings, dict) and isinstance(settings["against"], dict)

@@ -16,7 +16,7 @@ from retrieval.filings import generated
 from training import chat
 from utils.heads import Head
 from utils.roles.probe_inputs import probe_sequences
-from utils.roles.registry import ROLES, measured_roles
+from utils.roles.registry import ROLES, pattern_roles
 from utils.roles.scores import role_score
 
 HELD_OUT_SEED = 990_001
@@ -106,7 +106,7 @@ def filing_accuracy(
 
 @torch.inference_mode()
 def role_score_table(model: PreTrainedModel, tokenizer: Any, sequences: int = 20) -> dict[str, Tensor]:
-    """Every head's score for every role, {role: [layer, head]}, as the catalog defines it.
+    """Every head's score for every role that its pattern shows, {role: [layer, head]}, as in the catalog.
 
     The model must attend eagerly, so that it gives its patterns out.
     """
@@ -116,13 +116,13 @@ def role_score_table(model: PreTrainedModel, tokenizer: Any, sequences: int = 20
         for ids in probe_sequences(probe, tokenizer, bos, {bos}, PROBE_SEED, sequences)[:sequences]:
             output = model(torch.tensor([ids]), output_attentions=True, use_cache=False)
             attention = torch.stack([layer[0] for layer in output.attentions])
-            for role in measured_roles():
+            for role in pattern_roles():
                 if probe in ROLES[role].probes:
                     sums.setdefault((role, probe), []).append(role_score(role, attention, ids, {bos}))
     means = {key: torch.stack(values).mean(0) for key, values in sums.items()}
     return {
         role: torch.stack([means[role, probe] for probe in ROLES[role].probes]).amax(0)
-        for role in measured_roles()
+        for role in pattern_roles()
     }
 
 

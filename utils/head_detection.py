@@ -14,9 +14,7 @@ from torch import Tensor
 from utils.catalog.catalog import CATALOG_FOLDER, catalog_path, check_fit, listed_heads, load_catalog
 from utils.roles.activity import as_record, listed_activity, prompt_scores
 from utils.roles.registry import ROLES
-from utils.roles.scores import (
-    role_score,
-)
+from utils.roles.written import Written
 
 # A row of probabilities may pass 1 by this much (float16 models, JSON rounded to four places).
 ROW_SUM_TOLERANCE = 0.02
@@ -42,31 +40,79 @@ def _probabilities(values: Any, name: str, axes: tuple[str, ...], length: int) -
     return pattern
 
 
+class LiveScore(float):
+    """A live score, with why it is 0 where the role does not apply.
+
+    Attributes:
+        reason: why the role does not apply, "" where it does.
+    """
+
+    reason: str
+
+    def __new__(cls, score: float, reason: str = "") -> "LiveScore":
+        """A score with its reason."""
+        made = super().__new__(cls, score)
+        made.reason = reason
+        return made
+
+
 def verify_head_activation(
     attention_weights: Any, tokens: Sequence[int], head_info: Mapping[str, Any], category: str
-) -> float:
+) -> LiveScore:
     """The live score of one head for one role, by the definition that the catalog uses.
+
+    A role about what a head writes (copying, copy suppression) cannot be seen in a pattern: it scores 0, for
+    the reason "needs the head's output", unless `head_info` says what the head writes.
 
     Args:
         attention_weights: the head's probabilities [query, key], a tensor or nested lists.
         tokens: the token ids, BOS included where the model is given one.
         head_info: the head's record, with "layer" and "head"; may hold "special_ids", ids that never
-            count as a repetition.
+            count as a repetition, and "effects" [query, key] with "next_token", as in
+            `get_active_head_summary`, for this head.
         category: a role key.
 
     Returns:
-        The score in [0, 1]; 0 where the role does not apply to these tokens, and for "other".
+        The score in [0, 1], a float; 0 where the role does not apply to these tokens, and for "other", with
+        the reason in words.
 
     Raises:
-        ValueError: unknown role, or a matrix that is no attention pattern over these tokens.
+        ValueError: unknown role, a matrix that is no attention pattern over these tokens, or effects that do
+            not fit it.
     """
     if category not in ROLES:
         raise ValueError(f"category must be one of {', '.join(ROLES)}. Got {category!r}.")
     pattern = _probabilities(attention_weights, "attention_weights", ("query", "key"), len(tokens))
     if not ROLES[category].measured:
-        return 0.0
-    score = role_score(category, pattern, tokens, head_info.get("special_ids", ()))
-    return float(score.clamp(0, 1))
+        return LiveScore(0.0, "no catalogued role, so there is nothing to check")
+    written = _written(head_info, pattern[None, None])
+    scores = prompt_scores(
+        pattern[None, None], tokens, [category], head_info.get("special_ids", ()), None, written
+    )
+    return LiveScore(float(scores.live[category].clamp(0, 1)), scores.target(category).reason)
+
+
+def _written(data: Mapping[str, Any], attention: Tensor) -> Written | None:
+    """What the heads write, where the data says so, for patterns [layer, head, query, key].
+
+    Raises:
+        ValueError: effects that do not fit the patterns, or without the next token.
+    """
+    if data.get("effects") is None:
+        return None
+    try:
+        effects = torch.as_tensor(data["effects"], dtype=torch.float32).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"effects must hold numbers: {error}.") from None
+    if effects.numel() != attention.numel() or effects.shape[-2:] != attention.shape[-2:]:
+        raise ValueError(
+            f"effects must have the shape of the attention, {tuple(attention.shape)}. "
+            f"Got {tuple(effects.shape)}."
+        )
+    answer = data.get("next_token")
+    if not isinstance(answer, int):
+        raise ValueError("next_token must be the id of the token that the model expects next.")
+    return Written(effects.reshape(attention.shape).__getitem__, answer)
 
 
 def load_head_categories(model_name: str, folder: Path = CATALOG_FOLDER) -> dict[str, Any]:
@@ -85,14 +131,19 @@ def get_active_head_summary(
 
     Args:
         activation_data: {"attention": [layer, head, query, key], "tokens": ids}; may hold "special_ids" and
-            "windows", how many keys each layer sees, None for all of them (default: the catalog's).
+            "windows", how many keys each layer sees, None for all of them (default: the catalog's), and
+            "outputs", what the heads write: {"effects": [layer, head, query, key], how much each head raises
+            from each query on the logit of the token at each key (`writing.attribution.own_token_effects`),
+            "next_token": id of the token that the model expects next}. Without it the roles about what heads
+            write score 0 and say that they need the head's output.
         model_name: the model's name; its catalog is read from `folder`.
         folder: where the catalogs are.
 
     Returns:
         {role: [{layer, head, score, activation_score, chance, needed, positions, sink_share, max_attention,
         is_active, reason, pairs}]} in the catalog's order; `chance` is None where the role has none, `pairs`
-        are the (query, key) positions that the role connects. A role without a score has no `needed`,
+        are the (query, key) positions that the role connects. Roles about what a head writes have `mass` and
+        `effect` besides where that is known. A role without a score has no `needed`,
         `positions`, `sink_share` and `max_attention`.
 
     Raises:
@@ -109,6 +160,7 @@ def get_active_head_summary(
     if windows is not None and len(windows) != len(attention):
         raise ValueError(f"windows must have one entry a layer, {len(attention)}. Got {len(windows)}.")
     roles = [role for role in catalog.categories if ROLES[role].measured]
-    scores = prompt_scores(attention, tokens, roles, special, windows)
+    written = _written(activation_data.get("outputs") or {}, attention)
+    scores = prompt_scores(attention, tokens, roles, special, windows, written)
     found = listed_activity(scores, listed_heads(catalog))
     return {role: [as_record(activity) for activity in heads] for role, heads in found.items()}

@@ -145,7 +145,8 @@ class LabReadings:
 
     def ablates(self, reading: LabReading, top: list[Head], mode: AblationMode) -> bool:
         """Whether the answer without some heads is being computed."""
-        return self._ablations.under_way(_ablation_key(reading, top, mode))
+        view = self._ablations.view(_ablation_key(reading, top, mode))
+        return view is not None and not view.ended
 
     def leave_ablation(
         self, reading: LabReading, top: list[Head], mode: AblationMode, session_id: str

@@ -6,10 +6,13 @@ from dash import ClientsideFunction, Dash, Input, Output
 
 from callbacks.live.context import Request, parse_heads
 from components import ids
+from utils.effects.second_prompt import FITS
 from utils.errors import UserFacingError
-from utils.forward.ablation import ABLATION_MODES
+from utils.forward.ablation import ABLATION_METHODS
+from utils.forward.interchange import INTERCHANGE
 from utils.links.page_links import to_query
-from utils.links.page_state import VIEWS, PageState
+from utils.links.page_state import HEAD_VIEWS, VIEWS, PageState
+from utils.live.map_views import DEFAULT_MAP_VIEW, MAP_VIEWS
 
 
 def link_query(
@@ -22,6 +25,10 @@ def link_query(
     against: str | None,
     view: str | None,
     opened: dict[str, Any] | None,
+    head_view: str | None = None,
+    shown_map: str | None = None,
+    second: str | None = None,
+    fit: str | None = None,
 ) -> str:
     """The query that restores what the page shows; "" where it shows nothing or no link can hold it.
 
@@ -35,6 +42,10 @@ def link_query(
         against: text of the second token.
         view: key of the view.
         opened: the preset or the lesson step that the page was opened with.
+        head_view: key of what is shown of the chosen head.
+        shown_map: key of what the map is coloured by.
+        second: the second prompt of an interchange.
+        fit: how it is made as long as the prompt.
     """
     if not request:
         return ""
@@ -45,11 +56,16 @@ def link_query(
         prompt=str(request["prompt"]),
         head=next(iter(parse_heads([chosen])), None),
         ablated=frozenset(parse_heads(off)) or (frozenset() if opened else None),
-        mode=next((known for known in ABLATION_MODES if known == mode and (opened or mode == "mean")), None),
+        mode=mode if mode in ABLATION_METHODS and (opened or mode != "zero") else None,
+        second=(second or None) if mode == INTERCHANGE else None,
+        fit=next((known for known in FITS if known == fit and mode == INTERCHANGE and fit != "as_is"), None),
         position=int(position) if position and str(position).isdecimal() else None,
         target=target or None,
         against=against or None,
         view=view if view in VIEWS and (opened or view != "next") else None,
+        # As where the page begins unless it is said.
+        head_view=head_view if head_view in HEAD_VIEWS and head_view != next(iter(HEAD_VIEWS)) else None,
+        map_view=shown_map if shown_map in MAP_VIEWS and shown_map != DEFAULT_MAP_VIEW else None,
         preset=opened.get("preset"),
         lesson=opened.get("lesson"),
         step=opened.get("step"),
@@ -73,6 +89,10 @@ def register(app: Dash) -> None:
         Input(ids.AGAINST, "value"),
         Input(ids.VIEW, "value"),
         Input(ids.OPENED, "data"),
+        Input(ids.HEAD_VIEW, "value"),
+        Input(ids.MAP_VIEW, "value"),
+        Input(ids.SECOND, "value"),
+        Input(ids.FIT, "value"),
     )(link_query)
     app.clientside_callback(
         ClientsideFunction("headscope", "showLink"),

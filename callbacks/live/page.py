@@ -9,40 +9,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote_plus
 
 from dash import no_update
 
+from callbacks.answer.next_token_view import NOTHING_YET
 from callbacks.live.context import Request, find_analysis, parse_heads
 from callbacks.live.guide import Guide
-from callbacks.live.next_token_view import NOTHING_YET
 from components import ids
-from components.live.head_detail import detail_title, facts_view, heatmap, heatmap_height, pattern_table
-from components.live.head_grid import head_grid
+from components.answer.prediction_panel import no_prediction
 from components.live.layout import live_layout
-from components.live.prediction_panel import no_prediction
 from components.live.role_cards import no_catalog, role_cards
-from components.live.token_strip import token_strip
 from components.messages import alert, link_notice
 from components.plain_html import to_html
 from components.progress import progress_view
-from utils.catalog.rankings import retrieval_facts, retrieval_heads
 from utils.errors import UserFacingError
 from utils.links.page_links import from_query
 from utils.links.page_state import PageState, fit
 from utils.live import head_facts
 from utils.live.analysis import LiveAnalysis
-from utils.live.bertviz_page import head_view_height, head_view_html
-from utils.live.head_reading import read_head
 from utils.live.service import LiveService
 from utils.models.prompts import check_characters, count_tokens, lookalike_sentence, max_characters
 from utils.models.store import ModelStore
 from utils.roles.registry import ROLES
 from utils.runtime.jobs import Jobs, Progress
 from utils.teaching.presets import FIRST_PROMPT
-
-# With more tokens than this the labels of a heatmap beside the BertViz view would overlap.
-SIDE_BY_SIDE = 20
 
 
 def _load(store: ModelStore, model: str, progress: Progress) -> None:
@@ -56,13 +46,9 @@ class LivePage:
         service: the live entry point.
         guide: the presets and lessons.
         problems: what the operator should know; shown above the page.
-        lab: whether the retrieval lab may be opened.
     """
 
-    def __init__(
-        self, service: LiveService, guide: Guide, problems: Sequence[str] = (), lab: bool = True
-    ) -> None:
-        self.lab = lab
+    def __init__(self, service: LiveService, guide: Guide, problems: Sequence[str] = ()) -> None:
         self.service = service
         self.guide = guide
         self.problems = problems
@@ -155,6 +141,27 @@ class LivePage:
             return no_update, box, alert(error), no_update, None
         return Request(model=model, prompt=text), box, None, off, None
 
+    def suggested_head(self, request: Request | None, role: str) -> str | None:
+        """The head that shows what a suggested prompt is for: the role's most active one on it."""
+        analysis = self._analysis(request)
+        listed = analysis.listed.get(role, ()) if analysis else ()
+        return str(max(listed, key=lambda activity: activity.live).head) if listed else None
+
+    def preset_is_over(self, opened: Any, prompt: str) -> bool:
+        """Whether a preset is open that is about another prompt: its target, answer and heads go with it.
+
+        Args:
+            opened: what is open.
+            prompt: the one that is run.
+        """
+        key = opened.get("preset") if isinstance(opened, dict) else None
+        if not key:
+            return False
+        try:
+            return self.guide.presets.presets.get(str(key)).prompt != prompt
+        except UserFacingError:
+            return True
+
     def follow_load(
         self, trigger: Any, wanted: Request | None, session_id: str
     ) -> tuple[Any, Any, Any, bool, Any]:
@@ -213,11 +220,6 @@ class LivePage:
         over = f" — {count - cap} too many" if count > cap else ""
         return f"{count} of at most {cap} tokens{included}{over}"
 
-    def show_tokens(self, request: Request | None) -> list:
-        """The token strip."""
-        analysis = self._analysis(request)
-        return token_strip(analysis.prompt) if analysis else []
-
     def update_roles(
         self, request: Request | None, off_names: list[str], drawn: Any, toggled: bool
     ) -> tuple[Any, ...]:
@@ -273,22 +275,6 @@ class LivePage:
             return no_update
         return str(head_facts.interesting_head(analysis))
 
-    def show_grid(self, request: Request | None, off_names: list[str], chosen: str | None) -> Any:
-        """The grid of all heads."""
-        analysis = self._analysis(request)
-        if analysis is None:
-            return no_prediction(NOTHING_YET)
-        head = next(iter(parse_heads([chosen], analysis)), None)
-        geometry = analysis.loaded.geometry
-        return head_grid(
-            geometry.n_layers,
-            geometry.n_heads,
-            head_facts.cell_roles(analysis),
-            head,
-            parse_heads(off_names, analysis),
-            retrieval_heads(analysis.catalog),
-        )
-
     def change_ablation(
         self, trigger: Any, request: Request | None, chosen: str | None, off_names: list[str]
     ) -> Any:
@@ -305,54 +291,3 @@ class LivePage:
             listed = {activity.head for activity in analysis.listed.get(trigger["role"], ())}
             off = off - listed if listed <= off else off | listed
         return [str(head) for head in sorted(off)]
-
-    def show_switch(self, request: Request | None, chosen: str | None, off_names: list[str]) -> str:
-        """What the button says that ablates the chosen head: the one thing of the detail that follows it."""
-        analysis = self._analysis(request)
-        heads = parse_heads([chosen], analysis) if analysis else []
-        if not heads:
-            return "Ablate"
-        ablated = heads[0] in parse_heads(off_names, analysis)
-        return f"Restore {heads[0]}" if ablated else f"Ablate {heads[0]}"
-
-    def show_detail(self, request: Request | None, chosen: str | None, theme: str | None) -> tuple[Any, ...]:
-        """Title, facts, BertViz page and style, heatmap and style, table, pattern, the views' class."""
-        analysis = self._analysis(request)
-        heads = parse_heads([chosen], analysis) if analysis else []
-        if analysis is None or not heads:
-            return (
-                "Choose a head",
-                None,
-                "",
-                {"height": "0"},
-                no_update,
-                no_update,
-                None,
-                None,
-                "hs-views",
-            )
-        head = heads[0]
-        pattern = analysis.attention[head.layer, head.head]
-        labels = analysis.prompt.labels
-        facts = head_facts.role_facts(analysis, head)
-        pairs, pair_roles = head_facts.marked_pairs(analysis, head)
-        colours = "dark" if theme == "dark" else "light"
-        title = f"Marked: {pair_roles}" if pairs else ""
-        return (
-            detail_title(head),
-            facts_view(
-                facts,
-                read_head(analysis, head),
-                analysis.attention.shape[0] * analysis.attention.shape[1],
-                retrieval_facts(analysis.catalog, head),
-                f"/lab?v=1&model={quote_plus(analysis.loaded.name)}&head={head}" if self.lab else "",
-                head_facts.sink_share(analysis, head),
-            ),
-            head_view_html(pattern, labels, head, dark=colours == "dark"),
-            {"height": f"{head_view_height(len(labels))}px"},
-            heatmap(pattern, labels, pairs, title, colours),
-            {"height": heatmap_height(len(labels))},
-            pattern_table(pattern, labels),
-            {"rows": [[round(value, 3) for value in row] for row in pattern.tolist()], "head": str(head)},
-            "hs-views" if len(labels) <= SIDE_BY_SIDE else "hs-views hs-views-stacked",
-        )

@@ -1,13 +1,13 @@
 """The live page's wiring: which of `LivePage`'s answers follows which touch."""
 
-from dash import ALL, Dash, Input, Output, State, ctx, no_update
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_update
 
 from callbacks.clicks import only_drawn
 from callbacks.live.context import set_known
 from callbacks.live.page import LivePage
 from components import ids
 from components.live.layout import PAGE as LIVE
-from components.plain_html import PLAIN, as_html
+from components.plain_html import PLAIN
 
 
 def _touched(pressed):
@@ -29,13 +29,23 @@ def register(app: Dash, page: LivePage) -> None:
         Input(ids.MODEL, "value"),
         State(ids.PROMPT, "value"),
         State(ids.REQUEST, "data"),
+        State(ids.OPENED, "data"),
         prevent_initial_call=True,
     )
-    def _(clicks, pressed, model, prompt, shown):
+    def _(clicks, pressed, model, prompt, shown, opened):
         trigger = _touched(pressed)
-        if isinstance(trigger, dict) and trigger["type"] != "suggestion":
+        suggested = isinstance(trigger, dict)
+        if suggested and trigger["type"] != "suggestion":
             return (no_update,) * 5
-        return page.request_prompt(trigger, model, prompt, shown)
+        answers = page.request_prompt(trigger, model, prompt, shown)
+        request = answers[4] if answers[0] is no_update else answers[0]
+        if request and page.preset_is_over(opened, request["prompt"]):
+            set_known({ids.OPENED: ("data", {}), ids.WATCH: ("value", ""), ids.AGAINST: ("value", "")})
+            answers = (*answers[:3], [], answers[4])
+        if suggested and answers[0] is not no_update:
+            head = page.suggested_head(request, trigger["role"])
+            set_known({ids.SELECTED: ("data", no_update if head is None else head)})
+        return answers
 
     # What `set_known` sets here and in guide.py is no edge of the browser's graph of callbacks, which these
     # edges would close into circles.
@@ -76,7 +86,6 @@ def register(app: Dash, page: LivePage) -> None:
     app.callback(Output(ids.TOKEN_COUNT, "children"), Input(ids.TYPED, "data"), Input(ids.MODEL, "value"))(
         page.token_count
     )
-    app.callback(Output(ids.TOKENS, PLAIN), Input(ids.REQUEST, "data"))(as_html(page.show_tokens))
 
     @app.callback(
         Output({"type": "role-card", "role": ALL}, PLAIN),
@@ -96,14 +105,6 @@ def register(app: Dash, page: LivePage) -> None:
     app.callback(Output(ids.SELECTED, "data"), Input(ids.REQUEST, "data"), State(ids.SELECTED, "data"))(
         page.choose_head
     )
-    app.callback(
-        Output(ids.GRID, PLAIN),
-        Input(ids.REQUEST, "data"),
-        Input(ids.ABLATED, "data"),
-        # Another choice is marked in the browser (`page_tools`): a grid drawn anew would lose quick key
-        # presses.
-        State(ids.SELECTED, "data"),
-    )(as_html(page.show_grid))
 
     @app.callback(
         Output(ids.ABLATED, "data"),
@@ -121,23 +122,12 @@ def register(app: Dash, page: LivePage) -> None:
             return no_update
         return page.change_ablation(trigger, request, chosen, off)
 
-    app.callback(
-        Output(ids.TOGGLE_HEAD, "children"),
+    # Whether the box holds what is shown, and whether something is on its way (assets/workbench.js).
+    app.clientside_callback(
+        ClientsideFunction("workbench", "compareWithShown"),
+        Output(ids.RUN_STATUS, "children"),
+        Input(ids.PROMPT, "value"),
+        Input(ids.MODEL, "value"),
         Input(ids.REQUEST, "data"),
-        Input(ids.SELECTED, "data"),
-        Input(ids.ABLATED, "data"),
-    )(page.show_switch)
-    app.callback(
-        Output(ids.DETAIL_TITLE, "children"),
-        Output(ids.DETAIL_FACTS, PLAIN),
-        Output(ids.BERTVIZ, "srcDoc"),
-        Output(ids.BERTVIZ, "style"),
-        Output(ids.HEATMAP, "figure"),
-        Output(ids.HEATMAP, "style"),
-        Output(ids.HEATMAP_TABLE, PLAIN),
-        Output(ids.PATTERN, "data"),
-        Output(ids.HEAD_VIEWS, "className"),
-        Input(ids.REQUEST, "data"),
-        Input(ids.SELECTED, "data"),
-        Input(ids.theme(LIVE), "data"),
-    )(as_html(page.show_detail, 1, 6))
+        Input(ids.WANTED, "data"),
+    )

@@ -1,4 +1,4 @@
-"""What stands above the page while a preset or a lesson is open: a question, what to do, the next step."""
+"""The drawer beside the workbench while a preset or a lesson is open: a question, a task, the next step."""
 
 from typing import Any
 
@@ -6,28 +6,38 @@ import dash_bootstrap_components as dbc
 from dash import dcc, html
 
 from components import ids
+from components.answer.random_sets_panel import random_figure
 from components.attributes import aria, data
 from components.guide.part_ids import element_ids
-from components.live.random_sets_panel import random_figure
 from components.messages import link_notice
-from components.plots import graph_config
+from components.plots import graph
 from utils.teaching.lesson_acts import ask
 from utils.teaching.lessons import Lesson, Step
 from utils.teaching.prepared_presets import PresetEffect
 from utils.teaching.presets import Preset
 
 
-def _card(badge: str, title: str, body: list[Any], cover: str = "", point: str = "") -> html.Section:
+def _card(
+    badge: str, title: str, body: list[Any], cover: str = "", point: str = "", step: int = 0
+) -> html.Section:
     return html.Section(
         [
             html.Div(
                 [
                     html.H2([html.Span(badge, className="hs-badge"), f" {title}"], className="hs-title"),
                     html.Button(
-                        "Close",
+                        html.I(className="bi bi-chevron-down", **aria(hidden="true")),
+                        type="button",
+                        className="btn btn-sm btn-outline-secondary hs-guide-fold",
+                        title=f"Fold the {badge.lower()}",
+                        **aria(label="Fold", expanded="true"),
+                    ),
+                    html.Button(
+                        html.I(className="bi bi-x-lg", **aria(hidden="true")),
                         id=ids.guide_button("close"),
                         className="btn btn-sm btn-outline-secondary",
                         title=f"Close the {badge.lower()}; the page stays as it is",
+                        **aria(label="Close"),
                     ),
                 ],
                 className="hs-guide-head",
@@ -36,7 +46,7 @@ def _card(badge: str, title: str, body: list[Any], cover: str = "", point: str =
         ],
         className="hs-card hs-guide",
         # What headscope.js covers, and what it points at.
-        **data(cover=cover, point=point),
+        **data(cover=cover, point=point, step=str(step)),
         **aria(label=f"{badge}: {title}"),
     )
 
@@ -59,10 +69,9 @@ def _question(question: str, answered: bool) -> list[Any]:
 def _effect(effect: PresetEffect, theme: str) -> list[Any]:
     return [
         html.P(effect.sentence, className="hs-sentence"),
-        dcc.Graph(
+        graph(
+            "preset",
             figure=random_figure(effect.comparison.contrasts["probability"], theme),
-            responsive=True,
-            config=graph_config("headscope-preset"),
             style={"height": "180px"},
         ),
         html.P(
@@ -162,7 +171,7 @@ def lesson_card(lesson: Lesson, number: int, done: bool, problems: tuple[str, ..
         ),
     ]
     point = element_ids([step.at]) if step.at else ""
-    return _card("Lesson", lesson.title, body, point=point)
+    return _card("Lesson", lesson.title, body, point=point, step=number)
 
 
 def _step_task(step: Step, done: bool) -> list[Any]:

@@ -9,7 +9,6 @@ from dash import dcc, html
 
 from components import ids
 from components.attributes import aria, data
-from components.section import section
 from utils.export.lab_record import MAX_CHARACTERS, TITLE
 
 # The figures that may be on the page, by the name that their own toolbar saves them under
@@ -17,8 +16,10 @@ from utils.export.lab_record import MAX_CHARACTERS, TITLE
 FIGURES: Mapping[str, str] = MappingProxyType(
     {
         "headscope-head": "Attention of the chosen head",
-        "headscope-effects": "Effect of each head",
+        "headscope-map": "Map of all heads",
         "headscope-positions": "Loss at every position",
+        "headscope-lens": "The watched token along the layers",
+        "headscope-total-direct": "Total beside direct effects",
         "headscope-random-sets": "Your heads against random sets",
         "headscope-preset": "The preset's heads against random sets",
     }
@@ -118,47 +119,67 @@ def _record() -> html.Details:
     )
 
 
-def export_card() -> html.Section:
-    """The card before its callbacks have run."""
-    return section(
-        "Export",
-        "Save what this page shows as files. They are made for you alone: the server keeps none.",
-        dcc.Store(ids.EXPORT_REQUEST),
-        dcc.Store(ids.EXPORT_QUESTIONS),
-        dcc.Store(ids.EXPORT_NAMES),
-        dcc.Download(ids.EXPORT_FILE),
-        html.Fieldset(
-            [
-                html.Div(
-                    [
-                        _button("analysis", "Analysis (JSON)"),
-                        _button("heads", "Heads (CSV)"),
-                        html.Span(
-                            "JSON: everything, with settings and versions. CSV: a table, for Excel and "
-                            "other programs.",
-                            className="hs-hint",
-                        ),
-                    ],
-                    className="hs-export-row",
-                ),
-                html.Div(
-                    [
-                        html.H3("Figures on the page now", className="hs-subtitle"),
-                        html.P("No figure is on the page now.", className="hs-hint hs-export-none"),
-                        html.Ul([_figure_row(key, title) for key, title in FIGURES.items()]),
-                    ],
-                    id=ids.EXPORT_FIGURES,
-                    className="hs-export-figures",
-                ),
-                _record(),
-            ],
-            id=ids.EXPORT,
-            disabled=True,
-            className="hs-export",
-            **aria(labelledby="export-heading"),
-        ),
-        html.Div(id=ids.EXPORT_STATUS, className="hs-export-status", role="status"),
-        name="export",
+def export_drawer() -> html.Dialog:
+    """The drawer behind "Export", before its callbacks have run."""
+    return html.Dialog(
+        [
+            html.Div(
+                [
+                    html.H2("Export", id="export-heading", className="hs-title"),
+                    html.Button(
+                        html.I(className="bi bi-x-lg", **aria(hidden="true")),
+                        type="button",
+                        className="btn btn-sm btn-outline-secondary",
+                        title="Close",
+                        **aria(label="Close"),
+                        **data(dialog="close"),
+                    ),
+                ],
+                className="hs-pane-title",
+            ),
+            html.P(
+                "Save what this page shows as files. They are made for you alone: the server keeps none.",
+                className="hs-hint",
+            ),
+            dcc.Store(ids.EXPORT_REQUEST),
+            dcc.Store(ids.EXPORT_QUESTIONS),
+            dcc.Store(ids.EXPORT_NAMES),
+            dcc.Download(ids.EXPORT_FILE),
+            html.Fieldset(
+                [
+                    html.Div(
+                        [
+                            _button("analysis", "Analysis (JSON)"),
+                            _button("heads", "Heads (CSV)"),
+                            html.Span(
+                                "JSON: everything, with settings and versions. CSV: a table, for Excel and "
+                                "other programs.",
+                                className="hs-hint",
+                            ),
+                        ],
+                        className="hs-export-row",
+                    ),
+                    html.Div(
+                        [
+                            html.H3("Figures on the page now", className="hs-subtitle"),
+                            html.P("No figure is on the page now.", className="hs-hint hs-export-none"),
+                            html.Ul([_figure_row(key, title) for key, title in FIGURES.items()]),
+                        ],
+                        id=ids.EXPORT_FIGURES,
+                        className="hs-export-figures",
+                    ),
+                    _record(),
+                ],
+                id=ids.EXPORT,
+                disabled=True,
+                className="hs-export",
+                **aria(labelledby="export-heading"),
+            ),
+            html.Div(id=ids.EXPORT_STATUS, className="hs-export-status", role="status"),
+        ],
+        id=ids.EXPORT_DRAWER,
+        className="hs-drawer-dialog",
+        **aria(labelledby="export-heading"),
     )
 
 

@@ -1,15 +1,12 @@
-"""One head: its heatmap, its scores for every role, its rank in the catalog."""
+"""One head in words and numbers: its roles, its scores, where its attention goes, its rank in the catalog."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import plotly.graph_objects as go
 from dash import html
-from torch import Tensor
 
-from components.attributes import data
+from components.attributes import aria, data
 from components.help_mark import help_mark, marked
-from components.plots import COLOURS, base_layout, plain
 from components.roles import role_style
 from components.tables import number, scrolled_table
 from retrieval.rankings.methods import METHODS, method_name, short_method_name
@@ -19,9 +16,6 @@ from utils.live.head_facts import RoleFact
 from utils.live.head_reading import Reading
 from utils.roles.activity import SINK_SHARE_MENTIONED
 from utils.roles.registry import ROLES
-
-MAX_AXIS_LABEL = 10
-TABLE_KEYS = 3
 
 
 def describe_roles(facts: Sequence[RoleFact], sink: float | None = None) -> str:
@@ -52,7 +46,7 @@ def describe_roles(facts: Sequence[RoleFact], sink: float | None = None) -> str:
     return f"In the catalog: {'primarily ' if also or rest else ''}{names[0]}{also}{rest}."
 
 
-def _places_table(reading: Reading) -> html.Details:
+def _places_table(reading: Reading) -> list[Any]:
     rows = [
         html.Tr(
             [
@@ -66,17 +60,15 @@ def _places_table(reading: Reading) -> html.Details:
         for position in reading.shares
     ]
     titles = ["it looks at", "share", "chance", "tokens", ""]
-    return html.Details(
-        [
-            html.Summary("Where its attention goes on your text"),
-            html.P(
-                "Shares of attention, averaged over the tokens that have such a place to look at. The kinds "
-                "overlap.",
-                className="hs-hint",
-            ),
-            scrolled_table("Where the attention of this head goes", titles, rows, numbers=range(1, 4)),
-        ]
-    )
+    return [
+        html.H3("Where its attention goes on your text", className="hs-subtitle"),
+        scrolled_table("Where the attention of this head goes", titles, rows, numbers=range(1, 4)),
+        html.P(
+            "Shares of attention, averaged over the tokens that have such a place to look at. The kinds "
+            "overlap.",
+            className="hs-hint",
+        ),
+    ]
 
 
 def _retrieval(facts: Sequence[RetrievalFact], lab: str) -> list[Any]:
@@ -134,6 +126,70 @@ def _by_chance(facts: Sequence[RetrievalFact]) -> str:
     return f"By chance: what {', or '.join(chances)} would score. " if chances else ""
 
 
+def _score_row(fact: RoleFact, heads: int) -> html.Li:
+    """One role's score: a bar with its chance mark and the catalog's score, and what follows from it."""
+    role = ROLES[fact.role]
+    marks: list[Any] = [html.Span(className="hs-bar-fill", style={"width": f"{fact.live or 0:.1%}"})]
+    if fact.chance is not None:
+        marks.append(html.Span(className="hs-bar-chance", style={"left": f"{fact.chance:.1%}"}))
+    told = (
+        f"{'active' if fact.active else 'inactive'}: {fact.reason}"
+        if fact.carries
+        else "listed, below the threshold"
+        if fact.listed
+        else "does not have it"
+    )
+    numbers = [
+        "" if fact.chance is None else f"chance {fact.chance:.2f}",
+        "" if fact.catalog is None else f"catalog {fact.catalog:.2f}",
+        "" if fact.rank is None else f"rank {fact.rank} of {heads}",
+        told,
+    ]
+    return html.Li(
+        [
+            html.Span(
+                [html.Span(role.letter, className="hs-swatch", **aria(hidden="true")), role.display_name],
+                className="hs-score-name",
+            ),
+            html.Span(marks, className="hs-bar", **aria(hidden="true")),
+            html.Span("–" if fact.live is None else f"{fact.live:.2f}", className="hs-bar-number"),
+            html.Span(" · ".join(filter(None, numbers)), className="hs-hint hs-score-says"),
+        ],
+        className="hs-score" + ("" if fact.active else " hs-inactive"),
+        style=role_style(role),
+        **data(role=fact.role),
+    )
+
+
+def _scores(facts: Sequence[RoleFact], heads: int) -> list[Any]:
+    """The roles that the head has, the most telling first; the others in a fold."""
+    ordered = sorted(facts, key=lambda fact: ROLES[fact.role].telling_rank)
+    main = [fact for fact in ordered if fact.carries or fact.listed]
+    rest = [fact for fact in ordered if fact not in main]
+    parts: list[Any] = []
+    if main:
+        parts.append(html.Ul([_score_row(fact, heads) for fact in main], className="hs-scores"))
+    if rest:
+        count = (
+            f"{len(rest)} {'other ' if main else ''}role{'s' if len(rest) > 1 else ''} that it does not have"
+        )
+        parts.append(
+            html.Details(
+                [
+                    html.Summary(count),
+                    html.Ul([_score_row(fact, heads) for fact in rest], className="hs-scores"),
+                ],
+                open=not main,
+            )
+        )
+    return parts
+
+
+def head_sentence(facts: Sequence[RoleFact], reading: Reading, sink: float | None) -> str:
+    """What the head is known for and what it does here, in two or three sentences."""
+    return f"{describe_roles(facts, sink)} {reading.sentence}"
+
+
 def facts_view(
     facts: Sequence[RoleFact],
     reading: Reading,
@@ -142,7 +198,7 @@ def facts_view(
     lab: str = "",
     sink: float | None = None,
 ) -> html.Div:
-    """The head's score for every role, live and in the catalog.
+    """The head's score for every role, live and in the catalog, and where its attention goes.
 
     Args:
         facts: one a measured role.
@@ -152,49 +208,15 @@ def facts_view(
         lab: the address of the retrieval lab with this head; "" where there is no such page.
         sink: the head's attention on the first token on the catalog's plain sentences; None where not known.
     """
-
-    def written(value: float | None) -> str:
-        return "–" if value is None else f"{value:.2f}"
-
-    rows = [
-        html.Tr(
-            [
-                html.Th(
-                    [
-                        html.Span(
-                            ROLES[fact.role].letter, className="hs-swatch", style=role_style(ROLES[fact.role])
-                        ),
-                        ROLES[fact.role].display_name,
-                    ],
-                    scope="row",
-                ),
-                number(written(fact.live)),
-                number(written(fact.chance)),
-                number(written(fact.catalog)),
-                number("–" if fact.rank is None else f"{fact.rank} of {heads}"),
-                html.Td(
-                    ("active: " if fact.active else "inactive: ") + fact.reason
-                    if fact.carries
-                    else "listed, below the threshold"
-                    if fact.listed
-                    else "does not have it",
-                    className="hs-hint",
-                ),
-            ]
-        )
-        for fact in facts
-    ]
-    titles = ["role", "on your text", "chance", "in the catalog", "catalog rank", ""]
     return html.Div(
         [
-            html.P(f"{describe_roles(facts, sink)} {reading.sentence}", className="hs-sentence"),
             marked(
-                html.Span("Scores go from 0 to 1; one at or below chance says nothing.", className="hs-hint"),
+                html.Span("Scores on your text, from 0 to 1. The dark mark is chance.", className="hs-hint"),
                 "live_score",
                 "catalog_score",
                 "chance",
             ),
-            scrolled_table("Scores of this head", titles, rows, numbers=range(1, 5)),
+            *_scores(facts, heads),
             *(
                 [
                     marked(
@@ -209,129 +231,12 @@ def facts_view(
                 if sink is not None
                 else []
             ),
-            _places_table(reading),
+            *_places_table(reading),
             *_retrieval(retrieval, lab),
         ]
     )
 
 
-def _axis_labels(labels: Sequence[str]) -> list[str]:
-    return [
-        f"{index} {label if len(label) <= MAX_AXIS_LABEL else label[: MAX_AXIS_LABEL - 1] + '…'}"
-        for index, label in enumerate(labels)
-    ]
-
-
-def heatmap_height(length: int) -> str:
-    """CSS height of the heatmap of so many tokens."""
-    return f"{max(380, min(900, 160 + 14 * length))}px"
-
-
-def heatmap(
-    attention: Tensor, labels: Sequence[str], pairs: Sequence[tuple[int, int]], title: str, theme: str
-) -> go.Figure:
-    """A head's pattern as a heatmap.
-
-    Args:
-        attention: [query, key].
-        labels: what each token is shown as.
-        pairs: (query, key) positions to mark: those that make a role active.
-        title: says what the marks are; empty without marks.
-        theme: "light" or "dark".
-    """
-    colours = COLOURS[theme]
-    names = [plain(label) for label in _axis_labels(labels)]
-    positions = list(range(len(labels)))
-    values = [
-        [round(value, 4) if key <= query else None for key, value in enumerate(row)]
-        for query, row in enumerate(attention.tolist())
-    ]
-    figure = go.Figure(
-        go.Heatmap(
-            z=values,
-            x=positions,
-            y=positions,
-            customdata=[[[names[query], names[key]] for key in positions] for query in positions],
-            zmin=0,
-            zmax=1,
-            colorscale=colours.scale,
-            xgap=1,
-            ygap=1,
-            hoverongaps=False,
-            hovertemplate="from %{customdata[0]}<br>to %{customdata[1]}<br>%{z:.1%}<extra></extra>",
-            colorbar={"title": {"text": "attention"}, "thickness": 10, "tickformat": ".0%"},
-        )
-    )
-    if pairs:
-        figure.add_trace(
-            go.Scatter(
-                x=[key for _, key in pairs],
-                y=[query for query, _ in pairs],
-                mode="markers",
-                marker={"symbol": "square-open", "size": 11, "color": colours.mark, "line": {"width": 2}},
-                name="what the role looks for",
-                hoverinfo="skip",
-            )
-        )
-    axis = {
-        "tickmode": "array",
-        "tickvals": positions,
-        "ticktext": names,
-        "showgrid": False,
-        "zeroline": False,
-    }
-    figure.update_layout(**base_layout(theme))
-    figure.update_layout(
-        title={"text": title, "font": {"size": 13}} if title else None,
-        xaxis={**axis, "title": {"text": "key token (looked at)"}, "tickangle": -60, "constrain": "domain"},
-        yaxis={
-            **axis,
-            "title": {"text": "query token (looks from)"},
-            "autorange": "reversed",
-            "scaleanchor": "x",
-        },
-        font_size=11,
-        margin_t=40 if title else 10,
-    )
-    return figure
-
-
-def pattern_table(attention: Tensor, labels: Sequence[str]) -> html.Table:
-    """Where each token looks most, for those who cannot or would not read a heatmap."""
-    rows = []
-    for query, label in enumerate(labels):
-        best = attention[query, : query + 1].topk(min(TABLE_KEYS, query + 1))
-        positions = ", ".join(
-            f"{labels[key]} ({key}) {value:.0%}"
-            for value, key in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        )
-        rows.append(
-            html.Tr(
-                [
-                    html.Td(str(query), className="hs-number"),
-                    html.Th(html.Bdi(label), scope="row"),
-                    html.Td(positions),
-                ]
-            )
-        )
-    return html.Table(
-        [
-            html.Caption("The three places that each token looks at most", className="visually-hidden"),
-            html.Thead(
-                html.Tr(
-                    [
-                        html.Th("#", scope="col"),
-                        html.Th("looks from", scope="col"),
-                        html.Th("looks at", scope="col"),
-                    ]
-                )
-            ),
-            html.Tbody(rows),
-        ],
-        className="hs-table",
-    )
-
-
 def detail_title(head: Head) -> str:
-    """The heading of the detail."""
-    return f"Head {head} (layer {head.layer}, head {head.head})"
+    """The heading of the column."""
+    return f"Head {head}"

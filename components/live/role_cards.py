@@ -9,7 +9,7 @@ from dash import html
 
 from components import ids
 from components.attributes import aria, data
-from components.help_mark import marked
+from components.help_mark import help_mark, marked
 from components.roles import role_style
 from utils.heads import Head
 from utils.live.unlisted_heads import UnlistedHead, UnlistedHeads
@@ -179,22 +179,38 @@ def role_card(
                 open=not active,
             )
         )
+    has = carrying or entries
+    count = (
+        f"{sum(entry.is_active for entry in has)} of {len(has)}" if role.measured and has else str(len(heads))
+    )
     return html.Article(
-        [
-            marked(
-                html.H3(
+        html.Details(
+            [
+                html.Summary(
                     [
+                        html.Span(role.letter, className="hs-swatch", **aria(hidden="true")),
+                        html.Span(role.display_name, className="hs-role-name"),
                         html.I(className=f"bi {circle} hs-circle", **aria(hidden="true")),
-                        html.I(className=f"bi bi-{role.icon}", **aria(hidden="true")),
-                        f" {role.display_name} ",
                         html.Span(state, className="hs-state"),
+                        html.Span(
+                            count,
+                            className="hs-role-count",
+                            title=f"{count} heads of this role are active on your text"
+                            if role.measured and has
+                            else f"{count} heads",
+                        ),
                     ],
                     className="hs-role-title",
                 ),
-                role.key,
-            ),
-            *body,
-        ],
+                html.Div(
+                    [html.Div([body[0], help_mark(role.key)], className="hs-role-about"), *body[1:]],
+                    className="hs-role-body",
+                ),
+            ],
+            className="hs-role-fold",
+            # One list at a time is open, and the map shows that role's heads alone (assets/head_map.js).
+            **data(filter=role.key),
+        ),
         className="hs-role" + (" hs-role-active" if active else ""),
         style=role_style(role),
         **data(role=role.key, state=state),

@@ -7,16 +7,25 @@ from utils.models.prompts import TokenizedPrompt
 
 
 def token_strip(prompt: TokenizedPrompt) -> list[html.Li]:
-    """One focusable item a token; `assets/headscope.js` shades them from the chosen head's pattern."""
+    """A button for each token: a click pins it, arrow keys move (`assets/token_strip.js`, which shades too).
+
+    One of them can be reached with Tab, as in any row of choices.
+    """
     return [
         html.Li(
-            [html.Bdi(label, className="hs-token-text"), html.Small(str(index), className="hs-token-index")],
-            className="hs-token"
-            + (" hs-token-special" if special else "")
-            + (" hs-token-added" if prompt.start_added and not index else ""),
-            tabIndex=0,
-            title=f"token {index}" + _about(prompt, index),
-            **data(index=str(index)),
+            html.Button(
+                [
+                    html.Bdi(label, className="hs-token-text"),
+                    html.Small(str(index), className="hs-token-index"),
+                ],
+                type="button",
+                className="hs-token"
+                + (" hs-token-special" if special else "")
+                + (" hs-token-added" if prompt.start_added and not index else ""),
+                tabIndex=0 if index == len(prompt.labels) - 1 else -1,
+                title=f"token {index}{_about(prompt, index)}: show what follows it",
+                **data(index=str(index)),
+            )
         )
         for index, (label, special) in enumerate(zip(prompt.labels, prompt.special, strict=True))
     ]

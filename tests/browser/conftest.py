@@ -164,7 +164,7 @@ def servers() -> Iterator[list[tuple[Any, threading.Thread]]]:
         server.task_dispatcher.shutdown()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def serve(servers: list[tuple[Any, threading.Thread]]) -> Callable[[flask.Flask], str]:
     """Serves a Flask app on a free port."""
 
@@ -182,11 +182,12 @@ def serve(servers: list[tuple[Any, threading.Thread]]) -> Callable[[flask.Flask]
 @pytest.fixture(scope="session")
 def app_url(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app as a user starts it; after the browser, so that a machine without one does not wait for it."""
-    port = _free_port()
+    port = free_port()
     log_path = tmp_path_factory.mktemp("app") / "app.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "app.py", "--host", HOST, "--port", str(port)],
+            # Presets are computed as they are opened: preparing them all would slow every journey.
+            [sys.executable, "app.py", "--host", HOST, "--port", str(port), "--no-prepare"],
             cwd=ROOT,
             env={**os.environ, "HF_HUB_OFFLINE": "1"},
             stdin=subprocess.DEVNULL,
@@ -195,7 +196,7 @@ def app_url(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
         )
     try:
         url = f"http://{HOST}:{port}"
-        _wait_until_up(url, process, log_path)
+        wait_until_up(url, process, log_path)
         yield url
     finally:
         process.terminate()
@@ -206,13 +207,15 @@ def app_url(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
             process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return probe.getsockname()[1]
 
 
-def _wait_until_up(url: str, process: subprocess.Popen, log_path: Path) -> None:
+def wait_until_up(url: str, process: subprocess.Popen, log_path: Path) -> None:
+    """Wait until the app answers; a failure says its last words."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:

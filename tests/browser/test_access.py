@@ -12,7 +12,7 @@ AXE = Path(__file__).resolve().parent / "axe" / "axe.min.js"
 PAGES = {
     "live": ("/", "#heatmap .plot-container"),
     "live, heads ablated": ("/?v=1&off=L1H14,L1H2&head=L1H2", ".hs-chip"),
-    "live, effects": ("/?v=1&model=demo-gpt2&view=effects", "#effects-figure .plot-container"),
+    "live, effects": ("/?v=1&model=demo-gpt2&view=effects", "#view-effects .hs-table"),
     "live, positions": ("/?v=1&model=demo-gpt2&view=positions&off=L1H14", "#view-positions .hs-table"),
     "live, continuations": ("/?v=1&model=demo-gpt2&view=continuations&off=L1H14", ".hs-continuation"),
     "preset": ("/?v=1&preset=golden-ring", ".hs-guide"),
@@ -37,7 +37,7 @@ def violations(page: Page) -> list[str]:
     page.add_script_tag(path=AXE)
     found = page.evaluate(
         """async () => (await axe.run(
-            {exclude: ["#bertviz-frame"]}, {resultTypes: ["violations"], iframes: false}
+            {exclude: ["#bertviz-place"]}, {resultTypes: ["violations"], iframes: false}
         )).violations"""
     )
     return [

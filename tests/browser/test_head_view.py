@@ -9,7 +9,7 @@ from playwright.sync_api import FrameLocator, Page
 
 from callbacks.vendor_route import register_vendor_route
 from utils.heads import Head
-from utils.live.bertviz_page import head_view_height, head_view_html
+from utils.live.bertviz_page import head_view_html
 
 NASTY_LABELS = (
     "</script><script>document.title='out'</script>",
@@ -98,7 +98,9 @@ def test_any_token_is_shown_as_text_and_runs_nothing(page, serve):
         if label == "\ud800":
             continue  # half a character cannot come back over the wire
         assert label == text or (text.endswith("…") and label.startswith(text[:-1]))
-    assert frame.locator("script").count() == 4, "BertViz's two, and the d3 and jQuery that require.js adds"
+    assert frame.locator("script").count() == 5, (
+        "BertViz's two, ours, and the d3 and jQuery that require.js adds"
+    )
     assert frame.locator("head title").text_content() == "BertViz view of L1H2"
 
 
@@ -118,13 +120,25 @@ def test_works_below_another_prefix(page, serve):
     assert frame.locator("#attention line").count() == 4
 
 
-def test_fits_the_stated_height(page, serve):
-    labels = [f"t{position}" for position in range(30)]
-    view = head_view_html(causal_pattern(30), labels, Head(0, 0), dark=False)
+@pytest.mark.parametrize("length", [4, 30])
+def test_fills_its_frame_as_far_as_its_shape_allows(page, serve, length):
+    labels = [f"t{position}" for position in range(length)]
+    view = head_view_html(causal_pattern(length), labels, Head(0, 0), dark=False)
     frame = open_view(page, serve(framing_app(view, dark=False)))
-    assert frame.locator("html").evaluate("html => html.getBoundingClientRect().height") <= head_view_height(
-        30
-    )
+    # The frame has 420 x 800 pixels: few tokens fill its width, many its height.
+    box = frame.locator("#vis > svg").bounding_box()
+    assert box is not None
+    assert max(box["width"] / 420, box["height"] / 800) > 0.94
+    html = frame.locator("html")
+    assert html.evaluate("html => html.scrollWidth <= html.clientWidth && html.scrollHeight <= innerHeight")
+
+
+def test_many_tokens_stay_readable_and_scroll(page, serve):
+    view = head_view_html(causal_pattern(100), ["word"] * 100, Head(0, 0), dark=False)
+    frame = open_view(page, serve(framing_app(view, dark=False)))
+    text = frame.locator("#left text").first
+    assert text.evaluate("text => text.getBoundingClientRect().height") > 9
+    assert frame.locator("html").evaluate("html => html.scrollHeight > innerHeight")
 
 
 def contrast(first: str, second: str) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.fixtures.journeys import open_page, role, run_prompt
+from tests.fixtures.journeys import open_page, open_role, run_prompt, show_view
 from utils.teaching.lessons import Lesson, load_lessons
 from utils.teaching.presets import Preset, load_presets
 
@@ -22,7 +22,7 @@ def test_a_copied_link_shows_another_browser_the_same(new_page: Callable[..., Pa
     expect(first.locator("#head-title")).to_contain_text("L1H3")
     first.locator("#watched-token").fill("green")
     first.locator("#watched-token").press("Enter")
-    expect(first.locator("#prediction")).to_contain_text("Watching “·green”")
+    expect(first.locator("#prediction-facts")).to_contain_text("Watching “·green”")
     expect(first.locator("#ablation-chips .hs-chip")).to_have_text(["L1H0", "L1H3"])
     first.wait_for_function("location.search.includes('target=') && location.search.includes('head=L1H3')")
     first.get_by_role("button", name="Copy link").click()
@@ -48,7 +48,7 @@ def test_a_copied_link_shows_another_browser_the_same(new_page: Callable[..., Pa
 def test_the_view_is_part_of_the_link(new_page: Callable[..., Page], app_url: str) -> None:
     first = new_page()
     open_page(first, app_url)
-    first.get_by_text("At every position", exact=True).click()
+    show_view(first, "At every position")
     expect(first.locator("#view-positions .hs-table")).to_be_visible()
     first.wait_for_function("location.search.includes('view=positions')")
     second = new_page()
@@ -86,7 +86,7 @@ def test_a_preset_opens_by_its_link(page: Page, app_url: str, preset: Preset) ->
     page.goto(f"{app_url}/?preset={preset.key}")
     expect(page.locator(".hs-guide .hs-title")).to_contain_text(preset.title)
     expect(page.locator("#prompt")).to_have_value(preset.prompt)
-    expect(page.locator("#prediction .hs-sentence")).to_be_attached()
+    expect(page.locator("#headline .hs-sentence")).to_be_attached()
     expect(page.locator("#link-status")).to_be_empty()
     assert preset.answer is None or preset.answer not in page.content()
 
@@ -124,7 +124,7 @@ def test_a_lesson_goes_on_when_the_thing_is_done_and_is_remembered(page: Page, a
     expect(page.locator("#role-cards.hs-pointed")).to_be_attached()
     following = page.locator(".hs-guide").get_by_role("button", name="Next")
     expect(following).to_be_disabled()
-    role(page, "induction").locator(".hs-bar-row").first.click()
+    open_role(page, "induction").locator(".hs-bar-row").first.click()
     expect(page.locator(".hs-guide-done")).to_be_visible()
     following.click()
     expect(page.locator(".hs-guide")).to_contain_text("step 4 of")

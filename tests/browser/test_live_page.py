@@ -14,7 +14,15 @@ from transformers import AutoTokenizer
 
 from app import Settings, create_app
 from tests.browser.conftest import PageWatch
-from tests.fixtures.journeys import open_page, probability, role, run_prompt, tokens
+from tests.fixtures.journeys import (
+    open_page,
+    open_role,
+    probability,
+    role,
+    run_prompt,
+    show_lines,
+    tokens,
+)
 from tests.fixtures.makers.tiny_models import save_tiny_model
 from tests.fixtures.model_folders import edit_config, edit_weights
 from utils.models.sources import REAL_MODEL
@@ -32,7 +40,7 @@ def test_induction_from_prompt_to_ablation(page: Page, app_url: str, model: str)
     expect(role(page, "induction")).to_have_attribute("data-state", "active")
 
     run_prompt(page, NO_REPETITION)
-    induction = role(page, "induction")
+    induction = open_role(page, "induction")
     expect(induction).to_have_attribute("data-state", "inactive")
     expect(induction.locator(".hs-reason")).to_contain_text("othing repeats in your text")
 
@@ -48,20 +56,18 @@ def test_induction_from_prompt_to_ablation(page: Page, app_url: str, model: str)
     head = induction.locator(".hs-bar-name").first.inner_text()
     page.locator(f'.hs-cell[data-head="{head}"]').click()
     expect(page.locator("#head-title")).to_contain_text(head)
-    frame = page.frame_locator("#bertviz-frame")
-    expect(frame.locator("svg line").first).to_be_attached()
-    expect(frame.locator("body")).to_contain_text("·mat")
+    expect(show_lines(page).locator("body")).to_contain_text("·mat")
 
     page.locator("#watched-token").fill("mat")
     page.locator("#watched-token").press("Enter")
-    expect(page.locator("#prediction")).to_contain_text("Watching “·mat”")
+    expect(page.locator("#prediction-facts")).to_contain_text("Watching “·mat”")
     before = probability(page, "·mat", 3)
     induction.get_by_role("button", name=re.compile("Ablate")).click()
     expect(page.locator("#ablation-chips .hs-chip").first).to_be_visible()
     expect(page.locator("#prediction thead")).to_contain_text("ablated")
     assert probability(page, "·mat", 3) == before
     assert probability(page, "·mat", 4) < before
-    expect(page.locator("#prediction .hs-sentence")).to_contain_text("Without")
+    expect(page.locator("#headline .hs-sentence")).to_contain_text("Without")
 
     page.locator("#clear-ablation").click()
     expect(page.locator("#ablation-chips .hs-chip")).to_have_count(0)
@@ -79,7 +85,7 @@ def test_first_visit_shows_a_role_a_head_and_an_effect_on_the_real_model(page: P
     expect(role(page, "induction")).to_have_attribute("data-state", "active")
     expect(page.locator("#head-title")).to_contain_text("L18H6")
     expect(page.locator("#ablation-chips .hs-chip")).to_have_count(2)
-    expect(page.locator("#prediction .hs-sentence")).to_contain_text("Without L17H4 and L18H6")
+    expect(page.locator("#headline .hs-sentence")).to_contain_text("Without L17H4 and L18H6")
     expect(page.locator(".hs-guide")).to_contain_text("“seven” goes from 60% to 16%")
 
 
@@ -90,21 +96,19 @@ def test_the_real_model_from_ones_own_sentence_to_a_link(
     open_page(page, f"{app_url}/?")
     run_prompt(page, "My cat is called Grobelix. Every morning my cat Grob")
     expect(page.locator(".hs-token").nth(3)).to_contain_text("is")
-    induction = role(page, "induction")
+    induction = open_role(page, "induction")
     expect(induction).to_have_attribute("data-state", "active")
     head = induction.locator("[data-choose]").nth(2).get_attribute("data-choose")
     assert head is not None
     page.locator(f'.hs-cell[data-head="{head}"]').click()
     expect(page.locator("#head-title")).to_contain_text(head)
-    frame = page.frame_locator("#bertviz-frame")
-    expect(frame.locator("svg line").first).to_be_attached()
-    expect(frame.locator("body")).to_contain_text("·cat")
+    expect(show_lines(page).locator("body")).to_contain_text("·cat")
     induction.get_by_role("button", name=re.compile("Ablate all")).click()
     expect(page.locator("#ablation-chips .hs-chip")).to_have_count(8)
     expect(page.locator("#prediction thead")).to_contain_text("ablated")
     page.locator("#clear-ablation").click()
     expect(page.locator("#ablation-chips .hs-chip")).to_have_count(0)
-    duplicate = role(page, "duplicate_token")
+    duplicate = open_role(page, "duplicate_token")
     if not duplicate.locator(".hs-suggestion").first.is_visible():
         duplicate.locator("summary", has_text="Prompts that trigger it").click()
     filled = duplicate.locator(".hs-suggestion").first.inner_text().strip()
@@ -115,7 +119,10 @@ def test_the_real_model_from_ones_own_sentence_to_a_link(
     second = new_page(viewport={"width": 390, "height": 844})
     second.goto(page.url)
     expect(second.locator("#prompt")).to_have_value(filled)
-    expect(second.locator("#head-title")).to_contain_text(head)
+    # A suggested prompt leads to the head that shows its role.
+    shown = page.locator("#head-title").inner_text()
+    assert shown.removeprefix("Head ") in duplicate.locator(".hs-bar-name").all_inner_texts()
+    expect(second.locator("#head-title")).to_have_text(shown)
     expect(role(second, "duplicate_token")).to_have_attribute("data-state", "active")
 
 
@@ -130,12 +137,12 @@ def test_the_first_example_of_a_small_model_is_shown_where_it_is_named(page: Pag
     open_page(page, app_url)
     expect(page.locator("#prompt")).to_have_value(FIRST_PROMPT)
     assert tokens(page)[:3] == ["<|endoftext|>", "The", "·king"]
-    expect(page.locator("#prediction .hs-sentence")).to_contain_text("The model expects “ring” next")
+    expect(page.locator("#headline .hs-sentence")).to_contain_text("The model expects “ring” next")
     expect(role(page, "induction")).to_have_attribute("data-state", "active")
     chosen = page.locator('.hs-cell[aria-pressed="true"]')
     expect(chosen).to_have_count(1)
     expect(chosen).to_contain_text("I")
-    expect(page.frame_locator("#bertviz-frame").locator("svg line").first).to_be_attached()
+    expect(page.locator("#heatmap .plot-container")).to_be_visible()
 
 
 def test_one_head_several_and_back(page: Page, app_url: str):
@@ -153,7 +160,7 @@ def test_one_head_several_and_back(page: Page, app_url: str):
     expect(page.locator(".hs-cell-off")).to_have_count(1)
     page.locator("#watched-token").fill("dog")
     page.locator("#watched-token").press("Enter")
-    expect(page.locator("#prediction")).to_contain_text("Watching “·dog”")
+    expect(page.locator("#prediction-facts")).to_contain_text("Watching “·dog”")
 
 
 @pytest.mark.parametrize(
@@ -193,8 +200,7 @@ def test_odd_text_is_shown_as_text(page: Page, app_url: str, text: str):
     expect(page.locator(".hs-token-text").first).to_have_text("<|endoftext|>")
     expect(page.locator("#alert")).to_be_empty()
     expect(page.locator(".hs-token")).not_to_have_count(before)
-    frame = page.frame_locator("#bertviz-frame")
-    expect(frame.locator("svg text").first).to_be_attached()
+    show_lines(page)
     assert page.evaluate("window.stolen") is None
     assert page.frames[1].evaluate("window.stolen") is None
 
@@ -236,9 +242,9 @@ def test_keyboard_alone(page: Page, app_url: str):
     page.wait_for_load_state("networkidle")
     page.locator('.hs-cell[data-head="L0H0"]').focus()
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#head-title")).to_contain_text("L0H1 ")
+    expect(page.locator("#head-title")).to_have_text("Head L0H1")
     page.keyboard.press("ArrowDown")
-    expect(page.locator("#head-title")).to_contain_text("L1H1 ")
+    expect(page.locator("#head-title")).to_have_text("Head L1H1")
     expect(page.locator('.hs-cell[data-head="L1H1"]')).to_be_focused()
     page.locator("#toggle-head").focus()
     page.keyboard.press("Enter")
@@ -252,9 +258,29 @@ def test_hovering_a_token_shows_where_the_head_looks(page: Page, app_url: str):
     open_page(page, app_url)
     expect(page.locator("#token-strip")).to_have_attribute("data-head", re.compile("L"))
     page.locator(".hs-token").nth(8).hover()
-    expect(page.locator(".hs-token[data-look]").first).to_be_visible()
+    expect(page.locator(".hs-token-from")).to_have_attribute("data-index", "8")
+    expect(page.locator(".hs-token [data-look]").first).to_be_visible()
+    # Otherwise it is the row of the last token, after which the next one is predicted.
     page.locator("h1").hover()
-    expect(page.locator(".hs-token[data-look]")).to_have_count(0)
+    expect(page.locator(".hs-token-from")).to_have_attribute("data-index", "15")
+
+
+def test_a_click_on_a_token_pins_it_and_asks_what_follows(page: Page, app_url: str):
+    open_page(page, app_url)
+    page.locator(".hs-token").nth(3).click()
+    expect(page.locator("#shown-position")).to_have_value("3")
+    expect(page.locator("#headline")).to_contain_text("After “·gave”")
+    expect(page.locator(".hs-token[aria-pressed='true']")).to_have_attribute("data-index", "3")
+    page.locator("h1").hover()
+    expect(page.locator(".hs-token-from")).to_have_attribute("data-index", "3")
+    # One stop of the Tab key, arrows within; a second press lets go.
+    expect(page.locator(".hs-token[tabindex='0']")).to_have_count(1)
+    page.locator(".hs-token").nth(3).focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".hs-token").nth(4)).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    expect(page.locator("#shown-position")).to_have_value("last")
 
 
 def test_dark_is_kept_and_follows_the_system_at_first(new_page, app_url: str):
@@ -317,7 +343,7 @@ def test_tokens_are_counted_once_the_typing_pauses(page: Page, app_url: str):
     )
     page.locator("#prompt").fill("")
     page.locator("#prompt").press_sequentially("The cat sat on the mat. The cat sat on the mat again.")
-    expect(page.locator("#token-count")).to_contain_text("16 of at most 64 tokens")
+    expect(page.locator("#token-count")).to_contain_text("16 of at most 128 tokens")
     # One at every key would be more than fifty.
     assert len(counted) < 10
     # What is run is what the box holds, also without a pause.
@@ -330,7 +356,7 @@ def test_a_text_that_is_too_large_to_send_is_told_and_the_page_goes_on(
 ):
     open_page(page, app_url)
     box = page.locator("#prompt")
-    assert box.get_attribute("maxlength") == "6400"
+    assert box.get_attribute("maxlength") == "12800"
     expect(page.locator("#request-alert")).to_be_hidden()
     # More than the box lets a student type or paste.
     box.fill("a" * 3_000_000)
@@ -339,7 +365,7 @@ def test_a_text_that_is_too_large_to_send_is_told_and_the_page_goes_on(
     run_prompt(page, INDUCTION_PROMPT)
     expect(page.locator("#request-alert")).to_be_hidden()
     expect(page.locator(".hs-token")).to_have_count(13)
-    expect(page.locator("#token-count")).to_contain_text("13 of at most 64 tokens")
+    expect(page.locator("#token-count")).to_contain_text("13 of at most 128 tokens")
 
 
 def test_tokens_of_200_characters_and_spaces_alone_stay_within_the_page(

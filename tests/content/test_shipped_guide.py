@@ -2,8 +2,8 @@
 
 import pytest
 
+from callbacks.answer.effects_view import EffectsView
 from callbacks.live.context import Request
-from callbacks.live.effects_view import EffectsView
 from callbacks.live.guide import Guide
 from callbacks.live.page import LivePage
 from components import ids
@@ -66,7 +66,7 @@ def test_a_preset_opens_by_its_link_without_a_forward_pass(guide: Guide, effects
         message = text_of(guide.show(revealed.opened or {"preset": key}, request, "light"))
         if revealed.state and revealed.state.view == "effects":
             shown = effects.show(
-                ids.VIEW, request, revealed.state.mode, "last", revealed.state.target, None, None, None, "me"
+                ids.VIEW, request, revealed.state.mode, "last", revealed.state.target, None, None, "me"
             )
             assert shown[1] is not None
     assert (problems, more) == ([], [])

@@ -15,7 +15,10 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from callbacks.live.guide import Guide
+from callbacks.live.head_map import HeadMap
+from callbacks.live.head_panel import HeadPanel
 from callbacks.live.page import LivePage, Request
+from callbacks.live.token_strip import TokenStrip
 from components import ids
 from scripts.analyze_heads import main as analyze_heads
 from tests.fixtures.makers.tiny_models import BUILDERS, WINDOW, save_tiny_model
@@ -119,7 +122,7 @@ def test_the_page_shows_the_prompt_the_roles_and_every_head(
 ) -> None:
     geometry, start = analysis.loaded.geometry, str(analysis.loaded.tokenizer.bos_token)
     started = analysis.loaded.bos_id is not None
-    strip = page.show_tokens(shown)
+    strip = TokenStrip(page.service).show(shown)
     labels = [text_of(token) for token in strip]
     # The start token is shown as such where there is one, and no other token is a special one.
     assert [start in label for label in labels] == [started, *[False] * (len(labels) - 1)]
@@ -127,15 +130,15 @@ def test_the_page_shows_the_prompt_the_roles_and_every_head(
     assert specials == [start in label for label in labels]
     assert "".join(analysis.prompt.labels).removeprefix(start).lstrip("·") == PROMPT.replace(" ", "·")
     message = page.token_count(PROMPT, shown["model"])
-    assert message.startswith(f"{len(labels)} of at most 64 tokens")
+    assert message.startswith(f"{len(labels)} of at most 128 tokens")
     assert ("start token included" in message) == started
     cards, problem, unanalyzed = page.show_roles(shown, [])
     assert problem is None and unanalyzed is None and "induction" in text_of(cards).lower()
-    grid = page.show_grid(shown, [str(head) for head in OFF], "L1H0")
+    grid = HeadMap(page.service).show_grid(shown, [str(head) for head in OFF], "L1H0")
     assert len(find(grid, "hs-cell")) == geometry.n_layers * geometry.n_heads
     assert len(find(grid, "hs-cell-off")) == len(OFF)
     last = Head(geometry.n_layers - 1, geometry.n_heads - 1)
-    parts = page.show_detail(shown, str(last), "light")
+    parts = HeadPanel(page.service).show_head(shown, str(last))
     assert str(last) in text_of(parts[0])
     pattern = next(part for part in parts if isinstance(part, dict) and "rows" in part)
     expected = analysis.attention[last].tolist()

@@ -15,8 +15,7 @@ from callbacks.lab.page import LabPage
 from callbacks.lab.readings import LabReadings
 from callbacks.lab.study_card import LabStudy
 from callbacks.lab.views import LabViews
-from callbacks.live.guide import Guide
-from callbacks.live.page import LivePage
+from callbacks.live.head_panel import HeadPanel
 from components import ids
 from components.catalog.page import catalog_body
 from components.terms import GLOSSARY
@@ -35,9 +34,6 @@ from utils.catalog.rankings import catalog_rankings
 from utils.glossary.term import Term
 from utils.live.service import LiveService
 from utils.models.store import ModelStore
-from utils.teaching.lessons import LessonSet
-from utils.teaching.prepared_presets import PreparedPresets
-from utils.teaching.presets import PresetSet
 
 MODEL = "demo-llama"
 PROTOCOL = """
@@ -176,9 +172,8 @@ def service(study: Path, tmp_path_factory: pytest.TempPathFactory) -> LiveServic
 def test_a_catalog_holds_it_and_a_heads_detail_shows_it(service: LiveService) -> None:
     ranking = catalog_rankings(service.catalog(MODEL))["needle_peak"]
     assert ranking.control is not None and ranking.records == 2
-    page = LivePage(service, Guide(service, PreparedPresets(PresetSet(), service, ()), LessonSet()))
-    detail = page.show_detail({"model": MODEL, "prompt": "One day a boy saw a dog."}, "L1H2", "light")
-    text = text_of(detail[1])
+    detail = HeadPanel(service).show_head({"model": MODEL, "prompt": "One day a boy saw a dog."}, "L1H2")
+    text = text_of(detail[2])
     assert "by Needle peak" in text and f"{ranking.control:.3f}" in text
     assert "evenly over this test's prompt (Needle peak)" in text
     catalog = service.catalog(MODEL)

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from callbacks.live.context import Request
 from callbacks.live.guide import Guide
+from callbacks.live.head_map import HeadMap
+from callbacks.live.head_panel import HeadPanel
 from callbacks.live.page import LivePage
 from callbacks.pages.catalog_page import CatalogPage
 from callbacks.pages.compare_page import ComparePage
@@ -162,8 +164,8 @@ def test_the_live_page_shows_it(service: LiveService) -> None:
     # The most telling of the roles that are active.
     head = interesting_head(analysis)
     assert head in [activity.head for activity in analysis.listed["nearby"] if activity.is_active]
-    assert "Nearby" in text_of(page.show_grid(request, [], str(head)))
-    assert "Nearby" in text_of(page.show_detail(request, str(head), "light")[1])
+    assert "Nearby" in text_of(HeadMap(service).show_grid(request, [], str(head)))
+    assert "Nearby" in text_of(HeadPanel(service).show_head(request, str(head))[2])
     assert [fact.role for fact in role_facts(analysis, head)] == list(measured_roles())
     layout = page.layout("")
     assert "role-card" in str(layout) and "'nearby'" in str(layout)

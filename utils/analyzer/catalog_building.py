@@ -4,7 +4,7 @@ Where the patterns come from is the caller's business (`bridge_patterns` in the 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import torch
@@ -12,10 +12,12 @@ from torch import Tensor
 
 from utils.analyzer.measuring import (
     PatternChunk,
+    RoleMeasurement,
     measure,
     roles_of_probe,
     score_sequences,
 )
+from utils.analyzer.measuring_outputs import OutputMeasurement, Outputs, output_pieces
 from utils.analyzer.suggested_prompts import RunPrompt, choose_prompts
 from utils.catalog.catalog import (
     DECIMALS,
@@ -24,6 +26,7 @@ from utils.catalog.catalog import (
     Category,
     ListedHead,
     Matrix,
+    OutputFactors,
     ProbeInput,
     RoleThresholds,
     Settings,
@@ -36,7 +39,7 @@ from utils.models.files import weights_digest
 from utils.models.loading import LoadedModel, unknown_tokens
 from utils.models.prompts import tokenize_prompt
 from utils.roles.probe_inputs import NATURAL_SENTENCES, probe_sequences
-from utils.roles.registry import ROLES, HeadRole
+from utils.roles.registry import ROLES, HeadRole, output_roles, pattern_roles
 from utils.runtime.jobs import Progress
 from utils.runtime.provenance import today
 
@@ -86,7 +89,7 @@ class _Pieces:
 
     progress: Progress
     total: int
-    done: int = field(default=0, init=False)
+    done: int = 0
 
     def step(self, what: str, pieces: int = 1) -> None:
         self.done += pieces
@@ -94,21 +97,29 @@ class _Pieces:
 
 
 def _probes() -> list[str]:
-    return sorted({probe for role in ROLES.values() for probe in role.probes})
+    return sorted({probe for role in pattern_roles() for probe in ROLES[role].probes})
 
 
 def _prompt_texts() -> list[str]:
-    return list(dict.fromkeys(text for role in ROLES.values() for text in role.example_prompts))
+    """The prompts of the roles that a pattern shows, and of none."""
+    rows = (role for role in ROLES.values() if not role.by_output)
+    return list(dict.fromkeys(text for role in rows for text in role.example_prompts))
 
 
-def pieces_in_all(options: AnalysisOptions) -> int:
-    """How many pieces `analyze` will report: known before the model is.
+def pieces_in_all(options: AnalysisOptions, outputs: bool = True) -> int:
+    """How many pieces the analysis will report: known before the model is.
 
     A piece is a sequence or a prompt that the model reads, or a role's prompt that is checked.
+
+    Args:
+        options: what the user may choose.
+        outputs: whether output roles are measured too, by `measuring_outputs.read_outputs`, which comes
+            first.
     """
     read = [len(NATURAL_SENTENCES) if probe == "natural" else options.sequences for probe in _probes()]
-    checked = sum(len(role.example_prompts) for role in ROLES.values())
-    return sum(read) + len(_prompt_texts()) + checked
+    checked = sum(len(role.example_prompts) for role in ROLES.values() if outputs or not role.by_output)
+    first = output_pieces(options.sequences) if outputs else 0
+    return first + sum(read) + len(_prompt_texts()) + checked
 
 
 def analyze(
@@ -117,6 +128,7 @@ def analyze(
     options: AnalysisOptions,
     progress: Progress = lambda what, done, total: None,
     start_losses: list[StartLoss] | None = None,
+    outputs: Outputs | None = None,
 ) -> Analysis:
     """Measure every head of a model for every role, and make its catalog.
 
@@ -127,14 +139,16 @@ def analyze(
         progress: called after every piece; done and total count over the whole analysis. What it raises
             passes through.
         start_losses: of the candidates for the start token, where there were several (`choose_start`).
+        outputs: what was measured of the output roles; None leaves them out of the catalog.
 
     Raises:
         UserFacingError: the model cannot read the probe inputs.
     """
     date = today()
-    pieces = _Pieces(progress, pieces_in_all(options))
+    first = 0 if outputs is None else output_pieces(options.sequences)
+    pieces = _Pieces(progress, pieces_in_all(options, outputs is not None), first)
     scores: dict[str, dict[str, Tensor]] = {}
-    inputs: dict[str, ProbeInput] = {}
+    inputs: dict[str, ProbeInput] = {} if outputs is None else dict(outputs.inputs)
     never_drawn = loaded.special_ids | unknown_tokens(loaded)
     for probe in _probes():
         sequences = probe_sequences(
@@ -152,11 +166,15 @@ def analyze(
         for role, table in score_sequences(roles_of_probe(probe), counted, loaded.special_ids).items():
             scores.setdefault(role, {})[probe] = table
     # In the registry's order, whatever the probes' order was.
-    measured = {role: measure(scores[role], ROLES[role].combine) for role in ROLES if role in scores}
-    prompts = run_prompts(loaded, patterns, lambda done: pieces.step(_PROMPTS, done))
+    measured = {role: found for role in ROLES if (found := _measured(role, scores, outputs)) is not None}
+    prompts = {"": run_prompts(loaded, patterns, lambda done: pieces.step(_PROMPTS, done))}
     # Heads are listed by the numbers that the file holds, so that the two cannot contradict each other.
     all_scores = {role: _matrix(found.mean) for role, found in measured.items()}
+    if outputs is not None:
+        prompts |= dict.fromkeys(output_roles(), outputs.prompts)
     categories, notes = _categories(loaded, all_scores, prompts, pieces)
+    if outputs is not None:
+        notes += _output_notes(loaded, outputs)
     several = {role: found.by_probe for role, found in measured.items() if len(found.by_probe) > 1}
     catalog = Catalog(
         schema_version=SCHEMA_VERSION,
@@ -174,6 +192,7 @@ def analyze(
             special_ids=sorted(loaded.special_ids),
             windows=list(loaded.geometry.windows) if any(loaded.geometry.windows) else None,
             inputs=inputs,
+            counted={} if outputs is None else outputs.counted,
             thresholds={
                 role: RoleThresholds(
                     threshold=ROLES[role].threshold, lower_threshold=ROLES[role].lower_threshold
@@ -190,9 +209,34 @@ def analyze(
             role: {probe: _matrix(table) for probe, table in by_probe.items()}
             for role, by_probe in several.items()
         },
+        output_factors={}
+        if outputs is None
+        else {
+            role: OutputFactors(mass=_matrix(found.mass), effect=_matrix(found.effect))
+            for role, found in outputs.measured.items()
+        },
         rankings={},
     )
     return Analysis(catalog, tuple(notes))
+
+
+def _measured(
+    role: str, scores: Mapping[str, Mapping[str, Tensor]], outputs: Outputs | None
+) -> RoleMeasurement | OutputMeasurement | None:
+    if outputs is not None and role in outputs.measured:
+        return outputs.measured[role]
+    return measure(scores[role], ROLES[role].combine) if role in scores else None
+
+
+def _output_notes(loaded: LoadedModel, outputs: Outputs) -> list[str]:
+    """What a user should know about the test inputs of the output roles."""
+    if outputs.problem:
+        return [outputs.problem]
+    return [
+        f"{loaded.name} completes none of the {one.sequences} inputs “{name}” rightly, so they show nothing"
+        for name, one in outputs.inputs.items()
+        if not outputs.counted[name]
+    ]
 
 
 def _matrix(table: Tensor) -> Matrix:
@@ -235,17 +279,20 @@ def run_prompts(
 def _categories(
     loaded: LoadedModel,
     tables: Mapping[str, Matrix],
-    prompts: Mapping[str, RunPrompt],
+    prompts: Mapping[str, Mapping[str, RunPrompt]],
     pieces: _Pieces,
 ) -> tuple[dict[str, Category], list[str]]:
     categories: dict[str, Category] = {}
     notes: list[str] = []
     for key, role in ROLES.items():
+        if role.measured and key not in tables:
+            continue  # nobody measured it
         if role.measured:
             heads = top_heads(tables[key], role.threshold, role.lower_threshold)
         else:
             heads = other_heads(tables, {key: ROLES[key].threshold for key in tables})
-        candidates = [prompts[text] for text in role.example_prompts if text in prompts]
+        run = prompts.get(key, prompts[""])
+        candidates = [run[text] for text in role.example_prompts if text in run]
         suggested = choose_prompts(key, heads, candidates, loaded.special_ids, loaded.geometry.windows)
         pieces.step(_CHECKING, len(role.example_prompts))
         if role.measured and not heads:

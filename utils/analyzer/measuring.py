@@ -12,7 +12,7 @@ from torch import Tensor
 
 from utils.catalog.catalog import DECIMALS
 from utils.errors import UserFacingError
-from utils.roles.registry import ROLES, Combine
+from utils.roles.registry import ROLES, Combine, pattern_roles
 from utils.roles.scores import RoleScorer
 
 
@@ -46,8 +46,8 @@ class RoleMeasurement:
 
 
 def roles_of_probe(probe: str) -> list[str]:
-    """The roles that are measured on this probe set."""
-    return [role.key for role in ROLES.values() if probe in role.probes]
+    """The roles that are measured on the patterns of this probe set."""
+    return [role for role in pattern_roles() if probe in ROLES[role].probes]
 
 
 def score_sequences(

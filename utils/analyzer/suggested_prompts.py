@@ -11,6 +11,7 @@ from utils.roles.activity import prompt_scores
 from utils.roles.random_heads import LOGIT_STDS, MAX_ACTIVE, random_head_patterns
 from utils.roles.registry import ROLES
 from utils.roles.scores import score_of
+from utils.roles.written import Written
 
 # How many prompts a role suggests.
 SUGGESTED_PROMPTS = 3
@@ -26,11 +27,13 @@ class RunPrompt:
         text: what a student would type.
         tokens: its n token ids, BOS included where the model is given one.
         attention: its patterns [layer, head, query, key].
+        written: what the heads write, None where nobody asked.
     """
 
     text: str
     tokens: Sequence[int]
     attention: Tensor
+    written: Written | None = None
 
 
 def active_heads(
@@ -49,7 +52,7 @@ def active_heads(
         special_ids: ids that never count as a repetition.
         windows: how many keys each layer sees, None for all of them.
     """
-    scores = prompt_scores(prompt.attention, prompt.tokens, [role], special_ids, windows)
+    scores = prompt_scores(prompt.attention, prompt.tokens, [role], special_ids, windows, prompt.written)
     return [head for head, score in heads if scores.activity(role, head, score).is_active]
 
 
@@ -94,7 +97,7 @@ def beats_chance(
     """Whether a prompt tells heads of this role from random ones: under 5% of those pass for active.
 
     A role without a chance level is exempt: random heads with small logits do spread their attention and are
-    rightly called diffuse.
+    rightly called diffuse; and what random heads would write is measured by `benchmarks/thresholds.py`.
 
     Args:
         role: as in `false_positive_rate`.

@@ -68,6 +68,18 @@ class ProbeInput(_Record):
     longest: int = Field(ge=1)
 
 
+class OutputFactors(_Record):
+    """What the scores of an output role are made of, each [layer][head].
+
+    Attributes:
+        mass: mean attention mass on the role's targets, whatever the head writes.
+        effect: mean effect on the logits of those tokens, by attention; in logits.
+    """
+
+    mass: Matrix
+    effect: list[list[float]]
+
+
 class RoleThresholds(_Record):
     """From which score a head is listed, and from which it is added so that other layers are shown too."""
 
@@ -103,6 +115,8 @@ class Settings(_Record):
     # How many keys each layer sees (null for all); null where every layer sees all. Chance depends on it.
     windows: list[Annotated[int, Field(ge=1)] | None] | None = None
     inputs: dict[str, ProbeInput]
+    # Of the inputs of output roles, how many count: those that the model gets right.
+    counted: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     thresholds: dict[str, RoleThresholds]
     versions: dict[str, str]
     # `model_files.weights_digest` of the weights; None in catalogs of before it was recorded.
@@ -118,6 +132,7 @@ class Catalog(_Record):
         all_scores_std: its standard deviation over the probe's sequences, in the same shape.
         probe_scores: where a role is measured on several probe sets, the mean on each; `all_scores` has the
             larger or the smaller of them, head by head (`HeadRole.combine`).
+        output_factors: of each output role what its scores are made of.
         rankings: retrieval rankings by method (a key of `retrieval.rankings.methods.METHODS`), a record
             (`ranking_record.RankingRecord`) a question and length; empty until they are made. Their fields
             are looked at where they are used, and by `catalog.check`: a ranking that cannot be read takes no
@@ -134,6 +149,7 @@ class Catalog(_Record):
     all_scores: dict[str, Matrix]
     all_scores_std: dict[str, Matrix]
     probe_scores: dict[str, dict[str, Matrix]]
+    output_factors: dict[str, OutputFactors] = Field(default_factory=dict)
     rankings: dict[MethodKey, list[dict[str, JsonValue]]]
 
     @property
@@ -164,6 +180,11 @@ class Catalog(_Record):
         if set(self.all_scores) != measured or set(self.all_scores_std) != measured:
             raise ValueError("all_scores and all_scores_std must hold just the measured roles of categories.")
         tables: list[tuple[str, Matrix]] = [*self.all_scores.items(), *self.all_scores_std.items()]
+        tables += [
+            (role, table)
+            for role, factors in self.output_factors.items()
+            for table in (factors.mass, factors.effect)
+        ]
         tables += [(role, table) for role, probes in self.probe_scores.items() for table in probes.values()]
         for role, table in tables:
             if len(table) != self.num_layers or any(len(row) != self.num_heads for row in table):
@@ -324,9 +345,21 @@ def merge_existing(catalog: Catalog, folder: Path) -> tuple[Catalog, str]:
     cached = {"analysis_date": earlier.analysis_date, "rankings": earlier.rankings}
     if same and catalog.model_copy(update=cached) == earlier:
         return earlier, ""
+    if not ranked and _scores_stand(catalog, earlier):
+        # A role has come, or its texts are others: that says nothing against the rankings.
+        return catalog.model_copy(update={"rankings": earlier.rankings}), ""
     lost = any(earlier.rankings.values()) and not ranked
     note = "the heads score otherwise than before: their rankings are dropped (--rankings makes new ones)"
     return catalog, note if lost else ""
+
+
+def _scores_stand(catalog: Catalog, earlier: Catalog) -> bool:
+    """Whether the same model's heads score as before, for each role that was measured before."""
+    return (
+        catalog.settings.weights_sha256 == earlier.settings.weights_sha256
+        and catalog.settings.bos_id == earlier.settings.bos_id
+        and all(catalog.all_scores.get(role) == table for role, table in earlier.all_scores.items())
+    )
 
 
 def _without_dates(rankings: dict[str, list[dict[str, JsonValue]]]) -> dict[str, list[dict[str, JsonValue]]]:

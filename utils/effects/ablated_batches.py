@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from torch import Tensor
 
 from utils.effects.measures import Values, join, values
-from utils.forward.ablation import AblationMode
+from utils.forward.ablation import AblationMethod
 from utils.forward.partial_forward import CleanRun, next_logits
 from utils.heads import Head
 from utils.models.loading import LoadedModel
@@ -45,7 +45,7 @@ def ablated_logits(
     loaded: LoadedModel,
     clean: CleanRun,
     sets: Sequence[Collection[Head]],
-    mode: AblationMode,
+    mode: AblationMethod,
     progress: Progress,
     what: str,
 ) -> Iterator[tuple[list[int], Tensor]]:
@@ -77,7 +77,7 @@ def ablated_values(
     sets: Sequence[Collection[Head]],
     target: int,
     other: int,
-    mode: AblationMode,
+    mode: AblationMethod,
     progress: Progress,
     what: str,
 ) -> Values:
@@ -85,9 +85,7 @@ def ablated_values(
 
     Arguments as in `ablated_logits` and `effect_measures.values`. Logits are kept for one batch at a time.
     """
-    return join(
-        [
-            (positions, values(clean.logits, logits, target, other))
-            for positions, logits in ablated_logits(loaded, clean, sets, mode, progress, what)
-        ]
-    )
+    parts: list[tuple[list[int], Values]] = []
+    for positions, logits in ablated_logits(loaded, clean, sets, mode, progress, what):
+        parts.append((positions, values(clean.logits, logits, target, other)))
+    return join(parts)

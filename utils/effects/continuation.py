@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 
 from utils.effects.sampling import WritingOptions, check_options, choose
-from utils.forward.ablation import AblationMode, check_heads, check_mode, forward
+from utils.errors import UserFacingError
+from utils.forward.ablation import ABLATION_MODES, AblationMode, check_heads, check_mode, forward
 from utils.forward.attention_capture import check_ids
+from utils.forward.interchange import Interchange
 from utils.heads import Head
 from utils.models.loading import LoadedModel
 from utils.models.prompts import end_tokens
@@ -126,6 +128,11 @@ class TextGenerator:
         check_ids(loaded, ids)
         check_heads(ablated, loaded.geometry, loaded.name)
         check_mode(mode)
+        if isinstance(mode, Interchange):
+            raise UserFacingError(
+                "What is written has no counterpart in a second prompt to take values from.",
+                f"For continuations choose one of: {', '.join(ABLATION_MODES)}.",
+            )
         check_options(self.options)
         self._loaded = loaded
         self._ids = list(ids)

@@ -15,7 +15,7 @@ from torch import Tensor
 from utils.effects.ablated_batches import ablated_logits
 from utils.effects.measures import MEASURES, MeasureKey, Values, rival_of, values
 from utils.errors import UserFacingError
-from utils.forward.ablation import AblationMode, check_mode
+from utils.forward.ablation import AblationMethod, check_mode
 from utils.forward.partial_forward import CleanRun, run_clean
 from utils.heads import Head
 from utils.models.loading import LoadedModel
@@ -45,7 +45,7 @@ class EffectMap:
     target: int
     other: int
     position: int
-    mode: AblationMode
+    mode: AblationMethod
     clean_probability: float
     clean_log_probability: float
     clean_logit_difference: float
@@ -138,7 +138,7 @@ def effect_map(
     target: int | None = None,
     other: int | None = None,
     position: int | None = None,
-    mode: AblationMode = "zero",
+    mode: AblationMethod = "zero",
     progress: Progress = lambda what, done, total: None,
     publish: Callable[[EffectMapProgress], None] = lambda so_far: None,
 ) -> EffectMap:

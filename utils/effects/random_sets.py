@@ -17,7 +17,7 @@ from utils.effects.ablated_batches import ablated_values
 from utils.effects.effect_map import predict
 from utils.effects.measures import MEASURES, MeasureKey
 from utils.errors import UserFacingError
-from utils.forward.ablation import AblationMode, check_heads, check_mode
+from utils.forward.ablation import AblationMethod, check_heads, check_mode
 from utils.heads import Head
 from utils.models.families import HeadGeometry
 from utils.models.loading import LoadedModel
@@ -126,7 +126,7 @@ class RandomComparison:
     heads: tuple[Head, ...]
     kind: SetKind
     seed: int
-    mode: AblationMode
+    mode: AblationMethod
     position: int
     target: int
     other: int
@@ -242,7 +242,7 @@ def compare_with_random(
     target: int | None = None,
     other: int | None = None,
     position: int | None = None,
-    mode: AblationMode = "zero",
+    mode: AblationMethod = "zero",
     kind: SetKind = "layer-matched",
     draws: int = DRAWS,
     seed: int = 0,

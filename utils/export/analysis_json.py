@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from utils.effects.prediction import TOP_K, Comparison, TokenChange, compare
-from utils.forward.ablation import AblationMode
+from utils.forward.ablation import AblationMethod
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
 from utils.live.service import LiveService
@@ -22,9 +22,14 @@ from utils.roles import registry
 from utils.roles.registry import ROLES
 from utils.runtime.json_output import Json, to_json
 from utils.runtime.provenance import app_version, library_versions
+from utils.writing.attribution import direct_effect
+from utils.writing.promoted import promoted_tokens
+from utils.writing.sentences import read_writing, written_sentence
 
 # 2: `prediction` is the ranked list; what had that name in 1 is `comparison`, unchanged.
 SCHEMA_VERSION = 2
+# So many heads, those with the largest direct effects, are exported with the tokens that they promote.
+PROMOTING_HEADS = 5
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,14 @@ class Chosen:
         mode: what is put in their place.
         position: where the prediction is made, None for the last token.
         link: address that opens the same page again.
+        second: the second prompt of an interchange, "" without one.
     """
 
     ablated: frozenset[Head] = frozenset()
-    mode: AblationMode = "zero"
+    mode: AblationMethod = "zero"
     position: int | None = None
     link: str = ""
+    second: str = ""
 
 
 def export_analysis(
@@ -158,7 +165,8 @@ def analysis_export(
                 "prompt": prompt.text,
                 "heads": chosen.ablated,
                 "ablated": chosen.ablated,
-                "mode": chosen.mode,
+                "mode": str(chosen.mode),
+                "second_prompt": chosen.second or None,
                 "position": _position(analysis, chosen),
                 "target": _token(analysis, comparison.watched.token),
                 "against": _token(analysis, comparison.rival),
@@ -177,12 +185,59 @@ def analysis_export(
                 "logit_difference": _logit_difference(comparison),
                 "kl": comparison.kl,
             },
+            "direct_effect": _direct_effect(analysis, comparison, _position(analysis, chosen)),
+            "promotes": _promotes(analysis, comparison, _position(analysis, chosen)),
             "effect_map": effect_map,
             "random_sets": random_sets,
         }
     )
     assert isinstance(data, dict)
     return data
+
+
+def _direct_effect(analysis: LiveAnalysis, comparison: Comparison, position: int) -> dict[str, Any] | None:
+    """What each part adds to the clean logit difference; None where the parts cannot be told apart."""
+    if analysis.stream is None:
+        return None
+    found = direct_effect(
+        analysis.loaded, analysis.stream, position, comparison.watched.token, comparison.rival
+    )
+    return {
+        "token": _token(analysis, found.target),
+        "against": _token(analysis, comparison.rival),
+        "position": position,
+        "heads": found.heads,
+        "mlps": found.mlps,
+        "embedding": found.embedding,
+        "bias": found.bias,
+        "logit_difference": found.logit,
+        "before_soft_cap": found.capped,
+    }
+
+
+def _promotes(analysis: LiveAnalysis, comparison: Comparison, position: int) -> list[dict[str, Any]] | None:
+    """The tokens that the heads with the largest direct effects promote and suppress, and why."""
+    if analysis.stream is None:
+        return None
+    loaded, stream = analysis.loaded, analysis.stream
+    watched, rival = comparison.watched.token, comparison.rival
+    strongest = direct_effect(loaded, stream, position, watched, rival).strongest(PROMOTING_HEADS)
+    listed = []
+    for head in strongest:
+        found = promoted_tokens(loaded, stream, head, position)
+        attention = analysis.attention[head.layer, head.head]
+        reading = read_writing(loaded, stream, attention, analysis.prompt, head, position, watched, rival)
+        listed.append(
+            {
+                **_head(head),
+                "says": written_sentence(loaded, reading),
+                "promoted": [{**_token(analysis, one.token), "logits": one.logits} for one in found.promoted],
+                "suppressed": [
+                    {**_token(analysis, one.token), "logits": one.logits} for one in found.suppressed
+                ],
+            }
+        )
+    return listed
 
 
 def _time(made_at: datetime | None) -> str:

@@ -158,7 +158,7 @@ def make_record(
         model=analysis.loaded.name,
         prompt=analysis.prompt.text,
         heads=heads,
-        mode=chosen.mode,
+        mode=str(chosen.mode),
         findings=(sentence, *findings, *([CAVEAT] if off else [])),
         effects=tuple(effects),
         answers=tuple(answers),

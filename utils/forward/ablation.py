@@ -1,10 +1,11 @@
 """Heads ablated by PyVene, for the live page and for the study.
 
 Ablation of a head puts something else in the place of its slice of the *input* of the attention output
-projection, at every position of the forward (docs/METHODS.md, section 4): zero, or the head's mean over the
-natural probe sentences. Shared keys and values stay as they are. It holds for the one forward that it is
-asked for: decoding with a key/value cache is one `forward` a step, each with the same heads. (PyVene's own
-`generate` intervenes on the prompt alone or on the new tokens alone, never on both.)
+projection, at every position of the forward (docs/METHODS.md, section 4): zero, the head's mean over the
+natural probe sentences, or its values on a second prompt (`interchange`). Shared keys and values stay as they
+are. It holds for the one forward that it is asked for: decoding with a key/value cache is one `forward` a
+step, each with the same heads. (PyVene's own `generate` intervenes on the prompt alone or on the new tokens
+alone, never on both.)
 """
 
 from collections import defaultdict
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from utils.errors import UserFacingError
+from utils.forward.interchange import INTERCHANGE, Interchange, check_lengths, interchange_values
 from utils.forward.mean_activations import mean_head_outputs
 from utils.forward.pyvene_adapter import COMPONENT, OwnHooksIntervenable, PutConstant
 from utils.heads import Head
@@ -24,6 +26,9 @@ from utils.models.loading import LoadedModel
 # What is put in a head's place: nothing at all, or what it puts out on average.
 AblationMode = Literal["zero", "mean"]
 ABLATION_MODES: tuple[AblationMode, ...] = get_args(AblationMode)
+# Those two go with any text; the third has a second prompt.
+AblationMethod = AblationMode | Interchange
+ABLATION_METHODS: tuple[str, ...] = (*ABLATION_MODES, INTERCHANGE)
 
 
 def check_heads(heads: Collection[Head], geometry: HeadGeometry, model_name: str) -> None:
@@ -36,23 +41,34 @@ def check_heads(heads: Collection[Head], geometry: HeadGeometry, model_name: str
             )
 
 
-def check_mode(mode: str) -> None:
+def check_mode(mode: AblationMethod) -> None:
     """Raise UserFacingError for a way of ablation that does not exist."""
-    if mode not in ABLATION_MODES:
+    if not isinstance(mode, Interchange) and mode not in ABLATION_MODES:
         raise UserFacingError(
             f"'{mode[:40]}' is not a way to ablate heads.",
             f"Choose one of: {', '.join(ABLATION_MODES)}.",
         )
 
 
+def replacements(loaded: LoadedModel, mode: AblationMethod) -> Tensor | None:
+    """What is put in the heads' place, computed at the first call for it; None for zero.
+
+    Returns:
+        [layer, head, d_head] for the mean, [layer, head, position, d_head] for an interchange.
+    """
+    if isinstance(mode, Interchange):
+        return interchange_values(loaded, mode.ids)
+    return mean_head_outputs(loaded) if mode == "mean" else None
+
+
 def interventions(
-    heads_by_row: Sequence[Collection[Head]], means: Tensor | None = None
+    heads_by_row: Sequence[Collection[Head]], values: Tensor | None = None
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """PyVene's configuration and unit locations that switch off a set of heads in each row of a batch.
 
     Args:
         heads_by_row: the heads that are off, a set a row.
-        means: what is put in their place [layer, head, d_head]; None for zero.
+        values: what is put in their place, as `replacements` gives it; None for zero.
 
     Returns:
         The list of interventions, one a layer, for `OwnHooksIntervenable`; and `unit_locations` for its call,
@@ -69,7 +85,7 @@ def interventions(
         chosen = torch.zeros(len(heads_by_row), len(heads), dtype=torch.bool)
         for unit, head in enumerate(heads):
             chosen[rows_by_head[head], unit] = True
-        value = None if means is None else means[layer, heads]
+        value = None if values is None else values[layer, heads]
         # An instance: with `intervention_type` PyVene computes a width of its own, which is wrong where
         # head_dim is not hidden size / heads.
         put = PutConstant(chosen, value)
@@ -83,7 +99,7 @@ def forward(
     loaded: LoadedModel,
     inputs: Mapping[str, Any],
     ablated: Collection[Head] = (),
-    mode: AblationMode = "zero",
+    mode: AblationMethod = "zero",
 ) -> Any:
     """One forward by PyVene with the heads `ablated`; the model is unchanged afterwards.
 
@@ -95,7 +111,8 @@ def forward(
         inputs: what the model's forward takes: `input_ids` [batch, position], and any of `attention_mask`,
             `past_key_values`, `use_cache`, `output_attentions`, `logits_to_keep`.
         ablated: heads to ablate, in all rows and at all positions of this forward.
-        mode: what is put in their place, "zero" or "mean" (`mean_activations.mean_head_outputs`).
+        mode: what is put in their place: "zero", "mean" (`mean_activations.mean_head_outputs`), or the values
+            on a second prompt of as many tokens (`Interchange`).
 
     Returns:
         The model's own output: `logits` [batch, position, vocab], and `attentions` (a tuple of
@@ -103,7 +120,8 @@ def forward(
         tensors: clone them outside inference mode before changing them in place.
 
     Raises:
-        UserFacingError: one of `ablated` is not a head of this model, or there is no such mode.
+        UserFacingError: one of `ablated` is not a head of this model, there is no such mode, or a second
+            prompt of another length.
     """
     rows = {key: value for key, value in inputs.items() if key != "input_ids"}
     return forward_rows(loaded, inputs["input_ids"], [ablated] * len(inputs["input_ids"]), mode, **rows)
@@ -113,7 +131,7 @@ def forward_rows(
     loaded: LoadedModel,
     ids: Tensor,
     heads_by_row: Sequence[Collection[Head]],
-    mode: AblationMode = "zero",
+    mode: AblationMethod = "zero",
     **inputs: Any,
 ) -> Any:
     """As `forward`, with a different set of heads switched off in each row of the batch.
@@ -122,7 +140,7 @@ def forward_rows(
         loaded: the model.
         ids: token ids [batch, position].
         heads_by_row: the heads that are off, a set a row; a set may be empty.
-        mode: what is put in their place, "zero" or "mean".
+        mode: what is put in their place, as in `forward`.
         **inputs: what else the model's forward takes.
 
     Raises:
@@ -134,9 +152,25 @@ def forward_rows(
         check_heads(heads, loaded.geometry, loaded.name)
     if len(heads_by_row) != len(ids):
         raise ValueError(f"heads_by_row must have one set a row, {len(ids)}. Got {len(heads_by_row)}.")
-    means = mean_head_outputs(loaded) if mode == "mean" and any(heads_by_row) else None
+    if isinstance(mode, Interchange):
+        check_lengths(ids.shape[1], len(mode.ids))
+    values = replacements(loaded, mode) if any(heads_by_row) else None
+    return forward_replaced(loaded, ids, heads_by_row, values, **inputs)
+
+
+def forward_replaced(
+    loaded: LoadedModel,
+    ids: Tensor,
+    heads_by_row: Sequence[Collection[Head]],
+    values: Tensor | None,
+    **inputs: Any,
+) -> Any:
+    """As `forward_rows`, with what is put in the heads' place at hand, as `replacements` gives it.
+
+    For a caller in whose forward no other may run (`partial_forward`); heads and lengths are its business.
+    """
     with loaded.lock, torch.inference_mode():
-        config, locations = interventions(heads_by_row, means)
+        config, locations = interventions(heads_by_row, values)
         wrapper = OwnHooksIntervenable(config, loaded.model)
         # PyVene takes the first input's length for the size of the batch.
         # (original outputs, outputs), but the other way round with no intervention; the one that was not

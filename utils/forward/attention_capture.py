@@ -7,13 +7,15 @@ collect, gives the same numbers, but changes the model's modules and has to foll
 leaves transformers' hooks alone (`interventions.OwnHooksIntervenable`), and eager attention.
 """
 
+import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from utils.errors import UserFacingError
-from utils.forward.ablation import AblationMode, forward
+from utils.forward.ablation import AblationMethod, forward, replacements
+from utils.forward.stream_capture import StreamParts, recorded_stream
 from utils.heads import Head
 from utils.models.loading import LoadedModel
 
@@ -25,20 +27,33 @@ class Capture:
     Attributes:
         attention: [layer, head, query, key], probabilities; each row sums to 1.
         logits: [position, vocab].
+        stream: what each part wrote into the residual stream, where that was asked for.
     """
 
     attention: torch.Tensor
     logits: torch.Tensor
+    stream: StreamParts | None = None
 
 
 def capture(
-    loaded: LoadedModel, ids: Sequence[int], ablated: Collection[Head] = (), mode: AblationMode = "zero"
+    loaded: LoadedModel,
+    ids: Sequence[int],
+    ablated: Collection[Head] = (),
+    mode: AblationMethod = "zero",
+    stream: bool = False,
 ) -> Capture:
     """Run `ids` (BOS included where the model has one) with the heads `ablated`, as `mode` says.
 
+    Args:
+        loaded: the model.
+        ids: the tokens.
+        ablated: heads to ablate.
+        mode: what is put in their place.
+        stream: also keep what each part writes into the residual stream, from the same forward.
+
     Raises:
         UserFacingError: no tokens, more than the model's context, a token outside its vocabulary, a head
-            that it does not have, or no such mode.
+            that it does not have, no such mode, or `stream` of a model whose stream is no sum of its parts.
     """
     check_ids(loaded, ids)
     # The key/value cache stays on, as it is in a plain call: without it keys lie otherwise in memory and the
@@ -47,7 +62,11 @@ def capture(
         "input_ids": torch.tensor([list(ids)], device=loaded.model.device),
         "output_attentions": True,
     }
-    output = forward(loaded, inputs, ablated, mode)
+    # What is put in the heads' place comes from forwards of its own, which must not be recorded.
+    replacements(loaded, mode if ablated else "zero")
+    with contextlib.ExitStack() as recording:
+        recorder = recording.enter_context(recorded_stream(loaded)) if stream else None
+        output = forward(loaded, inputs, ablated, mode)
     patterns = output.attentions or ()
     # transformers gives an empty tuple, not an error, where its hooks are gone or attention is not eager.
     if len(patterns) != loaded.geometry.n_layers or output.logits is None:
@@ -58,6 +77,7 @@ def capture(
     return Capture(
         attention=torch.stack([pattern[0] for pattern in patterns]).float().cpu(),
         logits=output.logits[0].clone().float().cpu(),
+        stream=None if recorder is None else recorder.parts(),
     )
 
 

@@ -7,12 +7,11 @@ many models that token's values are like no others.
 
 import threading
 import weakref
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from utils.forward.pyvene_adapter import COMPONENT, OwnHooksIntervenable, pv
+from utils.forward.head_outputs import head_outputs
 from utils.models.loading import LoadedModel
 from utils.models.prompts import check_rows
 from utils.roles.probe_inputs import probe_sequences
@@ -55,29 +54,7 @@ def _compute(loaded: LoadedModel) -> Tensor:
     sequences = probe_sequences("natural", loaded.tokenizer, loaded.bos_id)
     for ids in sequences:
         check_rows(loaded, ids, "test sentence")
-    outputs = [_head_outputs(loaded, ids[: loaded.context_length])[:, :, 1:] for ids in sequences]
+    outputs = [head_outputs(loaded, ids[: loaded.context_length])[:, :, 1:] for ids in sequences]
     total = torch.stack([output.double().sum(dim=2) for output in outputs]).sum(dim=0)
     mean = total / sum(output.shape[2] for output in outputs)
     return mean.to(outputs[0].dtype)
-
-
-def _head_outputs(loaded: LoadedModel, ids: list[int]) -> Tensor:
-    """The heads' outputs on one sequence, [layer, head, position, d_head], collected by PyVene."""
-    geometry = loaded.geometry
-    config = [
-        # Without keep_last_dim PyVene lays the heads side by side in one dimension.
-        {
-            "layer": layer,
-            "component": COMPONENT,
-            "unit": "h",
-            "intervention": pv.CollectIntervention(keep_last_dim=True),
-        }
-        for layer in range(geometry.n_layers)
-    ]
-    locations = [[list(range(geometry.n_heads))]] * geometry.n_layers
-    with loaded.lock, torch.inference_mode():
-        inputs = {"input_ids": torch.tensor([ids], device=loaded.model.device)}
-        wrapper: Any = OwnHooksIntervenable(config, loaded.model)
-        (_, collected), _ = wrapper(inputs, unit_locations={"sources->base": (None, locations)})
-    # Outside inference mode this makes an ordinary tensor.
-    return torch.cat([layer.clone() for layer in collected])

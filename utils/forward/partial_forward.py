@@ -15,10 +15,17 @@ import torch
 from torch import Tensor
 
 from utils.errors import UserFacingError
-from utils.forward.ablation import AblationMode, check_heads, forward_rows
+from utils.forward.ablation import (
+    AblationMethod,
+    check_heads,
+    check_mode,
+    forward_replaced,
+    forward_rows,
+    replacements,
+)
 from utils.forward.attention_capture import check_ids
+from utils.forward.interchange import Interchange, check_lengths
 from utils.forward.layer_replay import Forward, recorded_layers, repeated, replaced_layers
-from utils.forward.mean_activations import mean_head_outputs
 from utils.heads import Head
 from utils.models.loading import LoadedModel
 
@@ -86,7 +93,7 @@ def next_logits(
     loaded: LoadedModel,
     clean: CleanRun,
     heads_by_row: Sequence[Collection[Head]],
-    mode: AblationMode = "zero",
+    mode: AblationMethod = "zero",
 ) -> Tensor:
     """The logits at the run's position with a set of heads ablated in each row, beginning at the lowest head.
 
@@ -106,9 +113,11 @@ def next_logits(
     for heads in heads_by_row:
         check_heads(heads, loaded.geometry, loaded.name)
     first = min((head.layer for heads in heads_by_row for head in heads), default=loaded.geometry.n_layers)
-    # The means of mean ablation come from whole forwards, so they must be there before layers are left out.
-    if mode == "mean":
-        mean_head_outputs(loaded)
+    check_mode(mode)
+    if isinstance(mode, Interchange):
+        check_lengths(clean.ids.shape[1], len(mode.ids))
+    # What is put in the heads' place comes from whole forwards, so it is taken before layers are left out.
+    values = replacements(loaded, mode)
 
     def replay(layer: int, forward: Forward) -> Forward:
         # Only what the last of them hands on is read.
@@ -118,5 +127,5 @@ def next_logits(
     kept = _kept_positions(clean.position, clean.ids.shape[1], rows)
     with replaced_layers(loaded, range(first), replay):
         ids = clean.ids.expand(rows, -1)
-        output = forward_rows(loaded, ids, heads_by_row, mode, logits_to_keep=kept.to(ids.device))
+        output = forward_replaced(loaded, ids, heads_by_row, values, logits_to_keep=kept.to(ids.device))
     return output.logits[:, clean.position - int(kept[0])].clone().float().cpu()

@@ -93,7 +93,8 @@ class PutConstant(pv.ConstantSourceIntervention, pv.LocalistRepresentationInterv
     Args:
         rows: whether a head is replaced, boolean [row, unit]; a unit is one of the heads that the call's unit
             locations name, in their order.
-        value: what is put there at every position, [unit, d_head]; None for zero.
+        value: what is put there, at every position [unit, d_head] or position by position [unit, position,
+            d_head]; None for zero.
     """
 
     def __init__(self, rows: Tensor, value: Tensor | None = None) -> None:
@@ -106,4 +107,5 @@ class PutConstant(pv.ConstantSourceIntervention, pv.LocalistRepresentationInterv
         chosen = self.rows[:, :, None, None].to(base.device)
         if self.value is None:
             return base.masked_fill(chosen, 0)
-        return torch.where(chosen, self.value[None, :, None, :].to(base.dtype), base)
+        value = self.value if self.value.dim() == 3 else self.value[:, None, :]
+        return torch.where(chosen, value[None].to(base.dtype), base)

@@ -2,17 +2,18 @@
 
 A link is readable and stays valid between releases; it has a version in it:
 
-    ?v=1&model=demo-gpt2&prompt=The+cat+sat&head=L1H14&off=L1H14,L2H3&mode=mean&position=7&target=mat&view=next
+    ?v=2&model=demo-gpt2&prompt=The+cat+sat&head=L1H14&off=L1H14,L2H3&mode=mean&position=7&target=mat&view=next
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
+from utils.effects.second_prompt import FITS
 from utils.errors import UserFacingError
-from utils.forward.ablation import ABLATION_MODES
+from utils.forward.ablation import ABLATION_METHODS
 from utils.heads import Head, parse_head
-from utils.links.page_state import VIEWS, PageState
+from utils.links.page_state import HEAD_VIEWS, VIEWS, PageState
 from utils.links.reading import (
     LONGEST_PROMPT,
     HeadPart,
@@ -25,6 +26,7 @@ from utils.links.reading import (
     whole_number,
     write_query,
 )
+from utils.live.map_views import MAP_VIEWS
 from utils.wording import excerpt
 
 LONGEST_TOKEN = 40
@@ -83,6 +85,8 @@ class PageLink(Link):
     prompt may well have.
     """
 
+    version: ClassVar[int] = 2
+
     model: Annotated[Annotated[str, AfterValidator(_model_name)] | None, Part("The model")] = None
     prompt: Annotated[Annotated[str, at_most(LONGEST_PROMPT)] | None, Part("The prompt", as_typed=True)] = (
         None
@@ -90,24 +94,34 @@ class PageLink(Link):
     head: Annotated[HeadPart | None, Part("The head")] = None
     off: Annotated[frozenset[Head] | None, BeforeValidator(_heads), Part(_OFF_WORDS)] = None
     mode: Annotated[
-        Annotated[str, one_of(lambda: ABLATION_MODES, " or ")] | None, Part("The ablation method (mode)")
+        Annotated[str, one_of(lambda: ABLATION_METHODS, " or ")] | None, Part("The ablation method (mode)")
     ] = None
+    second: Annotated[
+        Annotated[str, at_most(LONGEST_PROMPT)] | None, Part("The second prompt (second)", as_typed=True)
+    ] = None
+    fit: Annotated[Annotated[str, one_of(lambda: FITS)] | None, Part("How the second prompt fits (fit)")] = (
+        None
+    )
     position: Annotated[Annotated[int, whole_number(0, 99_999)] | None, Part("The position")] = None
     target: Annotated[_Token | None, Part("The watched token (target)", as_typed=True)] = None
     against: Annotated[_Token | None, Part("The second token (against)", as_typed=True)] = None
     preset: Annotated[_Key | None, Part("The preset")] = None
     lesson: Annotated[_Key | None, Part("The lesson")] = None
     step: Annotated[Annotated[int, whole_number(1, 999)] | None, Part("The step")] = None
+    show: Annotated[
+        Annotated[str, one_of(lambda: HEAD_VIEWS, " or ")] | None, Part("The head's view (show)")
+    ] = None
+    map: Annotated[Annotated[str, one_of(lambda: MAP_VIEWS)] | None, Part("The map's view (map)")] = None
     view: Annotated[Annotated[str, one_of(lambda: VIEWS, " or ")] | None, Part("The view")] = None
 
 
 def _field(key: str) -> str:
     """The name in `PageState` of a link's part."""
-    return "ablated" if key == "off" else key
+    return {"off": "ablated", "show": "head_view", "map": "map_view"}.get(key, key)
 
 
 def to_query(state: PageState) -> str:
-    """The state as the part of an address after the page's name, from "?v=1" on.
+    """The state as the part of an address after the page's name, from "?v=2" on.
 
     The same state gives the same text. A text of nothing but spaces is left out.
 
@@ -117,7 +131,9 @@ def to_query(state: PageState) -> str:
     values = {key: getattr(state, _field(key)) for key in PageLink.parts()}
     if len(state.prompt or "") > LONGEST_PROMPT:
         raise too_long()
-    return write_query({key: _write(value) for key, value in values.items() if value is not None})
+    return write_query(
+        {key: _write(value) for key, value in values.items() if value is not None}, PageLink.version
+    )
 
 
 def _write(value: Any) -> str:

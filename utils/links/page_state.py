@@ -7,7 +7,7 @@ anything up; `fit` compares a state with the model that it is for.
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
-from utils.forward.ablation import AblationMode
+from utils.effects.second_prompt import Fit
 from utils.heads import Head
 from utils.models.families import HeadGeometry
 from utils.wording import excerpt
@@ -31,10 +31,27 @@ class View:
 VIEWS: dict[str, View] = {
     view.key: view
     for view in (
-        View("next", "What comes next", "The most likely next tokens, clean beside ablated."),
-        View("effects", "Which heads matter", "The effect of switching off each head alone, as a grid."),
+        View("next", "In numbers", "The watched token in numbers, clean beside ablated."),
+        View("direct", "Who writes it", "What each head itself adds to the watched token's logit."),
+        View(
+            "effects", "Which heads matter", "The effect of ablating each head alone, as colours of the map."
+        ),
+        View("others", "Other heads", "What the other heads do without those that are ablated."),
+        View("lens", "Logit lens", "What the model would say after each of its layers."),
         View("positions", "At every position", "What the model expects after each token of the prompt."),
         View("continuations", "Continuations", "How the model goes on with the text, clean beside ablated."),
+        View("random", "Random control", "The ablated heads against random sets of as many heads."),
+    )
+}
+
+# What the column of the chosen head shows of it.
+HEAD_VIEWS: dict[str, View] = {
+    view.key: view
+    for view in (
+        View("heatmap", "Heatmap", "Its attention pattern, a row for each query token."),
+        View("lines", "Lines", "Its attention pattern, drawn as lines (BertViz)."),
+        View("scores", "Scores", "What it scores for each role, and where its attention goes."),
+        View("writes", "Writes", "The tokens that it promotes, and which tokens it copied them from."),
     )
 }
 
@@ -48,11 +65,15 @@ class PageState:
         prompt: the text.
         head: the chosen head.
         ablated: heads that are off; an empty set says that all are on.
-        mode: "zero" or "mean" ablation.
+        mode: "zero", "mean" or "interchange" ablation.
+        second: the second prompt of an interchange.
+        fit: how it is made as long as the prompt, a key of `second_prompt.FITS`.
         position: which token's prediction is shown, counted as on the token strip; None for the last.
         target: text of the token that is watched.
         against: text of a second token, for the logit difference.
         view: a key of `VIEWS`.
+        head_view: a key of `HEAD_VIEWS`.
+        map_view: a key of `utils.live.map_views.MAP_VIEWS`.
         preset: key of the preset that the page was opened with.
         lesson: key of the lesson under way.
         step: its step, from 1.
@@ -62,11 +83,15 @@ class PageState:
     prompt: str | None = None
     head: Head | None = None
     ablated: frozenset[Head] | None = None
-    mode: AblationMode | None = None
+    mode: str | None = None
+    second: str | None = None
+    fit: Fit | None = None
     position: int | None = None
     target: str | None = None
     against: str | None = None
     view: str | None = None
+    head_view: str | None = None
+    map_view: str | None = None
     preset: str | None = None
     lesson: str | None = None
     step: int | None = None

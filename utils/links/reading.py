@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 from urllib.parse import quote_plus, unquote_plus
 
 from pydantic import (
@@ -69,6 +69,9 @@ class Link(BaseModel):
     """A link's parts, in the order in which it has them; a part that it does not have is None."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    # What a link of this page says of itself. Those of earlier versions are read all the same: later ones
+    # have more parts, and none means another thing.
+    version: ClassVar[int] = VERSION
 
     @classmethod
     def parts(cls) -> dict[str, Part]:
@@ -140,7 +143,7 @@ def read_link(kind: type[AnyLink], query: str) -> tuple[AnyLink, list[str]]:
         The parts that can be read, and one sentence for each thing that is wrong. Never raises.
     """
     parts = kind.parts()
-    texts, problems = read_query(query, {key: part.words for key, part in parts.items()})
+    texts, problems = read_query(query, {key: part.words for key, part in parts.items()}, kind.version)
     texts = {key: text if parts[key].as_typed else text.strip() for key, text in texts.items()}
     while True:
         notes: list[str] = []
@@ -155,13 +158,13 @@ def read_link(kind: type[AnyLink], query: str) -> tuple[AnyLink, list[str]]:
                     problems.append(f"{parts[key].words} {text} in this link is left out: {what}.")
 
 
-def write_query(texts: Mapping[str, str]) -> str:
+def write_query(texts: Mapping[str, str], version: int = VERSION) -> str:
     """A query of these parts, in their order, with the version first; what is nothing but spaces is left out.
 
     Raises:
         UserFacingError: they are too long for a link, or hold half a character.
     """
-    pairs = [f"v={VERSION}"]
+    pairs = [f"v={version}"]
     for key, text in texts.items():
         if half := _SURROGATE.search(text):
             raise UserFacingError(
@@ -183,12 +186,15 @@ def too_long() -> UserFacingError:
     )
 
 
-def read_query(query: str, words: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+def read_query(
+    query: str, words: Mapping[str, str], latest: int = VERSION
+) -> tuple[dict[str, str], list[str]]:
     """The texts of a query's parts, as they stand there.
 
     Args:
         query: with or without its "?".
         words: of each part that there may be, what it is called in a sentence.
+        latest: the last version that is read.
 
     Returns:
         The texts that can be read, and one sentence for each thing that is wrong. Never raises.
@@ -224,11 +230,11 @@ def read_query(query: str, words: Mapping[str, str]) -> tuple[dict[str, str], li
         few = ", ".join(excerpt(key) for key in unknown[:3]) + (" and more" if len(unknown) > 3 else "")
         problems.append(f"This link has parts that mean nothing here ({few}); they are left out.")
     version = texts.pop("v", str(VERSION))
-    if version != str(VERSION):
+    if version not in map(str, range(1, latest + 1)):
         problems.insert(
             0,
             f"This link was made by another version of HeadScope ({excerpt(version)}; this one reads "
-            f"{VERSION}); what could be read is shown.",
+            f"{latest}); what could be read is shown.",
         )
     return texts, problems
 

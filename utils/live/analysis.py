@@ -7,14 +7,16 @@ from functools import cached_property
 from torch import Tensor
 
 from utils.catalog.catalog import Catalog, carrying_heads, listed_heads
-from utils.forward.ablation import AblationMode
+from utils.forward.ablation import AblationMethod
 from utils.forward.attention_capture import capture
+from utils.forward.stream_capture import StreamParts, check_stream
 from utils.heads import Head
 from utils.live.unlisted_heads import UnlistedHeads, find_unlisted_heads
 from utils.models.loading import LoadedModel
 from utils.models.prompts import TokenizedPrompt
 from utils.roles.activity import HeadActivity, PromptScores, listed_activity, prompt_scores
 from utils.roles.registry import ROLES, measured_roles
+from utils.writing.live_outputs import written_on
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +32,7 @@ class LiveAnalysis:
         attention: [layer, head, query, key].
         logits: of the last position [vocab].
         scores: what every head scores for every measured role.
+        stream: what each part of the model wrote into the residual stream; None where that is no sum.
         catalog: the model's catalog, None where there is none that can be used.
         catalog_problem: why there is none, "" where there is one.
         listed: what each head that the catalog lists for a role does, {role: heads in the catalog's order};
@@ -43,6 +46,7 @@ class LiveAnalysis:
     attention: Tensor
     logits: Tensor
     scores: PromptScores
+    stream: StreamParts | None
     catalog: Catalog | None
     catalog_problem: str
     listed: Mapping[str, tuple[HeadActivity, ...]]
@@ -51,7 +55,20 @@ class LiveAnalysis:
     @property
     def nbytes(self) -> int:
         """Bytes of its large tensors."""
-        return self.attention.nbytes + self.logits.nbytes
+        written = 0 if self.stream is None else self.stream.nbytes
+        return self.attention.nbytes + self.logits.nbytes + written
+
+    @property
+    def parts(self) -> StreamParts:
+        """What each part wrote, for what is worked out of it.
+
+        Raises:
+            UserFacingError: the model's stream is no sum of its parts.
+        """
+        if self.stream is None:
+            check_stream(self.loaded)
+            raise RuntimeError("this analysis did not record the stream")
+        return self.stream
 
     def roles_of(self, head: Head) -> Mapping[str, HeadActivity]:
         """What a head does for the measured roles that it has by the catalog, the most telling role first."""
@@ -78,7 +95,7 @@ def analyze_prompt(
     catalog: Catalog | None,
     problem: str,
     ablated: Collection[Head] = (),
-    mode: AblationMode = "zero",
+    mode: AblationMethod = "zero",
 ) -> LiveAnalysis:
     """Run one forward, score every head, and say what the listed heads do.
 
@@ -93,13 +110,21 @@ def analyze_prompt(
     Raises:
         UserFacingError: a head that the model does not have, or no such mode.
     """
-    result = capture(loaded, prompt.ids, ablated, mode)
+    is_sum = not loaded.family.stream.not_a_sum(loaded.model.config)
+    result = capture(loaded, prompt.ids, ablated, mode, stream=is_sum)
     scores = prompt_scores(
-        result.attention, prompt.ids, measured_roles(), loaded.special_ids, loaded.geometry.windows
+        result.attention,
+        prompt.ids,
+        measured_roles(),
+        loaded.special_ids,
+        loaded.geometry.windows,
+        written_on(loaded, prompt.ids, result),
     )
     listed, carrying = _activities(scores, catalog)
     logits = result.logits[-1].clone()
-    return LiveAnalysis(loaded, prompt, result.attention, logits, scores, catalog, problem, listed, carrying)
+    return LiveAnalysis(
+        loaded, prompt, result.attention, logits, scores, result.stream, catalog, problem, listed, carrying
+    )
 
 
 _Activities = dict[str, tuple[HeadActivity, ...]]

@@ -5,7 +5,7 @@ The view is BertViz's own (``bertviz.head_view``, 1.4.1). Four things are done t
 * only one head goes in, rounded: all heads of a small model would be tens of megabytes;
 * its three CDN addresses become addresses of the app, so that it works offline;
 * the tokens go in last and escaped, because BertViz writes them into a ``<script>`` as they are;
-* colours for light and dark, and nothing on the console.
+* colours for light and dark, as large as its frame, and nothing on the console.
 
 Each change must find what it replaces: another BertViz release fails here and not in a student's browser.
 """
@@ -31,26 +31,51 @@ MAX_LABEL_WIDTH = 12
 MAX_LABEL_CHARACTERS = 40
 """Marks that take no width of their own end here, however many are stacked on a letter."""
 
-_LINE_HEIGHT_PX = 22.5  # BertViz's BOXHEIGHT
-_TOP_PX = 30  # BertViz's TEXT_TOP
 _PADDING_PX = 8
-_UNUSED_TOP_PX = 24  # of _TOP_PX, where the check boxes would be
+_UNUSED_TOP_PX = 24  # of its upper edge, where the check boxes would be
+_WIDTH_PX = 340  # of its lines and labels
+_LEFT_PX = 16  # by which a wide label may reach over its left edge
+_LEAST_SCALE = 0.7  # labels of 11 px
 
 # Text, background, line and hovered token, light then dark; the backgrounds are Bootstrap's page colours.
 _LIGHT = {"scheme": "light", "text": "#212529", "back": "#ffffff", "line": "#1f6fb2", "hover": "#d3d6d9"}
 _DARK = {"scheme": "dark", "text": "#dee2e6", "back": "#212529", "line": "#9ec5fe", "hover": "#495057"}
 
 # The layer menu and the head's check box have one entry each here, so they are not shown. The left end of a
-# wide label may reach into the padding. Style sheets win over the attributes that BertViz sets with .attr().
+# wide label may reach over the edge. Style sheets win over the attributes that BertViz sets with .attr().
 _STYLE = """
 :root {{ color-scheme: {scheme}; }}
-body {{ margin: 0; padding: {padding}px {padding}px {padding}px 24px; background: {back}; color: {text}; }}
+body {{ margin: 0; padding: {padding}px; background: {back}; color: {text}; }}
 #{view_id} > span, #vis > svg > g:not([id]) {{ display: none; }}
-#vis > svg {{ display: block; overflow: visible; min-width: 340px; margin-top: -{unused_top}px; }}
+#vis > svg {{ display: block; overflow: visible; margin: 0 auto; }}
 #vis text {{ fill: currentColor; white-space: pre; unicode-bidi: isolate; }}
 #vis line {{ stroke: {line}; }}
 #vis .attentionBoxes rect {{ fill: {line}; }}
 #vis rect.background {{ fill: {hover}; }}
+"""
+
+# BertViz draws at one size. Its figure is scaled to the frame as far as all of it stays in sight, but
+# never so small that labels cannot be read: then it scrolls. Hovering goes by element, so any size works.
+_FIT = """
+<script>
+(function () {{
+  const WIDTH = {width}, LEAST = {least}, MARGIN = {margin}, TOP = {unused_top};
+  function fit() {{
+    const svg = document.querySelector("#vis > svg");
+    if (!svg || !svg.getAttribute("height")) return;
+    if (!svg.dataset.height) svg.dataset.height = parseFloat(svg.getAttribute("height"));
+    const height = svg.dataset.height - TOP;
+    const wide = (window.innerWidth - 2 * {padding}) / (WIDTH + MARGIN);
+    const whole = (window.innerHeight - 2 * {padding}) / height;
+    const scale = Math.min(wide, Math.max(whole, LEAST));
+    svg.setAttribute("viewBox", [-MARGIN, TOP, WIDTH + MARGIN, height].join(" "));
+    svg.style.width = (WIDTH + MARGIN) * scale + "px";
+    svg.style.height = height * scale + "px";
+  }}
+  new MutationObserver(fit).observe(document.getElementById("vis"), {{ childList: true }});
+  window.addEventListener("resize", fit);
+}})();
+</script>
 """
 
 
@@ -112,17 +137,15 @@ def head_view_html(
     body = _replaced(body, json.dumps(placeholders), _script_json([_shortened(label) for label in labels]), 2)
 
     theme = _DARK if dark else _LIGHT
-    style = _STYLE.format(view_id=view_id, padding=_PADDING_PX, unused_top=_UNUSED_TOP_PX, **theme)
+    style = _STYLE.format(view_id=view_id, padding=_PADDING_PX, **theme)
+    fit = _FIT.format(
+        width=_WIDTH_PX, least=_LEAST_SCALE, margin=_LEFT_PX, unused_top=_UNUSED_TOP_PX, padding=_PADDING_PX
+    )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f"<title>BertViz view of {head}</title>\n<style>{style}</style>\n</head>\n"
-        f"<body>\n{body}</body>\n</html>\n"
+        f"<body>\n{body}{fit}</body>\n</html>\n"
     )
-
-
-def head_view_height(length: int) -> int:
-    """Pixels that the view of ``length`` tokens is high, for the frame around it."""
-    return int(length * _LINE_HEIGHT_PX) + _TOP_PX - _UNUSED_TOP_PX + 2 * _PADDING_PX + 1
 
 
 def _replaced(text: str, old: str, new: str, count: int) -> str:

@@ -7,17 +7,19 @@ class, and any other process could answer in its place. Nothing here knows who a
 import threading
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from cachetools import LRUCache
 from torch import Tensor
 
 from utils.catalog.catalog import CATALOG_FOLDER, Catalog, catalog_path, check_fit, load_catalog
 from utils.errors import UserFacingError
-from utils.forward.ablation import AblationMode, check_mode
+from utils.forward.ablation import AblationMethod, check_mode
 from utils.forward.attention_capture import capture
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis, analyze_prompt
 from utils.live.pinnable_cache import PinnableCache
+from utils.live.written_facts import WrittenFacts
 from utils.models.files import weights_digest
 from utils.models.loading import LoadedModel
 from utils.models.prompts import (
@@ -39,7 +41,7 @@ PINNED_BYTES = 64 * 2**20
 CACHED_PROMPTS = 1024
 
 # Model, token ids, heads ablated, what is put in their place.
-_PredictionKey = tuple[str, tuple[int, ...], frozenset[Head], AblationMode]
+_PredictionKey = tuple[str, tuple[int, ...], frozenset[Head], AblationMethod]
 
 
 class LiveService:
@@ -69,6 +71,10 @@ class LiveService:
         self._positions: PinnableCache[_PredictionKey, Tensor] = PinnableCache(
             CACHE_BYTES, lambda t: t.nbytes, PINNED_BYTES
         )
+        self._ablated: LRUCache[tuple[Any, ...], LiveAnalysis] = LRUCache(
+            CACHE_BYTES, lambda analysis: analysis.nbytes
+        )
+        self.writing = WrittenFacts(self)
         self._prompts: LRUCache[tuple[str, str], TokenizedPrompt] = LRUCache(CACHED_PROMPTS)
         self._watched: LRUCache[tuple[str, str], int | None] = LRUCache(CACHED_PROMPTS)
         self._catalogs = FileCache[tuple[Catalog | None, str]]()
@@ -155,16 +161,17 @@ class LiveService:
         with self._guard:
             for key in [key for key in self._analyses if key[0] == model]:
                 del self._analyses[key]
-            for cache in (self._prompts, self._watched):
+            for cache in (self._prompts, self._watched, self._ablated):
                 for key in [key for key in cache if key[0] == model]:
                     del cache[key]
+        self.writing.forget(model)
 
     def _cached(self, key: tuple[str, str, int | None]) -> LiveAnalysis | None:
         with self._guard:
             return self._analyses.get(key)
 
     def next_token_logits(
-        self, model: str, text: str, ablated: Collection[Head], mode: AblationMode = "zero"
+        self, model: str, text: str, ablated: Collection[Head], mode: AblationMethod = "zero"
     ) -> Tensor:
         """Logits [vocab] of the last position with the heads `ablated`, as `mode` says.
 
@@ -186,7 +193,7 @@ class LiveService:
         return logits
 
     def position_logits(
-        self, model: str, text: str, ablated: Collection[Head] = (), mode: AblationMode = "zero"
+        self, model: str, text: str, ablated: Collection[Head] = (), mode: AblationMethod = "zero"
     ) -> Tensor:
         """Logits [position, vocab] of all positions with the heads `ablated`, as `mode` says.
 
@@ -218,7 +225,7 @@ class LiveService:
         text: str,
         position: int,
         ablated: Collection[Head] = (),
-        mode: AblationMode = "zero",
+        mode: AblationMethod = "zero",
     ) -> Tensor:
         """Logits [vocab] after the token at `position` with the heads `ablated`, as `mode` says.
 
@@ -231,25 +238,38 @@ class LiveService:
         return self.position_logits(model, text, ablated, mode)[position]
 
     def analyze_ablated(
-        self, model: str, text: str, ablated: Collection[Head], mode: AblationMode = "zero"
+        self, model: str, text: str, ablated: Collection[Head], mode: AblationMethod = "zero"
     ) -> LiveAnalysis:
         """Everything about a prompt with the heads `ablated`, as `mode` says.
-
-        Computed anew each time: an export asks for it, a click does not.
 
         Raises:
             UserFacingError: as `next_token_logits`.
         """
-        loaded = self.store.get(model)
-        _, catalog, problem = self._catalog(loaded)
-        return analyze_prompt(loaded, self._tokenize(loaded, text), catalog, problem, ablated, mode)
+        check_mode(mode)
+        loaded = self._get(model)
+        changed, catalog, problem = self._catalog(loaded)
+        prompt = self._tokenize(loaded, text)
+        key = (model, text, prompt.ids, frozenset(ablated), mode, changed)
+        with self._guard:
+            if key in self._ablated:
+                return self._ablated[key]
+        # As in `analyze`: of those who ask at once the first computes.
+        with loaded.lock:
+            with self._guard:
+                if key in self._ablated:
+                    return self._ablated[key]
+            analysis = analyze_prompt(loaded, prompt, catalog, problem, ablated, mode)
+            if analysis.nbytes <= CACHE_BYTES and self.store.is_loaded(model):
+                with self._guard:
+                    self._ablated[key] = analysis
+        return analysis
 
     def pin(
         self,
         model: str,
         text: str,
         ablated: Collection[Head] = (),
-        mode: AblationMode = "zero",
+        mode: AblationMethod = "zero",
         positions: bool = False,
     ) -> bool:
         """Compute what the page shows for this and keep it for good, so that showing it costs no forward.

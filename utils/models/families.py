@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from utils.errors import UserFacingError
 
@@ -47,6 +47,70 @@ def _windows_of_local_layers(config: Any) -> Windows:
     return tuple(config.window_size if kind == "local" else None for kind in config.attention_layers)
 
 
+def _all_of_it(projected: Tensor, geometry: "HeadGeometry") -> Tensor:
+    return projected
+
+
+def _last_third(projected: Tensor, geometry: "HeadGeometry") -> Tensor:
+    """GPT-2: queries, keys and values of all heads side by side."""
+    return projected.chunk(3, dim=-1)[2]
+
+
+def _last_third_of_each_head(projected: Tensor, geometry: "HeadGeometry") -> Tensor:
+    """GPT-NeoX: for each head its query, key and value side by side."""
+    by_head = projected.unflatten(-1, (geometry.n_heads, 3 * geometry.head_dim))
+    return by_head[..., 2 * geometry.head_dim :].flatten(-2)
+
+
+def _always_a_sum(config: Any) -> str:
+    return ""
+
+
+def _sum_unless_normed_after(config: Any) -> str:
+    """OPT: the 350M model norms the stream itself after each block."""
+    if not config.do_layer_norm_before:
+        return "it normalizes the residual stream itself after each block"
+    if config.word_embed_proj_dim != config.hidden_size or config._remove_final_layer_norm:
+        return "something else than a final norm stands before its output layer"
+    return ""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Where the parts of the residual stream are written and read; paths have {layer} in them.
+
+    In all families the stream at the end is the embeddings plus what each layer's attention and feed-forward
+    block add to it, whether the two follow each other or stand side by side (GPT-NeoX).
+
+    Attributes:
+        values: the projection that gives the heads' values.
+        values_part: takes the values [..., n_kv_heads * head_dim] out of what that projection gives.
+        mlp: the module whose output the feed-forward block adds to the stream, a norm after it included.
+        final_norm: the norm before the output layer.
+        centres: whether the norms take the mean off (LayerNorm) or not (RMSNorm).
+        gain_offset: what is added to a norm's weight (Gemma stores its distance from 1).
+        attention_norm: the norm between the attention's output and the stream, None for none.
+        not_a_sum: from a config, why the stream at the end is no such sum; "" where it is.
+    """
+
+    values: str
+    mlp: str
+    final_norm: str
+    centres: bool
+    values_part: Callable[[Tensor, "HeadGeometry"], Tensor] = _all_of_it
+    gain_offset: float = 0.0
+    attention_norm: str | None = None
+    not_a_sum: Callable[[Any], str] = _always_a_sum
+
+
+_LLAMA_STREAM = Stream(
+    values="model.layers.{layer}.self_attn.v_proj",
+    mlp="model.layers.{layer}.mlp",
+    final_norm="model.norm",
+    centres=False,
+)
+
+
 @dataclass(frozen=True)
 class ModelFamily:
     """What one architecture looks like from outside.
@@ -56,6 +120,7 @@ class ModelFamily:
         label: its name for people.
         output_projection: path of the attention's output projection, with {layer}. The input of that module
             is the concatenation of the heads' outputs, n_heads * head_dim wide: where a head is switched off.
+        stream: where the parts of its residual stream are written and read.
         starts_with_bos: whether by the family's convention every prompt starts with the tokenizer's BOS token
             (where it has one), although the tokenizer does not put it there (`models/start_tokens.py`).
         grouped_query: whether query heads may share keys and values (`num_key_value_heads`).
@@ -66,6 +131,7 @@ class ModelFamily:
     model_type: str
     label: str
     output_projection: str
+    stream: Stream
     starts_with_bos: bool = False
     grouped_query: bool = False
     own_head_dim: bool = False
@@ -84,12 +150,25 @@ FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
                 model_type="gpt2",
                 label="GPT-2",
                 output_projection="transformer.h.{layer}.attn.c_proj",
+                stream=Stream(
+                    values="transformer.h.{layer}.attn.c_attn",
+                    values_part=_last_third,
+                    mlp="transformer.h.{layer}.mlp",
+                    final_norm="transformer.ln_f",
+                    centres=True,
+                ),
                 starts_with_bos=_CONVENTION,
             ),
             ModelFamily(
                 model_type="gpt_neo",
                 label="GPT-Neo",
                 output_projection="transformer.h.{layer}.attn.attention.out_proj",
+                stream=Stream(
+                    values="transformer.h.{layer}.attn.attention.v_proj",
+                    mlp="transformer.h.{layer}.mlp",
+                    final_norm="transformer.ln_f",
+                    centres=True,
+                ),
                 starts_with_bos=_CONVENTION,
                 windows=_windows_of_local_layers,
             ),
@@ -97,17 +176,33 @@ FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
                 model_type="gpt_neox",
                 label="GPT-NeoX/Pythia",
                 output_projection="gpt_neox.layers.{layer}.attention.dense",
+                stream=Stream(
+                    values="gpt_neox.layers.{layer}.attention.query_key_value",
+                    values_part=_last_third_of_each_head,
+                    mlp="gpt_neox.layers.{layer}.mlp",
+                    final_norm="gpt_neox.final_layer_norm",
+                    centres=True,
+                ),
                 starts_with_bos=_CONVENTION,
             ),
             ModelFamily(
                 model_type="opt",
                 label="OPT",
                 output_projection="model.decoder.layers.{layer}.self_attn.out_proj",
+                stream=Stream(
+                    values="model.decoder.layers.{layer}.self_attn.v_proj",
+                    # Its blocks work on rows of all texts together; the capture lays them out again.
+                    mlp="model.decoder.layers.{layer}.fc2",
+                    final_norm="model.decoder.final_layer_norm",
+                    centres=True,
+                    not_a_sum=_sum_unless_normed_after,
+                ),
             ),
             ModelFamily(
                 model_type="llama",
                 label="Llama",
                 output_projection="model.layers.{layer}.self_attn.o_proj",
+                stream=_LLAMA_STREAM,
                 grouped_query=True,
                 own_head_dim=True,
             ),
@@ -115,6 +210,7 @@ FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
                 model_type="qwen2",
                 label="Qwen2",
                 output_projection="model.layers.{layer}.self_attn.o_proj",
+                stream=_LLAMA_STREAM,
                 grouped_query=True,
                 own_head_dim=True,
                 windows=_windows_by_layer_type,
@@ -123,6 +219,7 @@ FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
                 model_type="qwen3",
                 label="Qwen3",
                 output_projection="model.layers.{layer}.self_attn.o_proj",
+                stream=_LLAMA_STREAM,
                 grouped_query=True,
                 own_head_dim=True,
                 windows=_windows_by_layer_type,
@@ -131,6 +228,7 @@ FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
                 model_type="mistral",
                 label="Mistral",
                 output_projection="model.layers.{layer}.self_attn.o_proj",
+                stream=_LLAMA_STREAM,
                 grouped_query=True,
                 own_head_dim=True,
                 windows=_one_window,
@@ -139,6 +237,14 @@ FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
                 model_type="gemma2",
                 label="Gemma 2",
                 output_projection="model.layers.{layer}.self_attn.o_proj",
+                stream=Stream(
+                    values="model.layers.{layer}.self_attn.v_proj",
+                    mlp="model.layers.{layer}.post_feedforward_layernorm",
+                    final_norm="model.norm",
+                    centres=False,
+                    gain_offset=1.0,
+                    attention_norm="model.layers.{layer}.post_attention_layernorm",
+                ),
                 grouped_query=True,
                 own_head_dim=True,
                 windows=_windows_by_layer_type,

@@ -12,7 +12,7 @@ from typing import Any
 from utils.errors import UserFacingError
 from utils.models.loading import LoadedModel
 
-DEFAULT_MAX_TOKENS = 64
+DEFAULT_MAX_TOKENS = 128
 MAX_TOKENS_LIMIT = 256  # the largest cap that the live page may be given
 
 # A text with more characters than this for each token that it may have is refused before it is tokenized,

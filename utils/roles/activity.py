@@ -7,7 +7,7 @@ Scores come from `scores`, the same functions that make the catalog.
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,8 +16,9 @@ from torch import Tensor
 from utils.heads import Head
 from utils.roles import registry
 from utils.roles.registry import ROLES
-from utils.roles.role_score import RoleTarget, max_attention, sink_share
+from utils.roles.role_score import MIN_WRITTEN, RoleTarget, max_attention, sink_share
 from utils.roles.scores import role_target, score_of, target_score
+from utils.roles.written import Written, WrittenScores, written_scores
 
 # An inactive head is said to rest on the first token when that takes at least this share of its attention.
 SINK_SHARE_MENTIONED = 0.5
@@ -103,7 +104,7 @@ class RoleInput:
             return self.target.reason + rest
         rows = self.target.rows
         evidence = ""
-        if rows < registry.MIN_POSITIONS:
+        if rows < score_of(self.role).enough_rows:
             evidence = f" (little evidence: only {rows} place{'s' if rows > 1 else ''} to look at)"
         if self.is_active(live, catalog_score, checked):
             return f"scores {live:.2f} on your text" + evidence
@@ -132,6 +133,8 @@ class HeadActivity:
         is_active: whether it counts as active.
         reason: why, in words.
         pairs: the (query, key) positions that the role connects, for roles that need a repetition.
+        mass: for an output role the attention mass on its targets, whatever the head writes; else None.
+        effect: for an output role the head's effect on those tokens' logits; else None.
     """
 
     role: str
@@ -146,11 +149,14 @@ class HeadActivity:
     is_active: bool
     reason: str
     pairs: tuple[tuple[int, int], ...] = ()
+    mass: float | None = None
+    effect: float | None = None
 
     @property
     def little_evidence(self) -> bool:
         """Whether the score is a mean over so few positions that chance may do much."""
-        return 0 < self.positions < registry.MIN_POSITIONS
+        score = ROLES[self.role].score
+        return score is not None and 0 < self.positions < score.enough_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +169,8 @@ class PromptScores:
         checked: {role: [layer, head]}, the values of the roles' extra checks.
         sink_share: [layer, head], mean attention on the first token.
         max_attention: [layer, head], mean share of a row that its largest weight takes.
+        written: {output role: what its scores are made of, [layer, head]}; empty where it is not known what
+            the heads write.
     """
 
     inputs: Mapping[str, Sequence[RoleInput]]
@@ -170,6 +178,7 @@ class PromptScores:
     checked: Mapping[str, Tensor]
     sink_share: Tensor
     max_attention: Tensor
+    written: Mapping[str, WrittenScores] = field(default_factory=dict)
 
     def target(self, role: str) -> RoleTarget:
         """Where a head of the role would look on the prompt, whatever its layer sees."""
@@ -187,6 +196,7 @@ class PromptScores:
         live, sink = float(self.live[role][at]), float(self.sink_share[at])
         checked = float(self.checked[role][at]) if role in self.checked else 0.0
         known = catalog_score or 0.0
+        factors = self.written.get(role)
         return HeadActivity(
             role=role,
             head=head,
@@ -198,8 +208,11 @@ class PromptScores:
             sink_share=sink,
             max_attention=float(self.max_attention[at]),
             is_active=role_input.is_active(live, known, checked),
-            reason=role_input.explain(live, known, checked, sink),
+            reason=_small_effect(role_input, live, known, factors, at)
+            or role_input.explain(live, known, checked, sink),
             pairs=role_input.target.pairs if ROLES[role].requires_repetition else (),
+            mass=None if factors is None else float(factors.mass[at]),
+            effect=None if factors is None else float(factors.effect[at]),
         )
 
     def clear_pattern(self, role: str) -> Tensor:
@@ -214,11 +227,27 @@ class PromptScores:
         return shows if check is None else shows & (self.checked[role].double() <= check.limit)
 
 
+def _small_effect(
+    asked: RoleInput, live: float, known: float, factors: WrittenScores | None, at: tuple[int, int]
+) -> str:
+    """Why a head that looks where one of an output role would is inactive all the same; "" if it is not."""
+    if factors is None or not asked.target.applicable or live >= asked.needed(known):
+        return ""
+    mass, effect = float(factors.mass[at]), float(factors.effect[at])
+    if mass < asked.needed(known):
+        return ""
+    return (
+        f"gives {mass:.0%} of its attention there, but changes those tokens by {effect:+.1f} logits on "
+        f"average (each counts from {MIN_WRITTEN:g} on)"
+    )
+
+
 def role_inputs(
     role: str,
     tokens: Sequence[int],
     special_ids: Collection[int] = (),
     windows: Sequence[int | None] = (None,),
+    answer: int | None = None,
 ) -> tuple[RoleInput, ...]:
     """What `role` asks of these tokens, layer by layer; the target is worked out once.
 
@@ -227,8 +256,9 @@ def role_inputs(
         tokens: token ids as the model gets them.
         special_ids: ids that never count as a repetition.
         windows: how many keys each layer sees, None for all of them.
+        answer: as in `scores.role_target`.
     """
-    target = role_target(role, tokens, special_ids)
+    target = role_target(role, tokens, special_ids, answer)
     by_window = {
         window: RoleInput(role, target, score_of(role).chance_level(target, window))
         for window in dict.fromkeys(windows)
@@ -242,6 +272,7 @@ def prompt_scores(
     roles: Sequence[str],
     special_ids: Collection[int] = (),
     windows: Sequence[int | None] | None = None,
+    written: Written | None = None,
 ) -> PromptScores:
     """Score every head for some roles on one prompt.
 
@@ -251,18 +282,23 @@ def prompt_scores(
         roles: measured roles.
         special_ids: ids that never count as a repetition.
         windows: how many keys each layer sees, None for all of them.
+        written: what the heads write; None where it is not known, and then output roles score 0 and say so.
 
     Raises:
-        ValueError: the attention does not fit the tokens.
+        ValueError: the attention does not fit the tokens, or what is written not the attention.
     """
     layers = windows or (None,) * len(attention)
-    inputs = {role: role_inputs(role, tokens, special_ids, layers) for role in roles}
+    answer = None if written is None else written.answer
+    inputs = {role: role_inputs(role, tokens, special_ids, layers, answer) for role in roles}
+    by_output = {} if written is None else _written_scores(attention, inputs, written)
     largest = max_attention(attention)
     checks = {role: check for role in roles if (check := score_of(role).check) is not None}
     return PromptScores(
         inputs=inputs,
         live={
-            role: target_score(role, attention, role_input[0].target).clamp(0, 1)
+            role: by_output[role].score
+            if role in by_output
+            else target_score(role, attention, role_input[0].target).clamp(0, 1)
             for role, role_input in inputs.items()
         },
         checked={
@@ -271,7 +307,28 @@ def prompt_scores(
         },
         sink_share=sink_share(attention),
         max_attention=largest,
+        written=by_output,
     )
+
+
+def _written_scores(
+    attention: Tensor, inputs: Mapping[str, Sequence[RoleInput]], written: Written
+) -> dict[str, WrittenScores]:
+    """The scores of the output roles among `inputs`, a layer at a time: its effects are needed once only."""
+    roles = {role: one[0].target for role, one in inputs.items() if ROLES[role].by_output}
+    if not roles:
+        return {}
+    by_layer: dict[str, list[WrittenScores]] = {role: [] for role in roles}
+    for layer, pattern in enumerate(attention):
+        effects = written.effects(layer)
+        for role, target in roles.items():
+            by_layer[role].append(written_scores(pattern, effects, target, score_of(role).written))
+    return {
+        role: WrittenScores(
+            *(torch.stack([getattr(one, name) for one in found]) for name in ("score", "mass", "effect"))
+        )
+        for role, found in by_layer.items()
+    }
 
 
 def listed_activity(
@@ -314,6 +371,8 @@ def as_record(activity: HeadActivity) -> dict[str, Any]:
     }
     if not ROLES[activity.role].measured:
         return record
+    if activity.mass is not None:
+        record |= {"mass": activity.mass, "effect": activity.effect}
     return record | {
         "needed": activity.needed,
         "positions": activity.positions,

@@ -9,10 +9,14 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from utils.roles.role_score import MIN_POSITIONS as MIN_POSITIONS
 from utils.roles.role_score import (
+    MIN_WRITTEN,
     ExtraCheck,
     RoleScore,
+    copied_answer,
     duplicate_token,
+    earlier_tokens,
     every_key,
     first_token,
     induction,
@@ -26,6 +30,8 @@ OLSSON = "Olsson et al. 2022, In-context Learning and Induction Heads"
 WANG = "Wang et al. 2022, Interpretability in the Wild"
 XIAO = "Xiao et al. 2023, Efficient Streaming Language Models with Attention Sinks"
 
+MCDOUGALL = "McDougall et al. 2023, Copy Suppression"
+
 # A head is active on an input when its live score is at least this share of max(catalog score, threshold) ...
 MIN_LIVE_SHARE = 0.5
 # ... and at least chance + max(this, 1.64 standard errors of a uniform head over the positions averaged).
@@ -33,8 +39,6 @@ MIN_MARGIN = 0.15
 Z_ONE_SIDED = 1.64
 # ... or this many standard errors where all heads are searched: of many heads some pass the first by chance.
 Z_SEARCH = 3.1
-# Below this many query positions the page adds "little evidence".
-MIN_POSITIONS = 3
 # Attention is spread out from this normalised entropy on, where no key takes more than this share of a row on
 # average.
 SPREAD_THRESHOLD = 0.55
@@ -112,6 +116,11 @@ class HeadRole:
     def measured(self) -> bool:
         """Whether the role has a score of its own; 'other' has none."""
         return self.score is not None
+
+    @property
+    def by_output(self) -> bool:
+        """Whether the role is about what a head writes, so that a pattern alone cannot show it."""
+        return self.score is not None and self.score.written != 0
 
 
 _ROWS = (
@@ -205,6 +214,70 @@ _ROWS = (
         ),
     ),
     HeadRole(
+        key="copying",
+        display_name="Copying",
+        description="Finds the answer in the text and makes it more likely to come next.",
+        explanation=(
+            "From the last token this head looks at an earlier one that is the answer, and what it writes "
+            "raises that very token: it copies it to the output. With names it is called a name mover."
+        ),
+        score=RoleScore(copied_answer, chance=None, written=1, enough_rows=1),
+        scoring=(
+            "Score: attention of the last token on earlier ones that are the answer, where the head raises "
+            f"the answer's logit by at least {MIN_WRITTEN:g}; mean over prompts that the model gets right."
+        ),
+        source=WANG,
+        telling_rank=3,
+        letter="C",
+        icon="clipboard-check",
+        color="#a61e4d",
+        color_dark="#faa2c1",
+        requires_repetition=False,
+        probes=("names", "completions"),
+        threshold=0.2,
+        lower_threshold=0.2,
+        example_prompts=(
+            "When Mary and John went to the store, John gave a drink to",
+            "The password is lemon purple seven. Please type the password: lemon purple",
+            "Then, Sarah and Peter had a long argument. Afterwards Peter said to",
+            "apple table river window garden mother horse apple table river window garden mother",
+            "The king gave the boy a golden ring, and the boy took the golden",
+            "One day a girl named Lily went to the park. One day a girl named",
+        ),
+    ),
+    HeadRole(
+        key="copy_suppression",
+        display_name="Copy suppression",
+        description="Looks at an earlier token and makes it less likely to come next.",
+        explanation=(
+            "This head looks at a token that was there before, and what it writes lowers that very token: it "
+            "keeps the model from saying the same thing again. Where two names could come next, that speaks "
+            "for the other one."
+        ),
+        score=RoleScore(earlier_tokens, chance=None, written=-1),
+        scoring=(
+            "Score: attention on earlier tokens (not the first) whose own logit the head lowers by at least "
+            f"{MIN_WRITTEN:g}, mean over all tokens from the fourth on."
+        ),
+        source=MCDOUGALL,
+        telling_rank=4,
+        letter="X",
+        icon="slash-circle",
+        color="#7a5c00",
+        color_dark="#ffd43b",
+        requires_repetition=False,
+        probes=("names", "completions", "repeated_words"),
+        threshold=0.1,
+        lower_threshold=0.1,
+        example_prompts=(
+            "When Mary and John went to the store, John gave a drink to",
+            "Then, Sarah and Peter had a long argument. Afterwards Peter said to",
+            "All is fair in love and war, and in war",
+            "The king gave the boy a golden ring, and the boy took the golden",
+            "red, blue, green, red, yellow, blue, red, white, green, blue",
+        ),
+    ),
+    HeadRole(
         key="positional",
         display_name="First token (positional)",
         description="Looks at the very first token, whatever it is.",
@@ -219,7 +292,7 @@ _ROWS = (
             "on; in the catalog the smaller of the means on plain sentences and on repeated ones."
         ),
         source=XIAO,
-        telling_rank=4,
+        telling_rank=6,
         names=("first token",),
         letter="F",
         icon="skip-start",
@@ -262,7 +335,7 @@ _ROWS = (
             "tokens from the third on."
         ),
         source="",
-        telling_rank=3,
+        telling_rank=5,
         letter="S",
         icon="broadcast",
         color="#0b7285",
@@ -289,7 +362,7 @@ _ROWS = (
         score=None,
         scoring="No score of its own: every score lies below its role's threshold.",
         source="",
-        telling_rank=5,
+        telling_rank=7,
         names=("unclassified",),
         letter="·",
         icon="question-circle",
@@ -309,3 +382,13 @@ ROLES: dict[str, HeadRole] = {row.key: row for row in _ROWS}
 def measured_roles() -> tuple[str, ...]:
     """The keys of the roles that have a score, in the registry's order."""
     return tuple(key for key, role in ROLES.items() if role.measured)
+
+
+def pattern_roles() -> tuple[str, ...]:
+    """Those of `measured_roles` that a pattern alone can show."""
+    return tuple(key for key in measured_roles() if not ROLES[key].by_output)
+
+
+def output_roles() -> tuple[str, ...]:
+    """Those of `measured_roles` that are about what a head writes."""
+    return tuple(key for key in measured_roles() if ROLES[key].by_output)

@@ -3,7 +3,8 @@
 `A[i, j]` is the attention probability from query position i to key position j, n the number of tokens with
 the start token counted where the model is given one (docs/METHODS.md, section 1). Most roles are a mean over
 some query positions of the attention mass on each one's targets, which makes a role a boolean matrix
-(`RoleTarget.mask`); any other measure of a pattern is a function of the row's own (`RoleScore.measure`).
+(`RoleTarget.mask`); any other measure of a pattern is a function of the row's own (`RoleScore.measure`). An
+output role counts the mass only where the head also raises or lowers the token that it looks at (`written`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 # Who asks the registry for names alone, as the check of catalogs does, should not wait for torch: it is
 # imported where it is used.
@@ -23,9 +24,20 @@ MIN_TOKENS = 3
 # Rows 0 and 1 are left out: row 0 can only look at itself, row 1 has two keys, one of them the first token.
 FIRST_ROW = 2
 
+# A head that changes a token's logit by less than this neither raises nor lowers it (logits, centred over the
+# vocabulary). By rank alone heads of the first layers would lead, which write minus the embedding and change
+# nothing.
+MIN_WRITTEN = 0.5
+
 TOO_SHORT = "the text is too short: at least 3 tokens are needed"
 NOTHING_REPEATS = "nothing repeats in your text"
 TOO_CLOSE = "it repeats too close to tell this from looking one token back"
+NEEDS_OUTPUT = "needs the head's output"
+NOT_THERE = "what the model expects next is not in your text"
+# Copy suppression is looked for from this row on: before it there is hardly anything to suppress.
+FIRST_SUPPRESSING_ROW = 3
+# With fewer rows a score is a mean over so few positions that chance may do much.
+MIN_POSITIONS = 3
 
 
 @dataclass(frozen=True)
@@ -93,12 +105,18 @@ class RoleScore:
             all it can see; None where uniform attention says nothing (it is the maximum of diffuse). A head
             is then active from the role's threshold on, whatever its catalog score.
         check: what a head must show besides, None for nothing.
+        written: for an output role what a head does to the tokens that it attends to: 1 raises, -1 lowers;
+            0 for a role that is seen in the pattern alone. `target` then also takes the token that the model
+            expects next.
+        enough_rows: rows from which on a score is more than little evidence.
     """
 
-    target: Callable[[Tensor, Tensor], RoleTarget]
+    target: Callable[..., RoleTarget]
     measure: Callable[[Tensor, Sequence[RoleTarget]], Tensor] | None = None
     chance: Callable[[RoleTarget, int | None], float] | None = uniform_mass
     check: ExtraCheck | None = None
+    written: Literal[-1, 0, 1] = 0
+    enough_rows: int = MIN_POSITIONS
 
     def chance_level(self, target: RoleTarget, window: int | None = None) -> float:
         """The score of uniform attention, a probability; NaN where there is none.
@@ -180,6 +198,29 @@ def induction(tokens: Tensor, special: Tensor) -> RoleTarget:
     if not bool((mask & (tokens[:, None] != tokens[None, :])).any()):
         return not_applicable(n, TOO_CLOSE)
     return RoleTarget(mask, int(mask.any(-1).sum()))
+
+
+def copied_answer(tokens: Tensor, special: Tensor, answer: int) -> RoleTarget:
+    """From the last token: the earlier tokens that are what the model expects next."""
+    import torch
+
+    n = len(tokens)
+    mask = torch.zeros(n, n, dtype=torch.bool)
+    mask[-1, 1:-1] = (tokens == answer)[1:-1] & ~special[1:-1]
+    return RoleTarget(mask, 1) if bool(mask.any()) else not_applicable(n, NOT_THERE)
+
+
+def earlier_tokens(tokens: Tensor, special: Tensor, answer: int) -> RoleTarget:
+    """From row 3 on: every earlier token but the first and special ones."""
+    import torch
+
+    n = len(tokens)
+    if n <= FIRST_SUPPRESSING_ROW:
+        return not_applicable(n, TOO_SHORT)
+    mask = torch.ones(n, n, dtype=torch.bool).tril(-1) & ~special[None, :]
+    mask[:, 0] = False  # who rests on the first token suppresses nothing
+    mask[:FIRST_SUPPRESSING_ROW] = False
+    return RoleTarget(mask, n - FIRST_SUPPRESSING_ROW)
 
 
 def spread(attention: Tensor, targets: Sequence[RoleTarget] = ()) -> Tensor:

@@ -12,7 +12,14 @@ import torch
 from torch import Tensor
 
 from utils.roles.registry import ROLES, measured_roles
-from utils.roles.role_score import MIN_TOKENS, TOO_SHORT, RoleScore, RoleTarget, not_applicable
+from utils.roles.role_score import (
+    MIN_TOKENS,
+    NEEDS_OUTPUT,
+    TOO_SHORT,
+    RoleScore,
+    RoleTarget,
+    not_applicable,
+)
 
 
 def score_of(role: str) -> RoleScore:
@@ -27,7 +34,9 @@ def score_of(role: str) -> RoleScore:
     return score
 
 
-def role_target(role: str, tokens: Sequence[int], special_ids: Collection[int] = ()) -> RoleTarget:
+def role_target(
+    role: str, tokens: Sequence[int], special_ids: Collection[int] = (), answer: int | None = None
+) -> RoleTarget:
     """Where a head of `role` would look on these token ids.
 
     >>> role_target("induction", [0, 7, 8, 9, 7, 8]).pairs
@@ -39,20 +48,26 @@ def role_target(role: str, tokens: Sequence[int], special_ids: Collection[int] =
         role: one of `registry.measured_roles()`.
         tokens: n token ids, the start token included where the model is given one.
         special_ids: ids that are never query or key of a repetition.
+        answer: for an output role the token that the model expects next; None where what the heads write is
+            not known, and then the role cannot be judged.
 
     Raises:
         ValueError: the role has no score.
     """
     score = score_of(role)
     ids = torch.as_tensor(tokens, dtype=torch.long)
+    if score.written and answer is None:
+        return not_applicable(len(ids), NEEDS_OUTPUT)
     if len(ids) < MIN_TOKENS:
         return not_applicable(len(ids), TOO_SHORT)
     special = torch.isin(ids, torch.tensor(sorted(special_ids), dtype=torch.long))
-    return score.target(ids, special)
+    return score.target(ids, special, answer) if score.written else score.target(ids, special)
 
 
 class RoleScorer:
     """Scores every head for several roles on several sequences of one length.
+
+    From patterns: an output role does not apply here (`written.written_scores`).
 
     Args:
         targets: each role's targets (`role_target`), one a sequence; they hold for all layers.

@@ -196,7 +196,7 @@ class PreparedPresets:
     def _compute(self, opened: OpenPreset) -> PresetEffect | None:
         preset, state = opened.preset, opened.revealed
         off = state.ablated or frozenset()
-        mode = state.mode or "zero"
+        mode = preset.mode
         everywhere = state.position is not None or state.view in _ALL_POSITIONS
         self.service.pin(opened.model, preset.prompt, off, mode, positions=everywhere)
         if preset.compare_with is not None:

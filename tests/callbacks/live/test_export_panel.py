@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import threading
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,13 +12,13 @@ from typing import Any
 import pytest
 from dash import no_update
 
+from callbacks.answer.effects_view import EffectsView
+from callbacks.answer.next_token_view import NOTHING_YET
+from callbacks.answer.random_sets_panel import RandomSetsPanel
 from callbacks.live.context import find_shown
-from callbacks.live.effects_view import EffectsView
 from callbacks.live.export_panel import BYTE_ORDER_MARK, CANNOT_BE_SHOWN, ExportPanel, ExportRequest, Held
-from callbacks.live.next_token_view import NOTHING_YET
-from callbacks.live.random_sets_panel import RandomSetsPanel
 from components import ids
-from components.live.export_panel import FIGURES, export_card
+from components.live.export_panel import FIGURES, export_drawer
 from tests.fixtures.guides import NAME, guide_of
 from tests.fixtures.makers.hand_built import INDUCTION, N_HEADS, N_LAYERS, PREVIOUS
 from tests.fixtures.reading_trees import find, text_of
@@ -101,7 +102,7 @@ def test_what_was_computed_goes_along(built_service: LiveService, panel: ExportP
     panel.effects, panel.random_sets = effects.known, random_sets.known
     request, pause = held().get("request"), threading.Event()
     for _ in range(600):
-        if effects.show(ids.VIEW, request, "zero", "", None, None, "kl", "light", "me")[2]:
+        if effects.show(ids.VIEW, request, "zero", "", None, None, "kl", "me")[2]:
             break
         pause.wait(0.1)
     shown = find_shown(built_service, request, [str(INDUCTION)])
@@ -238,11 +239,11 @@ def test_a_click_that_was_tampered_with_loses_nothing_but_the_link(panel: Export
 
 
 def test_file_names_say_model_and_head(panel: ExportPanel) -> None:
-    names = panel.figures({"model": "EleutherAI/pythia-70m", "prompt": "a"}, "L1H2", "kl")
+    names = panel.figures({"model": "EleutherAI/pythia-70m", "prompt": "a"}, "L1H2", "kl", "effect")
     assert set(names) == set(FIGURES)
     assert names["headscope-head"]["name"].startswith("headscope-EleutherAI-pythia-70m-head-L1H2-")
     assert "L1H2" in names["headscope-head"]["title"]
-    assert "whole prediction (KL)" in names["headscope-effects"]["title"]
+    assert "ablation effect, whole prediction (KL)" in names["headscope-map"]["title"]
     assert panel.figures(None, None, None) == {}
     file, _ = panel.download(export_request("heads"), held())
     assert file["filename"].startswith(f"headscope-{NAME}-heads-") and file["filename"].endswith(".csv")
@@ -252,15 +253,16 @@ def test_every_figure_of_the_live_page_can_be_saved() -> None:
     """Each figure's own toolbar has a name for its file: by that export.js finds it."""
     sources = Path(__file__).resolve().parents[3] / "components"
     named = {
-        part.split('"')[0]
-        for room in ("live", "guide")
+        part
+        for room in ("live", "answer", "guide")
         for path in (sources / room).glob("*.py")
-        for part in path.read_text(encoding="utf-8").split('graph_config("')[1:]
+        for part in re.findall(r'graph\(\s*"([\w-]+)"', path.read_text(encoding="utf-8"))
     }
-    assert len(named) > 3 and named <= set(FIGURES)
+    # The map is drawn from its cells.
+    assert {f"headscope-{name}" for name in named} == set(FIGURES) - {"headscope-map"}
 
 
 def test_the_card_is_off_until_something_is_analyzed() -> None:
-    card = export_card()
+    card = export_drawer()
     assert find(card, disabled=True) and all(title in text_of(card) for title in FIGURES.values())
     assert len(find(card, data_save="png")) == len(find(card, data_save="svg")) == len(FIGURES)

@@ -87,51 +87,37 @@ def test_ablation_of_a_head_a_role_a_chip_and_clearing(page: LivePage):
     assert page.change_ablation(ids.CLEAR, REQUEST, "L0H1", off) == []
 
 
+def test_a_suggestion_leads_to_the_head_that_shows_it(page: LivePage):
+    request = page.request_prompt(ids.suggestion("induction", 0), NAME, "x", REQUEST)[0]
+    assert page.suggested_head(request, "induction") == str(INDUCTION)
+    assert page.suggested_head(None, "induction") is None
+
+
+def test_a_preset_is_over_with_another_prompt(page: LivePage):
+    preset = page.guide.presets.presets.presets[0]
+    assert not page.preset_is_over({"preset": preset.key}, preset.prompt)
+    assert page.preset_is_over({"preset": preset.key}, preset.prompt + " and more")
+    assert page.preset_is_over({"preset": "gone"}, "a")
+    assert not page.preset_is_over({"lesson": "first", "step": 1}, "a") and not page.preset_is_over(None, "a")
+
+
 def test_a_tampered_store_of_heads_is_cleaned(page: LivePage):
     off = page.change_ablation(ids.TOGGLE_HEAD, REQUEST, "L0H1", ["<b>", "L99H99", "L0H0", "L0H0"])
     assert off == ["L0H0", "L0H1"]
 
 
-def test_the_detail_tells_the_head_and_marks_its_pairs(page: LivePage):
-    title, facts, frame, _, figure, _, table, pattern, views = page.show_detail(
-        REQUEST, str(INDUCTION), "dark"
-    )
-    assert str(INDUCTION) in title
-    assert page.show_switch(REQUEST, str(INDUCTION), [str(INDUCTION)]) == f"Restore {INDUCTION}"
-    assert page.show_switch(REQUEST, str(INDUCTION), []) == f"Ablate {INDUCTION}"
-    assert "In the catalog: induction" in text_of(facts)
-    assert "<svg" in frame or "svg" in frame
-    assert "Marked" in figure.layout.title.text
-    assert len(figure.data) == 2
-    assert len(pattern["rows"]) == len(REPEATING) + 1
-    assert "looks from" in text_of(table)
-    # 31 tokens: their labels would overlap in a narrow heatmap.
-    assert "stacked" in views
-    assert "On this text" in text_of(facts)
-
-
 def test_every_view_says_so_when_there_is_nothing_yet(page: LivePage):
-    assert page.show_tokens(None) == []
     assert "Nothing is analyzed yet" in text_of(page.show_roles(None, [])[0])
-    assert "Nothing is analyzed yet" in text_of(page.show_grid(None, [], None))
-    assert page.show_detail(None, None, None)[0] == "Choose a head"
-
-
-def test_the_grid_crosses_out_what_is_off(page: LivePage):
-    grid = page.show_grid(REQUEST, ["L0H0"], str(INDUCTION))
-    (off,), (chosen,) = find(grid, "hs-cell-off"), find(grid, "hs-cell-chosen")
-    assert getattr(off, "data-head") == "L0H0" and getattr(chosen, "data-head") == str(INDUCTION)
-    assert "ablated" in text_of(off)
 
 
 def test_the_count_tells_how_many_tokens_are_too_many(page: LivePage):
-    assert page.token_count("abc", NAME).startswith("4 of at most 64 tokens")
-    assert "37 too many" in page.token_count("a" * 100, NAME)
+    assert page.token_count("abc", NAME).startswith("4 of at most 128 tokens")
+    assert "73 too many" in page.token_count("a" * 200, NAME)
     assert page.token_count(None, "gone") == ""
 
 
 def test_a_text_that_is_far_too_long_is_not_counted_nor_kept_for_a_model(page: LivePage, built_service):
-    message = "The prompt has 10,000,000 characters and at most 6,400 are read."
+    message = "The prompt has 10,000,000 characters and at most 12,800 are read."
     assert page.token_count("a" * 10**7, NAME) == message
     for model in (NAME, "not loaded"):
         request, box, error, _, wanted = page.request_prompt(ids.RUN, model, "a" * 10**7, REQUEST)
@@ -244,8 +230,8 @@ def test_a_link_with_nonsense_says_what_and_shows_the_rest(page: LivePage):
 
 
 def test_a_link_whose_prompt_is_too_long_opens_the_example(page: LivePage):
-    opened = page.layout(f"?v=1&model={NAME}&prompt=" + "a+" * 200)
-    assert "the limit is 64" in text_of(opened)
+    opened = page.layout(f"?v=1&model={NAME}&prompt=" + "a+" * 400)
+    assert "the limit is 128" in text_of(opened)
     assert find(opened, data={"model": "hand-built", "prompt": "abc abc abc"})
 
 

@@ -10,12 +10,16 @@ from dash import no_update
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from callbacks.answer.next_token_view import NextTokenView
 from callbacks.live.context import Request
 from callbacks.live.guide import Guide
-from callbacks.live.next_token_view import NextTokenView
+from callbacks.live.head_map import HeadMap
+from callbacks.live.head_panel import HeadPanel
 from callbacks.live.page import LivePage
+from callbacks.live.token_strip import TokenStrip
 from components import ids
 from tests.fixtures.forward_counter import ForwardCount, counting_forwards
+from utils.links.page_state import HEAD_VIEWS
 from utils.live.service import LiveService
 from utils.models.loading import LoadedModel
 from utils.models.store import ModelStore
@@ -95,12 +99,17 @@ def page(counted: Counted) -> LivePage:
 
 def show_all(page: LivePage, head: str, ablated: list[str]) -> None:
     """Every part of the page that follows the request."""
-    page.show_tokens(REQUEST)
+    TokenStrip(page.service).show(REQUEST)
     page.update_roles(REQUEST, ablated, None, toggled=False)
     page.choose_head(REQUEST, None)
-    page.show_grid(REQUEST, ablated, head)
-    page.show_switch(REQUEST, head, ablated)
-    page.show_detail(REQUEST, head, "light")
+    view_of_map = HeadMap(page.service)
+    view_of_map.show_grid(REQUEST, ablated, head)
+    view_of_map.show_values(REQUEST, "live-induction", None, "zero", None, None, None)
+    panel = HeadPanel(page.service)
+    panel.show_switch(REQUEST, head, ablated)
+    panel.show_head(REQUEST, head)
+    for shown in HEAD_VIEWS:
+        panel.show_figure(REQUEST, head, shown, False, None, None, "light")
     view = NextTokenView(page.service)
     view.show_chips(REQUEST, ablated)
     view.show(REQUEST, ablated, "zero", None, None, None)
@@ -144,7 +153,7 @@ def test_a_role_toggle_tokenizes_nothing_and_sends_what_changed_alone(
     # 'other' has no bars, so nothing of its card changes.
     assert changed == touched - {"other"} != set(ROLES)
     assert others == [no_update] * 3 and drawn == {"request": REQUEST, "ablated": ablated}
-    assert page.show_switch(REQUEST, "L1H2", ablated) == "Ablate L1H2"
+    assert HeadPanel(page.service).show_switch(REQUEST, "L1H2", ablated) == "Ablate L1H2"
     NextTokenView(page.service).show(REQUEST, ablated, "zero", None, None, None)
     assert counted.tokenized == [] and not counted.targets
     assert counted.forwards.passes == before + 1

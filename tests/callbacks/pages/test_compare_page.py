@@ -252,5 +252,5 @@ def test_a_prompt_that_is_far_too_long_starts_no_job(model: str):
     state = CompareState(model, REPEATS, model, "a" * 10**6)
     body, error, progress, rests, _ = page.follow(ids.COMPARE_WANTED, asdict(state), "me")
     assert (body, progress, rests) == (no_update, None, True)
-    assert "Right side: The prompt has 1,000,000 characters and at most 6,400 are read." in words_of(error)
+    assert "Right side: The prompt has 1,000,000 characters and at most 12,800 are read." in words_of(error)
     assert page.jobs.view(state) is None

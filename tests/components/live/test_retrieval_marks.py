@@ -4,7 +4,7 @@ import re
 from html import unescape
 
 from components.live.head_detail import facts_view
-from components.live.head_grid import head_grid
+from components.live.head_map import head_grid
 from components.plain_html import to_html
 from utils.catalog.rankings import RetrievalFact
 from utils.heads import Head

@@ -108,7 +108,7 @@ def test_the_model_is_as_before_also_after_an_error(
         assert instance_forwards(loaded.model) != own  # the layers are replaced at this moment
         raise RuntimeError("in the middle")
 
-    monkeypatch.setattr("utils.forward.partial_forward.forward_rows", broken)
+    monkeypatch.setattr("utils.forward.partial_forward.forward_replaced", broken)
     with pytest.raises(RuntimeError, match="in the middle"):
         next_logits(loaded, clean, SETS)
     assert instance_forwards(loaded.model) == own

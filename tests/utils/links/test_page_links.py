@@ -26,6 +26,8 @@ FULL = PageState(
     target="ring",
     against=" cup",
     view="effects",
+    head_view="lines",
+    map_view="sink",
     preset="golden-ring",
     lesson="induction",
     step=3,
@@ -35,7 +37,7 @@ FULL = PageState(
 def test_a_link_is_readable_and_in_a_fixed_order() -> None:
     assert to_query(replace(FULL, preset=None, lesson=None, step=None)) == (
         "?v=1&model=demo-gpt2&prompt=The+cat+sat&head=L1H14&off=L1H14,L2H3&mode=mean&position=7&target=ring"
-        "&against=+cup&view=effects"
+        "&against=+cup&show=lines&map=sink&view=effects"
     )
     assert to_query(PageState()) == "?v=1"
     assert (
@@ -142,7 +144,9 @@ BAD = {
     "position=9999999": "it must be a whole number",
     f"target={'x' * 41}": "it has 41 characters, and at most 40 are read",
     f"prompt={'x' * (LONGEST_PROMPT + 1)}": "it has 8,001 characters, and at most 8,000 are read",
-    "view=everything": "it must be next, effects, positions or continuations",
+    "show=everything": "it must be heatmap, lines or scores",
+    "map=everything": "it must be one of role, live-previous_token",
+    "view=everything": "it must be next, effects, positions, continuations or random",
     "prompt=": "The prompt in this link is empty.",
     "prompt": "The prompt in this link is empty.",
     "prompt=++%0a": "The prompt in this link is empty.",

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from utils.heads import Head
-from utils.live.bertviz_page import head_view_height, head_view_html
+from utils.live.bertviz_page import head_view_html
 from utils.live.vendor_files import VENDOR_FILES
 
 PATTERN = torch.tensor([[1.0, 0.0], [0.12345678, 0.87654322]])
@@ -137,5 +137,6 @@ def test_a_page_of_256_tokens_stays_small():
     assert len(view) < 1_000_000
 
 
-def test_height_grows_by_a_line_a_token():
-    assert head_view_height(102) - head_view_height(100) == 45
+def test_the_figure_is_scaled_to_its_frame():
+    view = head_view_html(PATTERN, ["a", "b"], Head(0, 1), dark=False)
+    assert "viewBox" in view and "{" in view and "{{" not in view[view.index("const WIDTH") :]

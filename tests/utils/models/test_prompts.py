@@ -201,7 +201,7 @@ def test_what_cannot_be_a_prompt_is_refused(loaded: LoadedModel, text: str, mess
 
 def test_the_cap_is_exact_and_says_what_to_cut(loaded: LoadedModel) -> None:
     start = filling(loaded, 64)
-    assert len(tokenize_prompt(loaded, start).ids) == DEFAULT_MAX_TOKENS == 64
+    assert len(tokenize_prompt(loaded, start).ids) == DEFAULT_MAX_TOKENS == 128
     with pytest.raises(UserFacingError) as caught:
         tokenize_prompt(loaded, start + "zqzq")
     included = ", the start token included" if loaded.bos_id is not None else ""

@@ -72,7 +72,7 @@ def test_what_was_prepared_needs_no_forward(
             assert opened.model == model and prepared.is_ready(key, model)
             prepared.effect(opened)
             for state in (opened.asked, opened.revealed):
-                off, mode = state.ablated or (), state.mode or "zero"
+                off, mode = state.ablated or (), opened.preset.mode
                 service.analyze(model, opened.preset.prompt)
                 service.next_token_logits(model, opened.preset.prompt, off, mode)
                 if state.view == "positions":

@@ -1,0 +1,176 @@
+/* Between the page and its server: what is too large is not sent, what was clicked is said to be heard, and a
+   server that does not answer is said too; what it was asked is asked again when it is back. */
+(function () {
+  "use strict";
+
+  const PING_MS = 4000; // how often a page in sight looks whether its server is there
+  const RETRY_MS = 1000;
+  const PATIENCE_MS = 150; // a click that asks the server nothing was heard for so long
+  const BACK_MS = 4000;
+  // Answers of a proxy whose server is gone.
+  const GONE = [502, 503, 504];
+  const send = window.fetch.bind(window);
+  let working = 0;
+  let lost = false;
+  let waiting = [];
+  let heard = 0;
+
+  function place(id) {
+    return document.getElementById(id);
+  }
+
+  function isUpdate(resource) {
+    return String(resource && resource.url ? resource.url : resource).includes("_dash-update-component");
+  }
+
+  // A page that only asks how far some work is does not answer a click.
+  function isTick(body) {
+    const changed = typeof body === "string" && /"changedPropIds":\[([^\]]*)\]/.exec(body);
+    return Boolean(changed && changed[1] && changed[1].split(",").every((name) => name.includes("n_intervals")));
+  }
+
+  function settle() {
+    if (!working) {
+      window.clearTimeout(heard);
+      delete document.documentElement.dataset.heard;
+    }
+  }
+
+  // Which part of the page a click is for: it is dimmed at once, so that nobody clicks twice.
+  function partOf(target) {
+    if (target.closest("#run, [data-press*='suggestion'], #guide button")) {
+      return "all";
+    }
+    if (target.closest("[data-choose], #head-view, #hide-first, [id*='window-button']")) {
+      return "head";
+    }
+    if (target.closest("#toggle-head, [data-press], #clear-ablation, #view, .hs-token, #ablation-mode, #shown-position")) {
+      return "answer";
+    }
+    return target.closest("#page button, #page select, #page input") ? "page" : "";
+  }
+
+  function hear(part) {
+    if (!part) {
+      return;
+    }
+    document.documentElement.dataset.heard = part;
+    window.clearTimeout(heard);
+    heard = window.setTimeout(settle, PATIENCE_MS);
+  }
+
+  document.addEventListener("click", (event) => event.target.closest && hear(partOf(event.target)), true);
+  document.addEventListener("change", (event) => event.target.closest && hear(partOf(event.target)), true);
+  document.addEventListener("keydown", function (event) {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.id === "prompt") {
+      hear("all");
+    }
+  }, true);
+
+  function say(isLost) {
+    const notice = place("server-notice");
+    if (notice) {
+      notice.hidden = !isLost;
+      notice.dataset.state = isLost ? "lost" : "";
+    }
+    document.documentElement.toggleAttribute("data-lost", isLost);
+  }
+
+  function retry() {
+    ping().then(function (there) {
+      if (there && lost) {
+        lost = false;
+        say(false);
+        const back = place("server-back");
+        if (back) {
+          back.hidden = false;
+          window.setTimeout(() => (back.hidden = true), BACK_MS);
+        }
+        const again = waiting;
+        waiting = [];
+        again.forEach((resume) => resume());
+      } else if (lost) {
+        window.setTimeout(retry, RETRY_MS);
+      }
+    });
+  }
+
+  function ping() {
+    return send(document.body.dataset.health || "/healthz", { cache: "no-store" }).then(
+      (answer) => answer.ok,
+      () => false
+    );
+  }
+
+  function lose() {
+    if (!lost) {
+      lost = true;
+      say(true);
+      window.setTimeout(retry, RETRY_MS);
+    }
+  }
+
+  function untilBack() {
+    lose();
+    return new Promise((resolve) => waiting.push(resolve));
+  }
+
+  // The same request until it is answered: the server keeps nothing of a page, so asking twice does no harm.
+  function ask(resource, options) {
+    const again = () => untilBack().then(() => ask(resource, options));
+    return send(resource, options).then(
+      (answer) => (GONE.includes(answer.status) ? again() : answer),
+      function (error) {
+        if (error && error.name === "AbortError") {
+          throw error;
+        }
+        return again();
+      }
+    );
+  }
+
+  window.fetch = function (resource, options) {
+    const body = options && options.body;
+    const alert = place("request-alert");
+    const limit = Number(alert && alert.dataset.limit) || Infinity;
+    // A request that is too large is not sent: the server would end the connection before its answer is read.
+    // A character takes at most four bytes.
+    if (typeof body === "string" && body.length > limit / 4 && new Blob([body]).size > limit) {
+      alert.hidden = false;
+      return Promise.resolve(new Response("", { status: 413 }));
+    }
+    if (!isUpdate(resource)) {
+      return send(resource, options);
+    }
+    const counts = !isTick(body);
+    working += counts ? 1 : 0;
+    return ask(resource, options).finally(function () {
+      working -= counts ? 1 : 0;
+      // What the answer leads to is asked in the next moment.
+      window.setTimeout(settle, 30);
+    }).then(function (answer) {
+      if (alert && answer.status === 413) {
+        alert.hidden = false;
+      }
+      return answer;
+    });
+  };
+
+  document.addEventListener("input", function () {
+    const alert = place("request-alert");
+    if (alert) {
+      alert.hidden = true;
+    }
+  });
+  document.addEventListener("click", function (event) {
+    if (event.target.closest && event.target.closest("[data-server='retry']")) {
+      retry();
+    }
+  });
+
+  window.setInterval(function () {
+    if (!lost && !working && document.visibilityState === "visible") {
+      ping().then((there) => there || lose());
+    }
+  }, PING_MS);
+})();
