@@ -99,7 +99,7 @@
         }
       });
     }
-    window.setTimeout(() => target.scrollIntoView({ block: "nearest", inline: "nearest" }), 60);
+    window.setTimeout(() => target.scrollIntoView({ block: narrow.matches ? "start" : "nearest" }), 60);
   }
 
   window.headscope = Object.assign(window.headscope || {}, { bringIntoView: bringIntoView, standIn: standIn });
