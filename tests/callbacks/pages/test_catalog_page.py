@@ -62,7 +62,7 @@ def test_heads_lead_to_the_live_page_on_a_prompt_that_shows_them(page: CatalogPa
     assert getattr(place, "data-live").count("head=L0H0") == 1
     drawn: Any = find(place, id=ids.CATALOG_SCORES)[0]
     figure = drawn.figure
-    assert figure.data[0].customdata[18][6][0] == "L18H6"
+    assert figure.data[0].customdata[18][6] == "L18H6"
 
 
 def test_the_scale_changes_where_the_role_begins(page: CatalogPage):
