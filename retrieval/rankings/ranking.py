@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from retrieval.filings.generated import NULL_QUERY, Sample
-from retrieval.filings.grading import normalise, rouge1_recall
-from retrieval.filings.prompting import EncodedPrompt, chat_date, encode_sample, uses_chat_template
+from retrieval.filings.grading import normalise, rouge1_recall, sentence_end
+from retrieval.filings.prompting import EncodedPrompt, chat_date, encode_sample, stem_of, uses_chat_template
 from retrieval.rankings.methods import (
     Need,
     RankingMethod,
@@ -83,7 +83,7 @@ def read_sample(
         assert last.rows is not None
         found["last_row"] = last.rows[:, :, -1]
         if "answer" in needs:
-            written, rows = greedy_with_rows(loaded, ids, options.new_tokens, before=last)
+            written, rows = greedy_with_rows(loaded, ids, options.new_tokens, before=last, ends=sentence_end)
             recall = rouge1_recall(encoded.sample.answer, written.text)
             found |= {"written": written, "answer_rows": rows, "rouge": recall}
     return Readings(ids, encoded.spans, encoded.shared, **found)
@@ -129,6 +129,7 @@ def rank_heads(
     progress: Progress = lambda what, done, total: None,
     settings: Mapping[str, Any] | None = None,
     model_key: str | None = None,
+    stem: bool = True,
 ) -> dict[str, RankingRecord]:
     """Rank all heads by each method over the samples of one question.
 
@@ -141,6 +142,7 @@ def rank_heads(
         progress: called after each sample.
         settings: what else the record's settings should hold (seed, source of the samples).
         model_key: the model's key in the protocol; by default its name.
+        stem: whether the answer begins with the task's stem.
 
     Returns:
         A record a method.
@@ -154,7 +156,7 @@ def rank_heads(
     collected: dict[str, _Collected] = {row.key: _Collected(row.control) for row in rows}
     tokens = []
     for done, sample in enumerate(samples, start=1):
-        encoded = encode_sample(loaded, sample)
+        encoded = encode_sample(loaded, sample, stem_of(sample.task, stem))
         tokens.append(len(encoded.ids))
         usable = [row for row in rows if not missing_spans(encoded.spans, row, options)]
         readings = read_sample(loaded, encoded, [row.key for row in usable], options)
@@ -181,6 +183,7 @@ def rank_heads(
             "mean": round(sum(tokens) / len(tokens), 2),
         },
         "chat_template": uses_chat_template(loaded),
+        "stem": stem_of(samples[0].task, stem) or None,
         **({} if (date := chat_date(loaded)) is None else {"chat_date": date}),
         "device": loaded.model.device.type,
         "dtype": str(loaded.model.dtype).removeprefix("torch."),

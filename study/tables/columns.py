@@ -48,16 +48,17 @@ Row = dict[str, Any]
 COLUMNS: dict[str, tuple[str, ...]] = {
     name: tuple(columns.split())
     for name, columns in {
-        "clean": "model question length n_layers n_heads n accuracy low high",
-        "accuracy": "model question length method condition of source k share n draws accuracy low high "
+        "clean": "model question length data stem n_layers n_heads n accuracy low high exact",
+        "accuracy": "model question length data method condition of source k share n draws accuracy low high "
         "draw_low draw_high short unscored",
-        "differences": "model question length method of source control k share n draws tested random "
+        "differences": "model question length data method of source control k share n draws tested random "
         "difference low high below",
-        "transfer": "model method length source question k share n clean accuracy change low high",
-        "single_heads": "model question length layer head n clean accuracy change low high",
-        "tops": "model method task length n_layers n_heads k heads scores samples unscored mean_depth",
-        "claim": "model method length share k control question n difference low high below questions_below "
-        "questions_needed holds",
+        "transfer": "model method length data ranked_on source question k share n clean accuracy change low "
+        "high",
+        "single_heads": "model question length data layer head n clean accuracy change low high",
+        "tops": "model method task length data n_layers n_heads k heads scores samples unscored mean_depth",
+        "claim": "model method length share k control question n tested random difference low high below "
+        "same_layers same_layers_needed counts questions_counted questions_needed questions_missing holds",
     }.items()
 }
 _REMEDY = "Make it with: python scripts/run_study.py ablate"
