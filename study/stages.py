@@ -49,8 +49,8 @@ class StudyRun:
         models = study_models(self.chosen, self.progress)
         if self.chosen.real is not None and not _real_filings_are_here(self.chosen.real):
             self.say(
-                f"There are no real filings at {self.chosen.real.folder} (--filings names another folder): what "
-                "needs them is left as it is."
+                f"There are no real filings at {self.chosen.real.folder} (--filings names another folder): "
+                "what needs them is left as it is."
             )
             kept = [replace(m, settings=tuple(s for s in m.settings if s[1] != "real")) for m in models]
             return [model for model in kept if model.settings]

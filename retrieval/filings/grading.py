@@ -1,7 +1,7 @@
 """When an answer is right, and how much of it is there (docs/METHODS.md, sections 4 and 8).
 
-A chat model answers in a sentence, so an answer is graded by what its first sentence says (`is_right`). The exact
-match (`values_match`) is kept beside it.
+A chat model answers in a sentence, so an answer is graded by what its first sentence says (`is_right`). The
+exact match (`values_match`) is kept beside it.
 """
 
 import re
@@ -62,9 +62,9 @@ def values_match(output: str, truth: str) -> bool:
 def is_right(output: str, truth: str) -> bool:
     """Whether a model's answer says the expected value (docs/METHODS.md, section 8).
 
-    Both are normalised. The value has to stand as whole words in the output's first sentence; a number has to be
-    the first number there, a state the first state. What is denied ("not in Ohio but in Iowa") does not count as
-    said. An empty truth matches nothing.
+    Both are normalised. The value has to stand as whole words in the output's first sentence; a number has to
+    be the first number there, a state the first state. What is denied ("not in Ohio but in Iowa") does not
+    count as said. An empty truth matches nothing.
 
     >>> is_right("The company was incorporated in **Delaware**, in 1929.", "Delaware")
     True
@@ -82,9 +82,9 @@ def is_right(output: str, truth: str) -> bool:
 
 
 def first_sentence(output: str) -> str:
-    """What of an output is graded: its first sentence, on one line; a line break ends none.
+    """What of an output is graded: its first sentence; a line break ends none.
 
-    >>> first_sentence("Delaware.\\nThe company makes shoes.")
+    >>> first_sentence("Delaware. The company makes shoes.")
     'Delaware.'
     """
     return output[: sentence_end(output)].strip()

@@ -163,9 +163,9 @@ def load_real_filings(
         texts: where the texts are, see `load_texts`.
         tasks: which questions.
         length: most tokens of a prompt; None for whole filings.
-        window: instead of the section's head take what stands around the needle, so that the prompt has nearly
-            `length` tokens and the needle stands at a depth that is drawn. A sentence that names another value of
-            the same kind stays and is counted.
+        window: instead of the section's head take what stands around the needle, so that the prompt has
+            nearly `length` tokens and the needle stands at a depth that is drawn. A sentence that names
+            another value of the same kind stays and is counted.
         seed: of the depths.
         count_tokens: how many tokens the model gets for a text, BOS included; needed with `length`.
         section: see `load_texts`.
@@ -302,9 +302,10 @@ def _fitting(body: str, question: str, length: int | None, count_tokens: Callabl
 def _window(
     body: str, key: str, value: str, depth: float, length: int, count_tokens: Callable[[str], int]
 ) -> str | None:
-    """What stands around the needle, at most so much that the prompt has `length` tokens; None without a needle.
+    """What stands around the needle, so much that the prompt has `length` tokens; None without a needle.
 
-    It begins and ends at a word's edge. `depth` of the room is before the needle, where the filing has that much.
+    It begins and ends at a word's edge. `depth` of the room is before the needle, where the filing has that
+    much.
     """
     fact = find_fact(body, key, value)
     if fact is None:
@@ -358,7 +359,7 @@ _YEAR = re.compile(r"(?<![\d.,])(?:1[89]\d\d|20[0-4]\d)(?![\d.,]?\d)")
 
 
 def _distractors(sample: Sample) -> int:
-    """Sentences besides the needle that name another value of the same kind: a state, a year, a count of people."""
+    """Sentences besides the needle that name another value of the same kind: state, year or head count."""
     document, needle = sample.document, sample.spans["needle"]
     found = 0
     for start, end in sentences(document):

@@ -41,8 +41,8 @@ class Decoded:
     """A greedy answer.
 
     Attributes:
-        ids: what was written, without the token that ended it (the end token, or one that is wholly beyond the
-            answer's end).
+        ids: what was written, without the token that ended it (the end token, or one that is wholly beyond
+            the answer's end).
         text: without special tokens, stripped, up to the answer's end.
     """
 

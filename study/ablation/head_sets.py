@@ -132,10 +132,11 @@ def global_order(orders: Mapping[str, HeadOrder]) -> HeadOrder:
 def portions(methods: Sequence[str], first: str | None, moved: bool, stem: bool) -> list[str]:
     """The portions of a question's cell in the order in which they are run, each a file and a task.
 
-    "<method>-claim" has the question's own heads at the claim's number with their random sets, "<method>-own" the
-    same at all other numbers, "<method>-others" the heads of other questions, shared and global ones,
-    "<method>-moved" those ranked on other data; "single" has each head by itself, and "no_stem" the answers without
-    the stem, all heads on. What the claim is about is done first, and a study that is stopped loses little.
+    "<method>-claim" has the question's own heads at the claim's number with their random sets, "<method>-own"
+    the same at all other numbers, "<method>-others" the heads of other questions, shared and global ones,
+    "<method>-moved" those ranked on other data; "single" has each head by itself, and "no_stem" the answers
+    without the stem, all heads on. What the claim is about is done first, and a study that is stopped loses
+    little.
 
     Args:
         methods: the ranking methods.
@@ -169,8 +170,8 @@ def tested_sets(
 
     Args:
         portion: of `portions`, with a method's name in it.
-        by_task: the method's orders by ranking task, on the other data for a "moved" portion; a task without a
-            ranking is left out by the caller.
+        by_task: the method's orders by ranking task, on the other data for a "moved" portion; a task without
+            a ranking is left out by the caller.
         question: the task that is asked.
         questions: the tasks whose heads are tried on it, itself among them.
         options: which sets.
@@ -234,7 +235,7 @@ def plan_sets(
     geometry: HeadGeometry,
     options: SetOptions,
 ) -> list[PlannedSet]:
-    """Every set of one portion, each tested set with its controls behind it. Arguments as of `tested_sets`."""
+    """Every set of one portion, each tested one with its controls behind it; arguments as `tested_sets`."""
     if portion == NO_STEM:
         return []
     if portion == SINGLE:

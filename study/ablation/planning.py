@@ -22,7 +22,7 @@ from study.ablation.tasks import CellTask, RankTask, Task
 from study.data.cell_records import NO_STEM, AblationCell, load_cell, save_cell
 from study.data.filings import StudyData, digest
 from study.data.models import StudyModel
-from study.data.protocol import DataName, Protocol
+from study.data.protocol import Protocol
 from study.data.results_folder import ResultPaths, unwritable
 from utils.catalog.ranking_record import RankingRecord
 from utils.errors import UserFacingError
@@ -88,7 +88,8 @@ def rank_tasks(
                 samples = data.parts[model.name, length, kind, question].split.train
                 wanted = {}
                 for method in protocol.methods:
-                    mark = _ranking_fingerprint(model, length, method, digest(samples), options, protocol.stem)
+                    seen = digest(samples)
+                    mark = _ranking_fingerprint(model, length, method, seen, options, protocol.stem)
                     path = paths.ranking(model.name, method, question, length, kind)
                     if _stands(path, mark, lambda path: load_ranking(path).settings.get("fingerprint"), say):
                         cached += 1
@@ -176,7 +177,7 @@ def cell_tasks(
     say: Say,
     only: Collection[str] = (),
 ) -> list[CellTask]:
-    """The portions of cells that are still to be run, the claim's first. `only` are those wanted, none for all.
+    """The portions of cells that are still to be run, the claim's first; of those in `only`, where named.
 
     Raises:
         UserFacingError: a ranking is missing, damaged or out of date.
@@ -207,7 +208,7 @@ def cell_tasks(
 
 
 def set_options(
-    protocol: Protocol, total_heads: int, length: int, kind: DataName, method: str | None
+    protocol: Protocol, total_heads: int, length: int, kind: str, method: str | None
 ) -> SetOptions:
     """The protocol's sets for a model of so many heads in one setting, for one method."""
     part = protocol.ablation_at(length, kind)
@@ -238,10 +239,10 @@ class _Rankings:
 
     def __init__(self, protocol: Protocol, model: StudyModel, data: StudyData, paths: ResultPaths) -> None:
         self._protocol, self._model, self._data, self._paths = protocol, model, data, paths
-        self._found: dict[tuple[str, int, DataName, str], HeadOrder | None] = {}
+        self._found: dict[tuple[str, int, str, str], HeadOrder | None] = {}
 
     def of(
-        self, method: str, length: int, kind: DataName, tasks: Sequence[str]
+        self, method: str, length: int, kind: str, tasks: Sequence[str]
     ) -> tuple[dict[str, HeadOrder], list[str]]:
         """One method's orders by task in a setting, and what there is to say about them."""
         orders: dict[str, HeadOrder] = {}
@@ -256,7 +257,7 @@ class _Rankings:
                 notes.append(f"{method} could not rank heads on {task}: no training sample counts.")
         return orders, notes
 
-    def _read(self, method: str, length: int, kind: DataName, task: str) -> HeadOrder | None:
+    def _read(self, method: str, length: int, kind: str, task: str) -> HeadOrder | None:
         protocol, model = self._protocol, self._model
         options = RankingOptions(**protocol.ranking.model_dump())
         path = self._paths.ranking(model.name, method, task, length, kind)
@@ -276,7 +277,7 @@ class _Rankings:
 def _cell_task(
     protocol: Protocol,
     model: StudyModel,
-    setting: tuple[int, DataName],
+    setting: tuple[int, str],
     question: str,
     portion: str,
     data: StudyData,
@@ -292,9 +293,11 @@ def _cell_task(
     method = portion.rsplit("-", 1)[0] if "-" in portion else None
     sets = set_options(protocol, model.total_heads, length, kind, method)
     if method is not None:
-        ranked_on = next(k for n, k in model.settings if n == length and (k != kind)) if (
-            portion.endswith("-moved")
-        ) else kind
+        ranked_on = (
+            next(k for n, k in model.settings if n == length and (k != kind))
+            if (portion.endswith("-moved"))
+            else kind
+        )
         of_all = portion.endswith("-others")
         tasks = protocol.tasks(kind) if of_all else [question]
         orders, notes = rankings.of(method, length, ranked_on, tasks)

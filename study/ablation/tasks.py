@@ -216,8 +216,8 @@ def _answers(
 ) -> list[Decoded]:
     """The answers to one sample, a set a row: rows of one prompt, so without padding.
 
-    The first set is the clean run, whose whole first sentence is kept. Of the others only right or wrong is: they are
-    cut where that is decided.
+    The first set is the clean run, whose whole first sentence is kept. Of the others only right or wrong is:
+    they are cut where that is decided.
     """
     ids = encode_sample(loaded, sample, stem_of(sample.task, task.stem)).ids
     rows = max(1, task.batch_tokens // len(ids))

@@ -14,7 +14,7 @@ from typing import Any
 from retrieval.filings.generated import Sample, make_filings_of_length
 from retrieval.filings.real import RealFilings, load_real_filings
 from study.data.models import StudyModel
-from study.data.protocol import DataName, DataPart, Protocol
+from study.data.protocol import DataPart, Protocol
 from study.data.results_folder import ResultPaths, json_lines, save_text
 from study.data.splits import Split, company_sides, split, split_by_company
 from utils.errors import UserFacingError
@@ -25,7 +25,7 @@ _REMEDY = "Make it with: python scripts/run_study.py prepare"
 
 
 # Model, length, kind of filings, task.
-PartKey = tuple[str, int, DataName, str]
+PartKey = tuple[str, int, str, str]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Part:
 
     model: str
     length: int
-    data: DataName
+    data: str
     task: str
     split: Split
 
@@ -95,7 +95,7 @@ def make_data(protocol: Protocol, models: Sequence[StudyModel], progress: Progre
         UserFacingError: a task with too few samples, a length too short for a filing, or real filings that
             cannot be read.
     """
-    made: dict[tuple[str, int, DataName], dict[str, Split]] = {}
+    made: dict[tuple[str, int, str], dict[str, Split]] = {}
     real: dict[tuple[str, int], RealFilings] = {}
     parts: dict[PartKey, Part] = {}
     wanted = [(model, length, data) for model in models for length, data in model.settings]
@@ -123,9 +123,7 @@ def make_data(protocol: Protocol, models: Sequence[StudyModel], progress: Progre
     return StudyData(parts, real)
 
 
-def _real(
-    data: DataPart, tasks: Sequence[str], seed: int, model: StudyModel, length: int
-) -> RealFilings:
+def _real(data: DataPart, tasks: Sequence[str], seed: int, model: StudyModel, length: int) -> RealFilings:
     assert data.truth is not None and data.texts is not None  # the protocol checks it
     return load_real_filings(
         repository_path(data.truth),
@@ -176,7 +174,7 @@ def _divided(data: DataPart, task: str, samples: Sequence[Sample], seed: int) ->
 def save_splits(data: StudyData, protocol: Protocol, folder: Path) -> Path:
     """Write splits.json, a line for each model, setting and task.
 
-    Settings that this call leaves out (another length, real filings that are not here) stay as they are recorded.
+    Settings that this call leaves out (another length, real filings that are not here) stay as they are.
 
     Raises:
         UserFacingError: it cannot be written.
@@ -221,10 +219,7 @@ def check_splits(data: StudyData, folder: Path) -> None:
     """Raise UserFacingError where the data is not what was prepared in the results folder, or nothing was."""
     path = ResultPaths(folder).splits
     try:
-        recorded = {
-            _part_key(part): part["digests"]
-            for part in json.loads(path.read_bytes())["parts"]
-        }
+        recorded = {_part_key(part): part["digests"] for part in json.loads(path.read_bytes())["parts"]}
     except FileNotFoundError:
         raise UserFacingError(f"The data is not prepared: there is no {path}.", _REMEDY) from None
     except (OSError, ValueError, KeyError, TypeError) as error:

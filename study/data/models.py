@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from study.data.protocol import DataName, ModelEntry, Protocol
+from study.data.protocol import ModelEntry, Protocol
 from utils.errors import UserFacingError
 from utils.models.devices import check_device
 from utils.models.families import HeadGeometry, head_geometry
@@ -58,7 +58,7 @@ class StudyModel:
     """
 
     ref: ModelRef
-    settings: tuple[tuple[int, DataName], ...]
+    settings: tuple[tuple[int, str], ...]
     geometry: HeadGeometry
     digest: str
     tokenizer_digest: str
@@ -92,9 +92,7 @@ def study_models(protocol: Protocol, progress: Progress) -> list[StudyModel]:
     return models
 
 
-def _study_model(
-    entry: ModelEntry, settings: Sequence[tuple[int, DataName]], progress: Progress
-) -> StudyModel:
+def _study_model(entry: ModelEntry, settings: Sequence[tuple[int, str]], progress: Progress) -> StudyModel:
     check_device(entry.device, entry.dtype)
     folder = folder_of(find_model(entry.where), Hub(), progress, entry.device, entry.dtype)
     check_folder(entry.name, folder)

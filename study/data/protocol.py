@@ -63,8 +63,8 @@ class DataPart(_Part):
         train_share: the share that heads are ranked on.
         truth: the ground-truth CSV of real filings.
         texts: their texts: a folder, a JSONL file, or the name of a data set on the hub.
-        window: of real filings, whether the prompt holds what stands around the needle, at a depth that is drawn,
-            instead of the section's head.
+        window: of real filings, whether the prompt holds what stands around the needle, at a depth that is
+            drawn, instead of the section's head.
     """
 
     source: Literal["generated", "real"] = "generated"
@@ -241,21 +241,22 @@ class Protocol(_Part):
         known = {(length, data) for model in self.models for length, data in self.settings(model)}
         for part in self.at:
             if (part.length, part.data) not in known:
-                raise ValueError(f"at names {part.length} tokens of {part.data} filings, which no model reads")
+                what = f"{part.length} tokens of {part.data} filings"
+                raise ValueError(f"at names {what}, which no model reads")
         return self
 
-    def settings(self, model: ModelEntry) -> list[tuple[int, DataName]]:
+    def settings(self, model: ModelEntry) -> list[tuple[int, str]]:
         """A model's lengths with the filings that are read at each, in the order in which they are run."""
-        found: set[tuple[int, DataName]] = {(length, self.data.source) for length in model.lengths}
+        found: set[tuple[int, str]] = {(length, self.data.source) for length in model.lengths}
         if self.real is not None:
             found |= {(length, "real") for length in self.real.lengths}
         return sorted(found)
 
-    def tasks(self, data: DataName) -> list[str]:
+    def tasks(self, data: str) -> list[str]:
         """The tasks that heads are ranked on: real filings beside generated ones tell those asked about."""
         return self.questions if data != self.data.source else self.ranking_questions
 
-    def data_at(self, length: int, data: DataName) -> DataPart:
+    def data_at(self, length: int, data: str) -> DataPart:
         """The filings of a setting."""
         part = self.data
         if data != part.source:
@@ -271,13 +272,13 @@ class Protocol(_Part):
         changes = self._changes(length, data)
         return part.model_copy(update={k: v for k, v in changes.items() if k in ("samples", "train_share")})
 
-    def ablation_at(self, length: int, data: DataName) -> AblationPart:
+    def ablation_at(self, length: int, data: str) -> AblationPart:
         """What is ablated in a setting."""
         changes = self._changes(length, data)
         known = AblationPart.model_fields
         return self.ablation.model_copy(update={k: v for k, v in changes.items() if k in known})
 
-    def _changes(self, length: int, data: DataName) -> dict[str, Any]:
+    def _changes(self, length: int, data: str) -> dict[str, Any]:
         for part in self.at:
             if (part.length, part.data) == (length, data):
                 return part.model_dump(exclude_none=True)

@@ -45,8 +45,8 @@ def company_sides(
 ) -> set[str]:
     """The companies whose filings are for ranking heads, the same ones for all questions.
 
-    Of `tries` seeded draws that one is taken in which every question has most nearly its share for ranking: by the
-    counts alone.
+    Of `tries` seeded draws that one is taken in which every question has most nearly its share for ranking:
+    by the counts alone.
 
     Args:
         samples: by question, each with a company.
@@ -71,7 +71,9 @@ def company_sides(
     return best[1]
 
 
-def split_by_company(samples: Sequence[Sample], train: Collection[str], train_share: float, seed: int) -> Split:
+def split_by_company(
+    samples: Sequence[Sample], train: Collection[str], train_share: float, seed: int
+) -> Split:
     """Divide one question's samples by whose filing each is.
 
     Args:

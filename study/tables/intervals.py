@@ -35,8 +35,8 @@ def paired_bootstrap(a: ArrayLike, b: ArrayLike, resamples: int = RESAMPLES, see
     """The mean of a - b over samples, with the percentile bootstrap interval over samples and draws.
 
     Samples are drawn with replacement, a sample's values in `a` and `b` together: how hard a sample is
-    cancels out. Where `b` is some draws of a random control, as many of these are drawn with replacement too in
-    each resample: draws differ widely, and the interval says so.
+    cancels out. Where `b` is some draws of a random control, as many of these are drawn with replacement too
+    in each resample: draws differ widely, and the interval says so.
 
     Args:
         a: a value a sample [n].
