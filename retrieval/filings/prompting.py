@@ -22,6 +22,9 @@ _QUESTION_MARK = "Question: "
 # prompt. They get this one, which is what Llama's own template falls back to.
 CHAT_DATE = datetime(2024, 7, 26)
 
+# The toy models that learned the bare prompt of generated filings (training/recipes.py).
+TRAINED_ON_FILINGS = ("demo-gpt2", "demo-llama", "demo-llama-instruct")
+
 Span = tuple[int, int]
 
 
@@ -68,12 +71,22 @@ def count_tokens(loaded: LoadedModel, text: str) -> int:
     return prompts.count_tokens(loaded, text) or int(loaded.bos_id is not None)
 
 
+def learned_bare_prompt(loaded: LoadedModel) -> bool:
+    """Whether a model was trained on these very prompts, to write one word: a stem confuses it."""
+    return loaded.name in TRAINED_ON_FILINGS
+
+
 def stem_of(task_key: str, stem: bool = True) -> str:
     """How the answer to a task's question begins, for `encode_sample`; "" where none is wanted or known.
 
     Study and lab both take it from here: what a head does is measured on the same prompt in both.
     """
     return TASKS[task_key].stem if stem and task_key in TASKS else ""
+
+
+def usual_stem(loaded: LoadedModel, task_key: str) -> str:
+    """The stem that a model gets where no protocol decides; "" for one that learned the bare prompt."""
+    return stem_of(task_key, not learned_bare_prompt(loaded))
 
 
 def encode_sample(loaded: LoadedModel, sample: Sample, stem: str = "") -> EncodedPrompt:

@@ -10,7 +10,14 @@ from torch import Tensor
 
 from retrieval.filings.generated import NULL_QUERY, Sample
 from retrieval.filings.grading import normalise, rouge1_recall, sentence_end
-from retrieval.filings.prompting import EncodedPrompt, chat_date, encode_sample, stem_of, uses_chat_template
+from retrieval.filings.prompting import (
+    EncodedPrompt,
+    chat_date,
+    encode_sample,
+    stem_of,
+    uses_chat_template,
+    usual_stem,
+)
 from retrieval.rankings.methods import (
     Need,
     RankingMethod,
@@ -129,7 +136,7 @@ def rank_heads(
     progress: Progress = lambda what, done, total: None,
     settings: Mapping[str, Any] | None = None,
     model_key: str | None = None,
-    stem: bool = True,
+    stem: bool | None = None,
 ) -> dict[str, RankingRecord]:
     """Rank all heads by each method over the samples of one question.
 
@@ -142,7 +149,7 @@ def rank_heads(
         progress: called after each sample.
         settings: what else the record's settings should hold (seed, source of the samples).
         model_key: the model's key in the protocol; by default its name.
-        stem: whether the answer begins with the task's stem.
+        stem: whether the answer begins with the task's stem; by default as suits the model (`usual_stem`).
 
     Returns:
         A record a method.
@@ -153,10 +160,12 @@ def rank_heads(
     """
     rows = methods_named(methods)
     question = _question(samples)
+    task = samples[0].task
+    begin = usual_stem(loaded, task) if stem is None else stem_of(task, stem)
     collected: dict[str, _Collected] = {row.key: _Collected(row.control) for row in rows}
     tokens = []
     for done, sample in enumerate(samples, start=1):
-        encoded = encode_sample(loaded, sample, stem_of(sample.task, stem))
+        encoded = encode_sample(loaded, sample, begin)
         tokens.append(len(encoded.ids))
         usable = [row for row in rows if not missing_spans(encoded.spans, row, options)]
         readings = read_sample(loaded, encoded, [row.key for row in usable], options)
@@ -183,7 +192,7 @@ def rank_heads(
             "mean": round(sum(tokens) / len(tokens), 2),
         },
         "chat_template": uses_chat_template(loaded),
-        "stem": stem_of(samples[0].task, stem) or None,
+        "stem": begin or None,
         **({} if (date := chat_date(loaded)) is None else {"chat_date": date}),
         "device": loaded.model.device.type,
         "dtype": str(loaded.model.dtype).removeprefix("torch."),

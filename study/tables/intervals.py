@@ -59,13 +59,15 @@ def paired_bootstrap(a: ArrayLike, b: ArrayLike, resamples: int = RESAMPLES, see
         )
     difference = first - second
     # All resamples in one product: means of thousands of tables are a matter of seconds.
-    counts = _resample_counts(len(difference), resamples, seed) / len(difference)
+    counts = _resample_counts(len(difference), resamples, seed)
+    # Divided at the end: sums of right answers are whole numbers, and an end at 0 is then 0 and not nearly so.
     if draws is None:
-        means = counts @ difference
+        means = counts @ difference / len(difference)
     else:
         # Another stream than the samples', so that the two choices are independent.
-        weights = _resample_counts(len(draws), resamples, seed + 1) / len(draws)
-        means = counts @ first - ((counts @ draws.T) * weights).sum(axis=1)
+        weights = _resample_counts(len(draws), resamples, seed + 1)
+        sums = len(draws) * (counts @ first) - ((counts @ draws.T) * weights).sum(axis=1)
+        means = sums / (len(draws) * len(difference))
     low, high = np.percentile(means, _TAILS)
     return Interval(float(difference.mean()), float(low), float(high))
 
