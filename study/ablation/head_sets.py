@@ -153,6 +153,14 @@ def portions(methods: Sequence[str], first: str | None, moved: bool, stem: bool)
     return [*found, SINGLE]
 
 
+def wanted_portions(protocol: Protocol, length: int, data: str, moved: bool) -> list[str]:
+    """The portions that the protocol asks for in a setting; arguments as of `portions`."""
+    first = protocol.claim.method if protocol.claim else None
+    names = portions(protocol.methods, first, moved, protocol.stem)
+    single = protocol.ablation_at(length, data).single_samples != 0
+    return [name for name in names if single or name != SINGLE]
+
+
 def claim_portions(protocol: Protocol) -> tuple[str, ...]:
     """The portions that the protocol's claim needs, with the accuracies without the stem."""
     claim = () if protocol.claim is None else (f"{protocol.claim.method}-claim",)

@@ -16,7 +16,7 @@ from typing import Any
 
 from retrieval.rankings.methods import METHODS, RankingOptions
 from retrieval.rankings.records import load_ranking, save_ranking
-from study.ablation.head_sets import SINGLE, HeadOrder, SetOptions, plan_sets, portions, shared_order
+from study.ablation.head_sets import SINGLE, HeadOrder, SetOptions, plan_sets, shared_order, wanted_portions
 from study.ablation.runners import RunnerOptions, run_tasks
 from study.ablation.tasks import CellTask, RankTask, Task
 from study.data.cell_records import NO_STEM, AblationCell, load_cell, save_cell
@@ -188,12 +188,8 @@ def cell_tasks(
         rankings = _Rankings(protocol, model, data, paths)
         for length, kind in model.settings:
             other = next((k for n, k in model.settings if n == length and k != kind), None)
-            first = protocol.claim.method if protocol.claim else None
-            names = portions(protocol.methods, first, other is not None, protocol.stem)
-            for portion in names:
+            for portion in wanted_portions(protocol, length, kind, other is not None):
                 if only and portion not in only:
-                    continue
-                if portion == SINGLE and protocol.ablation_at(length, kind).single_samples == 0:
                     continue
                 for question in protocol.questions:
                     task = _cell_task(protocol, model, (length, kind), question, portion, data, rankings)

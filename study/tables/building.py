@@ -1,11 +1,13 @@
 """The aggregated tables, from cells and rankings (`study.tables.columns` says what is in them)."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 
 import numpy as np
 
 from retrieval.rankings.overlap import top_size
+from study.ablation.head_sets import wanted_portions
 from study.data.cell_records import CONTROLS, NO_STEM, TESTED, AblationCell, HeadSet, merged
 from study.data.protocol import Protocol
 from study.tables.columns import Row
@@ -56,8 +58,31 @@ def build_tables(
         "transfer": [row for cell in chosen for row in transfer_rows(cell, protocol)],
         "single_heads": [row for cell in chosen for row in single_rows(cell, protocol)],
         "tops": [top_row(record) for record in ranked],
+        "progress": progress_rows(cells, protocol),
         "claim": claim_rows(differences, accuracy, chosen, protocol),
     }
+
+
+def progress_rows(cells: Sequence[AblationCell], protocol: Protocol) -> list[Row]:
+    """The rows of `progress`: what the protocol asks for, and how much of it is there."""
+    done = Counter((cell.model, cell.length, cell.data, cell.portion) for cell in cells)
+    rows = []
+    for model in protocol.models:
+        settings = protocol.settings(model)
+        for length, data in settings:
+            moved = any(each == length and kind != data for each, kind in settings)
+            for portion in wanted_portions(protocol, length, data, moved):
+                rows.append(
+                    {
+                        "model": model.name,
+                        "length": length,
+                        "data": data,
+                        "portion": portion,
+                        "done": done[model.name, length, data, portion],
+                        "questions": len(protocol.questions),
+                    }
+                )
+    return rows
 
 
 def clean_row(cell: AblationCell) -> Row:

@@ -60,7 +60,7 @@ def paired_bootstrap(a: ArrayLike, b: ArrayLike, resamples: int = RESAMPLES, see
     difference = first - second
     # All resamples in one product: means of thousands of tables are a matter of seconds.
     counts = _resample_counts(len(difference), resamples, seed)
-    # Divided at the end: sums of right answers are whole numbers, and an end at 0 is then 0 and not nearly so.
+    # Divided at the end: sums of right answers are whole numbers, and an end at 0 is 0 and not nearly so.
     if draws is None:
         means = counts @ difference / len(difference)
     else:
