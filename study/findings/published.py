@@ -73,8 +73,9 @@ def published(tables: Tables) -> Section:
         TITLE,
         tuple(lines),
         f"Tops of two methods overlap by {_span(methods_found)} "
-        f"({_beside(methods_found, BETWEEN_METHODS)} the published {_span(BETWEEN_METHODS)}), tops of two questions by {_span(questions_found)} "
-        f"({_beside(questions_found, BETWEEN_QUESTIONS)} the published {_span(BETWEEN_QUESTIONS)}).",
+        f"({_beside(methods_found, BETWEEN_METHODS)} the published {_span(BETWEEN_METHODS)}), tops of two "
+        f"questions by {_span(questions_found)} ({_beside(questions_found, BETWEEN_QUESTIONS)} the published "
+        f"{_span(BETWEEN_QUESTIONS)}).",
     )
 
 
