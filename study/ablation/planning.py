@@ -17,9 +17,10 @@ from typing import Any
 from retrieval.rankings.methods import METHODS, RankingOptions
 from retrieval.rankings.records import load_ranking, save_ranking
 from study.ablation.head_sets import SINGLE, HeadOrder, SetOptions, plan_sets, shared_order, wanted_portions
+from study.ablation.parts import CellInParts
 from study.ablation.runners import RunnerOptions, run_tasks
 from study.ablation.tasks import CellTask, RankTask, Task
-from study.data.cell_records import NO_STEM, AblationCell, load_cell, save_cell
+from study.data.cell_records import NO_STEM, AblationCell, load_cell
 from study.data.filings import StudyData, digest
 from study.data.models import StudyModel
 from study.data.protocol import Protocol
@@ -162,11 +163,16 @@ def ablate(
     """
     paths = ResultPaths(folder)
     tasks = cell_tasks(protocol, models, data, paths, say, only)
+    cells = {task.title: CellInParts(task, folder) for task in tasks}
+    parts = [part for task in tasks for part in cells[task.title].left()]
 
     def save(task: Task, cell: AblationCell) -> None:
-        save_cell(cell, folder)
+        assert isinstance(task, CellTask)
+        cells[task.title].add(task, cell)
 
-    run_tasks(tasks, runner, save, progress, "ablating heads")
+    for cell in cells.values():
+        cell.finish()
+    run_tasks(parts, runner, save, progress, "ablating heads")
 
 
 def cell_tasks(

@@ -107,7 +107,7 @@ class CellTask:
     @property
     def title(self) -> str:
         """What it is, for people."""
-        return f"{self.model.name} {self.question} {self.length} {self.portion}"
+        return f"{self.model.name} {self.question} {self.length} {self.data} {self.portion}"
 
     @property
     def cost(self) -> float:

@@ -228,10 +228,19 @@ def save_cell(cell: AblationCell, folder: Path) -> Path:
         UserFacingError: the folder cannot be written to.
     """
     path = ResultPaths(folder).cell(cell.model, cell.question, cell.length, cell.portion, cell.data)
+    save_cell_at(cell, path)
+    return path
+
+
+def save_cell_at(cell: AblationCell, path: Path) -> None:
+    """Write a cell, a set a line.
+
+    Raises:
+        UserFacingError: the file cannot be written.
+    """
     # What does not apply is left out: most of the sets' fields.
     data = cell.model_dump(mode="json", exclude_none=True)
     save_text(path, json_lines(data, ("samples", "sets")))
-    return path
 
 
 def load_cell(path: Path) -> AblationCell:

@@ -66,6 +66,10 @@ class ResultPaths:
         name = f"{file_name(model)}__{question}__{_setting(length, data)}__{portion}.json"
         return self.folder / "ablations" / name
 
+    def parts(self, cell: Path) -> Path:
+        """The folder of the finished samples of a cell that is not whole yet."""
+        return cell.parent / "parts" / cell.stem
+
     def table(self, name: str) -> Path:
         """One aggregated table, a key of `study.tables.columns.COLUMNS`."""
         return self.folder / "tables" / f"{name}.json"
