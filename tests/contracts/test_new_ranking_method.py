@@ -41,6 +41,7 @@ methods = ["summed_attention", "wu24", "qrhead", "reasoning", "needle_peak"]
 questions = ["inc_state", "hq_state"]
 ranking_questions = ["inc_state", "hq_state"]
 resamples = 200
+stem = false
 [[models]]
 name = "demo-llama"
 lengths = [80]
