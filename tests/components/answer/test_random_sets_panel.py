@@ -37,7 +37,7 @@ def test_many_different_sets_have_an_interval() -> None:
     )
     assert "95% of the 40 draws" in message and "1 of them does as much in that direction." in message
     assert "1 of 30" in words_of(random_body(found, "Mary", "light"))
-    assert len(random_figure(found.contrasts["probability"], "dark").layout.shapes) == 1
+    assert len(random_figure(found.contrasts["probability"], "dark").to_dict()["layout"]["shapes"]) == 1
 
 
 def test_few_different_sets_have_no_percentage() -> None:
@@ -48,7 +48,7 @@ def test_few_different_sets_have_no_percentage() -> None:
         assert "too few to say how rare that is" in message
         shown = words_of(random_body(found, "Mary", "light"))
         assert "%" not in message and "%" not in shown and f"1 of {distinct}" in shown
-        assert not random_figure(found.contrasts["probability"], "light").layout.shapes
+        assert not random_figure(found.contrasts["probability"], "light").to_dict()["layout"].get("shapes")
 
 
 def test_a_single_other_set_is_told_as_one() -> None:
