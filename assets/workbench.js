@@ -56,6 +56,16 @@
     } else if (narrow.matches && target.closest("[data-press*='suggestion']")) {
       showTab("heads");
     }
+    const bar = document.querySelector(".hs-prompt-bar");
+    const more = target.closest(".hs-bar-more");
+    if (bar && (more || !target.closest(".hs-bar-menu"))) {
+      const open = Boolean(more) && !bar.hasAttribute("data-open");
+      bar.toggleAttribute("data-open", open);
+      bar.querySelector(".hs-bar-more").setAttribute("aria-expanded", String(open));
+    }
+    if (narrow.matches && target.closest("#run")) {
+      document.activeElement.blur(); // so that the keyboard goes and the page is seen
+    }
     const opener = target.closest("[data-dialog]");
     if (opener) {
       const dialog = opener.closest("dialog") || document.getElementById(opener.dataset.dialog);

@@ -100,7 +100,7 @@ def parse_reference(written: Any) -> HeadReference:
         return _reference(_role(rest), "all")
     if start == "last":
         return HeadReference(_role(rest), LAST, LAST)
-    if start in _ORDINALS and rest in _role_names():
+    if start in _ORDINALS and rest.replace("-", " ") in _role_names():
         return _reference(_role(rest), str(_ORDINALS.index(start) + 1))
     raise ValueError(f"{written[:40]!r} names no heads; write {_EXAMPLES}")
 
