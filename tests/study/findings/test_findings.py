@@ -321,7 +321,7 @@ def test_what_is_missing_is_told() -> None:
     assert missing(tables()) is None
     section = missing(with_real(tables()))
     assert section is not None
-    assert "| base | 128 tokens of real filings | single | 1 of 4 |" in section.lines
+    assert "| base | 128 tokens of real filings | single (1 of 4 questions done) |" in section.lines
     assert section.short.startswith("1 of 4 cells are done")
     assert "## What is not run yet" in findings(with_real(tables()))
 
