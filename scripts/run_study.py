@@ -4,6 +4,7 @@ python scripts/run_study.py all                    every stage, with study/proto
 python scripts/run_study.py prepare                make the filings, divide and describe them
 python scripts/run_study.py rank                   rank heads on the train parts
 python scripts/run_study.py ablate                 ablate heads on the test parts, make the tables
+python scripts/run_study.py tables                 make the tables of what is there, when a study was stopped
 python scripts/run_study.py figures                draw the figures
 python scripts/run_study.py report                 tell the findings
 python scripts/run_study.py compare FILE...        how alike rankings are, published ones too
@@ -33,7 +34,7 @@ from utils.runtime.command_line import INTERRUPTED, amount, positive
 # --help should not wait for it.
 
 STUDY = Path(__file__).resolve().parents[1] / "study"
-STAGE_NAMES = ("prepare", "rank", "ablate", "figures", "report", "all", "compare")
+STAGE_NAMES = ("prepare", "rank", "ablate", "tables", "figures", "report", "all", "compare")
 
 
 def build_parser() -> argparse.ArgumentParser:

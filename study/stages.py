@@ -127,6 +127,15 @@ def run_ablate(run: StudyRun) -> Path:
     """
     models, data = _prepared(run)
     ablate(run.chosen, models, data, run.folder, run.where(), run.progress, run.say, run.only)
+    return run_tables(run)
+
+
+def run_tables(run: StudyRun) -> Path:
+    """Make the tables from the rankings and cells that are there, all of them or not; returns their folder.
+
+    Raises:
+        UserFacingError: a ranking or a cell is damaged, or the tables cannot be written.
+    """
     run.progress("making the tables", 0, 1)
     tables = build_tables(load_cells(run.folder), load_rankings(run.folder), run.protocol)
     save_tables(tables, run.folder)
@@ -169,11 +178,12 @@ def run_report(run: StudyRun) -> Path:
     return write_findings(run.folder, None if toys == run.folder else toys)
 
 
-# In their order; `all` is all of them.
+# In their order; `all` is all of them, the tables being made at the end of `ablate` too.
 STAGES: dict[str, Callable[[StudyRun], Path]] = {
     "prepare": run_prepare,
     "rank": run_rank,
     "ablate": run_ablate,
+    "tables": run_tables,
     "figures": run_figures,
     "report": run_report,
 }
@@ -186,7 +196,7 @@ def stages_of(name: str) -> list[str]:
         UserFacingError: there is no such stage.
     """
     if name == "all":
-        return list(STAGES)
+        return [stage for stage in STAGES if stage != "tables"]
     if name not in STAGES:
         raise UserFacingError(
             f"There is no stage '{name[:40]}'.", f"Choose one of: {', '.join(STAGES)}, all."

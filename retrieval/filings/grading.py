@@ -39,8 +39,9 @@ _STATES = tuple(sorted((state.casefold() for state in ALL_STATES), key=len, reve
 _A_STATE = re.compile(
     r"(?<!\w)(?:washington,? d\.? ?c\b|" + "|".join(re.escape(state) for state in _STATES) + r")(?!\w)"
 )
-# A value can no longer change once a whole word stands behind it.
-_WORD_BEHIND = re.compile(r"\W*\s\W*(?!(?:d\.?c|hundred|thousand|million|billion|and)\b)\w+\W*\s")
+_WORD = re.compile(r"\w+")
+# Words that would make another value of it: "12 hundred", "Washington, D.C."
+_GO_ON = {"d", "dc", "and", "hundred", "thousand", "million", "billion"}
 
 
 def normalise(text: str) -> str:
@@ -115,9 +116,20 @@ def decided_end(output: str, truth: str) -> int | None:
     # Number words and denials are left to the whole sentence: they depend on what follows.
     found = _PATTERNS[kind].search(_MARKDOWN.sub(" ", plain))
     behind = _MARKDOWN.sub(" ", plain)[found.end() :] if found else ""
-    if found is None or _unsettled(plain) or not _WORD_BEHIND.match(behind):
+    if found is None or _unsettled(plain) or not _word_behind(behind):
         return None
     return len(output)
+
+
+def _word_behind(text: str) -> bool:
+    """Whether a whole word stands behind a value, after which the value cannot change any more."""
+    word = _WORD.search(text)
+    if word is None or word[0] in _GO_ON:
+        return False
+    rest = text[word.end() :]
+    after = _WORD.search(rest)
+    gaps = (text[: word.start()], rest[: after.start()] if after else rest)
+    return all(any(map(str.isspace, gap)) for gap in gaps)
 
 
 def _unsettled(text: str) -> bool:

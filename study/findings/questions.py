@@ -62,6 +62,8 @@ def equal_harm(tables: Tables) -> Section:
         "what random heads of the same layers do is taken off first)"
     )
     short += f"; {FALSE_POSITIVE_RATE:.0%} would by chance."
+    if not pairs_in_all:
+        short = "No two questions of one setting were ablated yet."
     return Section("Do equal numbers of ablated heads hurt questions equally?", tuple(lines), short)
 
 

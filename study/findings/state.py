@@ -15,14 +15,15 @@ def missing(tables: Tables) -> Section | None:
         return None
     done = sum(row["done"] for row in tables["progress"])
     asked = sum(row["questions"] for row in tables["progress"])
+    places: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        done_here = f" ({row['done']} of {row['questions']} questions done)" if row["done"] else ""
+        places.setdefault((row["model"], prompts_of(row)), []).append(f"{row['portion']}{done_here}")
     lines = [
         "The study can be stopped, and the same command goes on from there (README.md). Not done yet:",
         *table(
-            ("model", "prompts", "portion", "done"),
-            [
-                [row["model"], prompts_of(row), row["portion"], f"{row['done']} of {row['questions']}"]
-                for row in rows
-            ],
+            ("model", "prompts", "portions"),
+            [[model, prompts, ", ".join(portions)] for (model, prompts), portions in places.items()],
         ),
     ]
     short = f"{done} of {asked} cells are done: what is said here is said of these."

@@ -317,11 +317,20 @@ def test_published_values_stand_beside_ours() -> None:
     assert "Wu et al. (2024): with the top 20 of 1,024" in "".join(section.lines)
 
 
+def test_one_question_alone_is_not_compared() -> None:
+    made = tables()
+    for name in ("clean", "accuracy", "differences", "transfer", "single_heads", "claim"):
+        made[name] = picked(made[name], question="inc_state")
+    text = findings(made)
+    assert "hurt questions equally?* No two questions of one setting were ablated yet." in text
+    assert "Not both kinds of question were ablated." in text
+
+
 def test_what_is_missing_is_told() -> None:
     assert missing(tables()) is None
     section = missing(with_real(tables()))
     assert section is not None
-    assert "| base | 128 tokens of real filings | single | 1 of 4 |" in section.lines
+    assert "| base | 128 tokens of real filings | single (1 of 4 questions done) |" in section.lines
     assert section.short.startswith("1 of 4 cells are done")
     assert "## What is not run yet" in findings(with_real(tables()))
 
