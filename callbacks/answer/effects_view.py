@@ -201,7 +201,9 @@ class EffectsView:
             if shown.analysis.stream is not None:
                 both = self.service.writing.total_and_direct(model, text, effects)
             estimate = self.estimate(shown)
-            correlation = rank_correlation(estimate, effects, chosen) if estimate else None
+            correlation = None
+            if estimate is not None and chosen in estimate.changes:
+                correlation = rank_correlation(estimate, effects, chosen)
             body = effects_body(
                 effects, chosen, target_label, other_label, both, correlation, theme_name(theme)
             )
