@@ -24,7 +24,7 @@ from retrieval.rankings.methods import METHODS, RankingMethod, RankingOptions, R
 from retrieval.rankings.records import as_json, load_ranking
 from scripts.analyze_heads import main as check
 from scripts.run_study import main
-from study.data.cell_records import load_cells, load_rankings
+from study.data.cell_records import load_cells, load_rankings, merged
 from study.figures.registry import FIGURES
 from study.figures.style import method_look
 from study.tables.columns import load_tables
@@ -125,7 +125,7 @@ def test_heads_are_ranked_by_it(study: Path) -> None:
 
 
 def test_its_top_heads_are_ablated_and_tabled(study: Path) -> None:
-    for cell in load_cells(study):
+    for cell in merged(load_cells(study)):
         assert any("needle_peak" in str(one.model_dump()) for one in cell.sets)
     tables = load_tables(study)
     assert "needle_peak" in {row["method"] for row in tables["accuracy"]}
