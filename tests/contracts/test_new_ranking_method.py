@@ -205,7 +205,7 @@ def test_the_lab_offers_reads_and_links_it(service: LiveService, tmp_path: Path)
     message, here, there, *_, top, table = views.show_method(shown, "needle_peak", None, "light")
     assert NEEDLE_PEAK.explanation in words(message) and "Even attention would score" in words(message)
     assert len(here.data[0].z) == 4 and there.data and "L" in top and "rank" in words(table)
-    _, body, _ = views.show_off(ids.LAB_K, shown, "needle_peak", "here", 2, "zero", "me")
+    _, body, _ = views.show_off(ids.LAB_OFF_RUN, shown, "needle_peak", "here", 2, "zero", "me")
     assert "random" in words(body)
     state = LabState(prompt, LabView("needle_peak"))
     assert from_query(to_query(state), [MODEL])[0].view.method == "needle_peak"

@@ -80,7 +80,7 @@ EXPERIMENTS = (
         "What the output layer would say if the model ended after a layer. It shows where along the layers "
         "the answer forms.",
         "Nothing is tuned for it, and in early layers it says little.",
-        "nostalgebraist 2020, Interpreting GPT: the logit lens",
+        "Nostalgebraist 2020, Interpreting GPT: the logit lens",
     ),
     Term(
         "backup_head",

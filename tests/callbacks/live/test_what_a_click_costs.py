@@ -8,7 +8,6 @@ from typing import Any, cast
 import pytest
 from dash import no_update
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from callbacks.answer.next_token_view import NextTokenView
 from callbacks.live.context import Request
@@ -80,9 +79,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counted]:
         score = ROLES[key].score
         assert score is not None
 
-        def target(tokens: Tensor, special: Tensor, key: str = key, built: Any = score.target) -> RoleTarget:
+        def target(*asked: Any, key: str = key, built: Any = score.target) -> RoleTarget:
             counts.targets[key] += 1
-            return built(tokens, special)
+            return built(*asked)
 
         monkeypatch.setitem(ROLES, key, replace(ROLES[key], score=replace(score, target=target)))
     with counting_forwards() as forwards:
