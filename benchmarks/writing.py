@@ -21,7 +21,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
 from benchmarks.measure import add_options, clock_for, interleaved, machine, report
-from utils.catalog.catalog import CATALOG_FOLDER, Catalog, catalog_path, listed_heads, load_catalog
+from utils.catalog.catalog import (
+    CATALOG_FOLDER,
+    Catalog,
+    carrying_heads,
+    catalog_path,
+    listed_heads,
+    load_catalog,
+)
 from utils.effects.effect_map import effect_map
 from utils.effects.interchange_map import interchange_map
 from utils.forward.attention_capture import capture
@@ -31,7 +38,6 @@ from utils.models.prompts import TokenizedPrompt, tokenize_prompt
 from utils.models.sources import BUNDLED, REAL_MODEL
 from utils.roles.activity import listed_activity, prompt_scores
 from utils.roles.registry import pattern_roles
-from utils.writing.attribution import direct_effect
 from utils.writing.promoted import promoted_tokens
 
 # What is promised.
@@ -55,15 +61,20 @@ def _run_without(loaded: LoadedModel, prompt: TokenizedPrompt, catalog: Catalog)
     captured = capture(loaded, prompt.ids)
     roles = pattern_roles()
     scores = prompt_scores(captured.attention, prompt.ids, roles, loaded.special_ids, loaded.geometry.windows)
-    listed = listed_heads(catalog)
-    listed_activity(scores, {role: listed[role] for role in roles})
+    # As in `live/analysis.py`: each head that has a role, or is listed for one, is judged once.
+    both = {
+        role: list(dict.fromkeys((*carriers, *listed_heads(catalog)[role])))
+        for role, carriers in carrying_heads(catalog).items()
+        if role in roles
+    }
+    listed_activity(scores, both)
 
 
 def _run_with(loaded: LoadedModel, prompt: TokenizedPrompt, catalog: Catalog) -> None:
     analysis = analyze_prompt(loaded, prompt, catalog, "")
     last = len(prompt.ids) - 1
     target, against = analysis.logits.topk(2).indices.tolist()
-    direct = direct_effect(loaded, analysis.parts, last, target, against)
+    direct = analysis.direct_effect(last, target, against)
     promoted_tokens(loaded, analysis.parts, direct.strongest(1)[0], last)
 
 

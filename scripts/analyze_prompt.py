@@ -100,7 +100,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--max-tokens",
         type=positive,
         metavar="N",
-        help="most tokens the prompt may have, 256 at most, the start token included (default: 64)",
+        help="most tokens the prompt may have, 256 at most, the start token included (default: 128)",
     )
     parser.add_argument(
         "--catalogs",

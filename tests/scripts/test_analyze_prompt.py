@@ -7,17 +7,18 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 
 import utils.models.store
 from callbacks.live.export_panel import ExportPanel
-from scripts.analyze_prompt import MODES, build_parser, main
+from scripts.analyze_prompt import FITS, MODES, build_parser, main
 from tests.fixtures.analyze_command import ROOT
 from tests.fixtures.hooks_by_hand import heads_put_by_hand
 from tests.fixtures.preset_claims import LESSONS, PRESETS
+from utils.effects.second_prompt import Fit
 from utils.forward.ablation import ABLATION_MODES
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
@@ -71,8 +72,9 @@ def test_the_roles_are_those_of_the_live_analysis(
     for role, message in data["roles"].items():
         entries = analysis.listed[role]
         assert len(message["listed"]) == len(entries)
-        # Nothing of a small model stays at the first token when there is something to find.
-        assert entries or role == "positional"
+        # Nothing of a small model stays at the first token when there is something to find, nor holds back
+        # what was there before.
+        assert entries or role in ("positional", "copy_suppression")
         for shown, entry in zip(message["listed"], entries, strict=True):
             assert shown["head"] == str(entry.head)
             assert (shown["layer"], shown["number"]) == tuple(entry.head)
@@ -205,7 +207,7 @@ def test_catalogs_come_from_the_folder_that_is_named(
         (["--against", "ring"], "--against 'ring' is the watched token itself."),
         (["--prompt", " "], "The prompt has only spaces in it."),
         (["--prompt", "a\udc80"], "Character 2 of the prompt is half of a character"),
-        (["--prompt", "a" * 7000], "The prompt has 7,000 characters"),
+        (["--prompt", "a" * 14000], "The prompt has 14,000 characters"),
         (["--model", "gpt 99"], "'gpt 99' is neither a bundled model"),
     ],
 )
@@ -277,8 +279,37 @@ def test_bad_usage_ends_with_2(argv: list[str], named: str, capsys: pytest.Captu
     assert out == "" and named in err.splitlines()[-1]
 
 
+def test_what_heads_write_is_that_of_the_live_analysis(
+    service: LiveService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = printed([*ASKED, "--target", " ring"], capsys)
+    found = data["direct_effect"]
+    target, against = found["token"]["id"], found["against"]["id"]
+    model, text = data["settings"]["model"], data["settings"]["prompt"]
+    direct = service.writing.direct(model, text, found["position"], target, against)
+    assert found["token"]["text"] == " ring"
+    assert [len(row) for row in found["heads"]] == [16] * 4 and len(found["mlps"]) == 4
+    assert found["heads"][1][8] == pytest.approx(float(direct.heads[1, 8]), abs=1e-4)
+    total = sum(map(sum, found["heads"])) + sum(found["mlps"]) + found["embedding"] + found["bias"]
+    assert total == pytest.approx(found["logit_difference"], abs=1e-3)
+    (first, *_) = data["promotes"]
+    assert first["head"] == str(direct.strongest(1)[0]) and first["says"].startswith(first["head"])
+    assert len(first["promoted"]) == len(first["suppressed"]) == 10
+    assert first["promoted"][0]["logits"] > 0 > first["suppressed"][0]["logits"]
+
+
+def test_heads_take_over_values_of_a_second_prompt(capsys: pytest.CaptureFixture[str]) -> None:
+    second = "The king gave the boy a silver spoon, and the boy took the silver"
+    data = printed([*ASKED, "--ablate", "L1H8,L1H9", "--second", second, "--fit", "align"], capsys)
+    assert data["settings"]["mode"] == "interchange" and data["settings"]["second_prompt"] == second
+    zero = printed([*ASKED, "--ablate", "L1H8,L1H9"], capsys)
+    assert data["comparison"]["kl"] != zero["comparison"]["kl"]
+    with pytest.raises(SystemExit):
+        main([*ASKED, "--second", second])
+
+
 def test_what_is_said_without_torch_is_so() -> None:
-    assert MODES == ABLATION_MODES
+    assert MODES == ABLATION_MODES and get_args(Fit) == FITS
     text = " ".join(build_parser().format_help().split())
     assert f"{MAX_TOKENS_LIMIT} at most" in text and f"(default: {DEFAULT_MAX_TOKENS})" in text
 

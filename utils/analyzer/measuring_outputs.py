@@ -145,7 +145,7 @@ def read_outputs(
         written = written_on(loaded, ids, captured)
         assert written is not None
         # Worked out now: nothing of the model is needed afterwards.
-        effects = [written.effects(layer) for layer in range(loaded.geometry.n_layers)]
+        effects = written.effects(slice(None))
         prompts[text] = RunPrompt(text, ids, captured.attention, Written(effects.__getitem__, written.answer))
         step(_PROMPTS)
     return Outputs(measured, inputs, prompts)

@@ -22,7 +22,6 @@ from utils.roles import registry
 from utils.roles.registry import ROLES
 from utils.runtime.json_output import Json, to_json
 from utils.runtime.provenance import app_version, library_versions
-from utils.writing.attribution import direct_effect
 from utils.writing.promoted import promoted_tokens
 from utils.writing.sentences import read_writing, written_sentence
 
@@ -199,9 +198,7 @@ def _direct_effect(analysis: LiveAnalysis, comparison: Comparison, position: int
     """What each part adds to the clean logit difference; None where the parts cannot be told apart."""
     if analysis.stream is None:
         return None
-    found = direct_effect(
-        analysis.loaded, analysis.stream, position, comparison.watched.token, comparison.rival
-    )
+    found = analysis.direct_effect(position, comparison.watched.token, comparison.rival)
     return {
         "token": _token(analysis, found.target),
         "against": _token(analysis, comparison.rival),
@@ -221,7 +218,7 @@ def _promotes(analysis: LiveAnalysis, comparison: Comparison, position: int) -> 
         return None
     loaded, stream = analysis.loaded, analysis.stream
     watched, rival = comparison.watched.token, comparison.rival
-    strongest = direct_effect(loaded, stream, position, watched, rival).strongest(PROMOTING_HEADS)
+    strongest = analysis.direct_effect(position, watched, rival).strongest(PROMOTING_HEADS)
     listed = []
     for head in strongest:
         found = promoted_tokens(loaded, stream, head, position)

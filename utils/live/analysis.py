@@ -16,7 +16,8 @@ from utils.models.loading import LoadedModel
 from utils.models.prompts import TokenizedPrompt
 from utils.roles.activity import HeadActivity, PromptScores, listed_activity, prompt_scores
 from utils.roles.registry import ROLES, measured_roles
-from utils.writing.live_outputs import written_on
+from utils.writing.attribution import DirectEffect, direct_effect
+from utils.writing.live_outputs import WrittenOn
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,8 @@ class LiveAnalysis:
         logits: of the last position [vocab].
         scores: what every head scores for every measured role.
         stream: what each part of the model wrote into the residual stream; None where that is no sum.
+        favourite_effect: each head's direct effect on the two most likely tokens after the last one, one
+            against the other, [layer, head]; None without the stream.
         catalog: the model's catalog, None where there is none that can be used.
         catalog_problem: why there is none, "" where there is one.
         listed: what each head that the catalog lists for a role does, {role: heads in the catalog's order};
@@ -47,6 +50,7 @@ class LiveAnalysis:
     logits: Tensor
     scores: PromptScores
     stream: StreamParts | None
+    favourite_effect: Tensor | None
     catalog: Catalog | None
     catalog_problem: str
     listed: Mapping[str, tuple[HeadActivity, ...]]
@@ -57,6 +61,16 @@ class LiveAnalysis:
         """Bytes of its large tensors."""
         written = 0 if self.stream is None else self.stream.nbytes
         return self.attention.nbytes + self.logits.nbytes + written
+
+    def direct_effect(self, position: int, target: int, against: int | None = None) -> DirectEffect:
+        """A logit (difference) taken apart; that of the two favourites after the last token is half done.
+
+        Raises:
+            UserFacingError: as `attribution.direct_effect`, or a stream that is no sum of its parts.
+        """
+        shown_first = (len(self.prompt.ids) - 1, *self.logits.topk(2).indices.tolist())
+        heads = self.favourite_effect if (position, target, against) == shown_first else None
+        return direct_effect(self.loaded, self.parts, position, target, against, heads)
 
     @property
     def parts(self) -> StreamParts:
@@ -112,18 +126,30 @@ def analyze_prompt(
     """
     is_sum = not loaded.family.stream.not_a_sum(loaded.model.config)
     result = capture(loaded, prompt.ids, ablated, mode, stream=is_sum)
+    logits = result.logits[-1].clone()
+    writes = None if result.stream is None else WrittenOn(loaded, prompt.ids, result.stream, logits)
     scores = prompt_scores(
         result.attention,
         prompt.ids,
         measured_roles(),
         loaded.special_ids,
         loaded.geometry.windows,
-        written_on(loaded, prompt.ids, result),
+        None if writes is None else writes.written,
     )
     listed, carrying = _activities(scores, catalog)
-    logits = result.logits[-1].clone()
+    favourite_effect = None if writes is None else writes.favourite_effect
     return LiveAnalysis(
-        loaded, prompt, result.attention, logits, scores, result.stream, catalog, problem, listed, carrying
+        loaded,
+        prompt,
+        result.attention,
+        logits,
+        scores,
+        result.stream,
+        favourite_effect,
+        catalog,
+        problem,
+        listed,
+        carrying,
     )
 
 

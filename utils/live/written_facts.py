@@ -21,7 +21,7 @@ from utils.errors import UserFacingError
 from utils.forward.ablation import AblationMethod, replacements
 from utils.forward.interchange import Interchange, check_lengths
 from utils.heads import Head
-from utils.writing.attribution import DirectEffect, check_tokens, direct_effect
+from utils.writing.attribution import DirectEffect, check_tokens
 from utils.writing.lens import LogitLens, logit_lens
 from utils.writing.promoted import TOP_TOKENS, PromotedTokens, promoted_tokens
 from utils.writing.sentences import WrittenReading, read_writing
@@ -130,7 +130,7 @@ class WrittenFacts:
         """
         analysis, where, chosen, other = self._asked(model, text, position, target, against, alone)
         key = (model, text, analysis.prompt.ids, "direct", where, chosen, other)
-        return self._kept(key, lambda: direct_effect(analysis.loaded, analysis.parts, where, chosen, other))
+        return self._kept(key, lambda: analysis.direct_effect(where, chosen, other))
 
     def promoted(
         self, model: str, text: str, head: Head, position: int | None = None, count: int = TOP_TOKENS

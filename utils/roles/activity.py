@@ -22,6 +22,8 @@ from utils.roles.written import Written, WrittenScores, written_scores
 
 # An inactive head is said to rest on the first token when that takes at least this share of its attention.
 SINK_SHARE_MENTIONED = 0.5
+# What heads write on a text is worked out for so many layers at once, in bytes of it.
+MAX_EFFECT_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True)
@@ -314,20 +316,22 @@ def prompt_scores(
 def _written_scores(
     attention: Tensor, inputs: Mapping[str, Sequence[RoleInput]], written: Written
 ) -> dict[str, WrittenScores]:
-    """The scores of the output roles among `inputs`, a layer at a time: its effects are needed once only."""
+    """The scores of the output roles among `inputs`, some layers at a time: their effects are needed once."""
     roles = {role: one[0].target for role, one in inputs.items() if ROLES[role].by_output}
     if not roles:
         return {}
-    by_layer: dict[str, list[WrittenScores]] = {role: [] for role in roles}
-    for layer, pattern in enumerate(attention):
-        effects = written.effects(layer)
+    parts: dict[str, list[WrittenScores]] = {role: [] for role in roles}
+    at_once = max(1, MAX_EFFECT_BYTES // max(1, attention[:1].nbytes))
+    for start in range(0, len(attention), at_once):
+        layers = slice(start, start + at_once)
+        effects = written.effects(layers)
         for role, target in roles.items():
-            by_layer[role].append(written_scores(pattern, effects, target, score_of(role).written))
+            parts[role].append(written_scores(attention[layers], effects, target, score_of(role).written))
     return {
         role: WrittenScores(
-            *(torch.stack([getattr(one, name) for one in found]) for name in ("score", "mass", "effect"))
+            *(torch.cat([getattr(one, name) for one in found]) for name in ("score", "mass", "effect"))
         )
-        for role, found in by_layer.items()
+        for role, found in parts.items()
     }
 
 

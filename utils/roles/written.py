@@ -19,11 +19,11 @@ class Written:
     """What a model's heads write on one token sequence.
 
     Attributes:
-        effects: layer -> [head, query, key], logits.
+        effects: some layers -> [layer, head, query, key], logits.
         answer: the token that the model expects after the last one.
     """
 
-    effects: Callable[[int], Tensor]
+    effects: Callable[[slice], Tensor]
     answer: int
 
 

@@ -118,6 +118,29 @@ def head_terms(
     return (terms * (scale * own_scale)[:, None]).cpu()
 
 
+def all_head_terms(
+    loaded: LoadedModel,
+    parts: StreamParts,
+    directions: Tensor,
+    positions: slice | Sequence[int] = slice(None),
+    layers: slice = slice(None),
+) -> Tensor:
+    """`head_terms` of several layers at once, [layer, head, position, k], float32 on the CPU."""
+    device, shape = directions.device, (loaded.geometry.n_heads, loaded.geometry.head_dim)
+    outputs = parts.head_outputs[layers][:, positions].to(device)
+    scale = final_scale(loaded, parts.final[positions].to(device))
+    folded, scales = [], []
+    for number, layer in enumerate(range(loaded.geometry.n_layers)[layers]):
+        rows = projection_rows(loaded, layer)
+        gain, own_scale = _attention_gain(loaded, layer, outputs[number], rows)
+        folded.append((directions * gain) @ rows.T)
+        scales.append(scale * own_scale)
+    # [layer, head, position, d_head] times [layer, head, d_head, k].
+    read = torch.stack(folded).unflatten(-1, shape).permute(0, 2, 3, 1)
+    terms = outputs.transpose(1, 2) @ read
+    return (terms * torch.stack(scales)[:, None, :, None]).cpu()
+
+
 def _attention_gain(
     loaded: LoadedModel, layer: int, outputs: Tensor, rows: Tensor
 ) -> tuple[Tensor | float, Tensor | float]:
@@ -198,6 +221,7 @@ def direct_effect(
     position: int,
     target: int,
     against: int | None = None,
+    heads: Tensor | None = None,
 ) -> DirectEffect:
     """Take the logit of `target` (minus that of `against`) at a position apart.
 
@@ -207,6 +231,7 @@ def direct_effect(
         position: whose next token is predicted.
         target: the token.
         against: the token to compare it with, None for the logit itself.
+        heads: what the heads add [layer, head] where that is known already.
 
     Raises:
         UserFacingError: a position or a token that there is not.
@@ -215,12 +240,8 @@ def direct_effect(
     check_tokens(loaded, target, against)
     direction = pair_direction(loaded, target, against)
     scale = float(final_scale(loaded, parts.final[position]).double())
-    heads = torch.cat(
-        [
-            head_terms(loaded, parts, layer, direction, [position])[:, :, 0].T
-            for layer in range(loaded.geometry.n_layers)
-        ]
-    ).double()
+    if heads is None:
+        heads = all_head_terms(loaded, parts, direction, [position])[:, :, 0, 0].double()
     along = direction[0].cpu().double()
 
     def term(vector: Tensor) -> float:
@@ -256,9 +277,9 @@ def head_effects(
 
 
 def own_token_effects(
-    loaded: LoadedModel, parts: StreamParts, layer: int, ids: Sequence[int], rows: slice = slice(None)
+    loaded: LoadedModel, parts: StreamParts, ids: Sequence[int], layers: slice = slice(None)
 ) -> Tensor:
-    """How much each head of a layer raises, from each token on, the logit of each token of the text.
+    """How much each head raises, from each token on, the logit of each token of the text.
 
     What the output roles are scored by (`roles/role_score.py`): for a head that attends to a token, whether
     it makes that token more or less likely to come next.
@@ -266,14 +287,13 @@ def own_token_effects(
     Args:
         loaded: the model.
         parts: of the forward of `ids`.
-        layer: the layer.
         ids: the text's tokens.
-        rows: which query positions.
+        layers: which layers.
 
     Returns:
-        [head, query, key], logits, centred over the vocabulary, float32 on the CPU.
+        [layer, head, query, key], logits, centred over the vocabulary, float32 on the CPU.
     """
     # A token that repeats is read once.
     distinct, places = torch.tensor(list(ids)).unique(return_inverse=True)
     directions = token_directions(loaded, distinct.tolist()) - mean_direction(loaded)
-    return head_terms(loaded, parts, layer, directions, rows)[:, :, places]
+    return all_head_terms(loaded, parts, directions, layers=layers)[..., places]

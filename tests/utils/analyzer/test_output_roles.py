@@ -83,9 +83,7 @@ def test_the_public_functions_need_the_heads_output(built: LoadedModel, folder: 
         pattern = captured.attention[head]
         score = verify_head_activation(pattern, ids, {"layer": head.layer, "head": head.head}, role)
         assert score == 0 and activation_reason(ids, {}, role) == "needs the head's output"
-    effects = torch.stack(
-        [own_token_effects(built, captured.stream, layer, ids) for layer in range(N_LAYERS)]
-    )
+    effects = own_token_effects(built, captured.stream, ids)
     answer = int(captured.logits[-1].argmax())
     outputs = {"effects": effects, "next_token": answer}
     summary = get_active_head_summary(data | {"outputs": outputs}, NAME, folder)

@@ -74,7 +74,7 @@ def test_an_analysis_is_what_its_parts_say(service: LiveService, catalogs: Path)
         torch.testing.assert_close(analysis.scores.live[role], expected)
     written = written_on(loaded, ids, capture(loaded, ids, stream=True))
     assert written is not None and analysis.stream is not None
-    effects = torch.stack([written.effects(layer) for layer in range(loaded.geometry.n_layers)])
+    effects = written.effects(slice(None))
     outputs = {"effects": effects, "next_token": written.answer}
     data = {"attention": plain.attention, "tokens": list(ids), "outputs": outputs}
     records = {role: [as_record(one) for one in heads] for role, heads in analysis.listed.items()}

@@ -11,6 +11,7 @@ from utils.forward.ablation import INTERCHANGE
 from utils.heads import Head
 from utils.live.map_views import MapSource, map_values, map_view
 from utils.live.service import LiveService
+from utils.writing.attribution import direct_effect
 
 MODEL = "demo-gpt2"
 TEXT = "One day a girl named Lily went to the park. One day a girl named"
@@ -38,6 +39,11 @@ def test_nothing_but_the_estimate_runs_the_model_and_all_is_kept(service: LiveSe
     assert reading.pair == pytest.approx(float(direct.heads[HEAD]), abs=1e-3)
     assert lens.layers[-1].favourite == direct.target == estimate.target
     assert (estimate.other, lens.against) == (direct.against, direct.against)
+    analysis = service.analyze(MODEL, TEXT)
+    last = len(analysis.prompt.ids) - 1
+    anew = direct_effect(analysis.loaded, analysis.parts, last, direct.target, direct.against)
+    torch.testing.assert_close(direct.heads, anew.heads, rtol=1e-4, atol=1e-4)
+    assert direct.total == pytest.approx(direct.logit, rel=1e-4)
     alone = writing.direct(MODEL, TEXT, alone=True)
     assert alone.against is None and alone.total == pytest.approx(alone.logit, rel=1e-4)
 

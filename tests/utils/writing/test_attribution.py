@@ -160,7 +160,9 @@ def test_promoted_tokens_are_the_ends_of_all_effects(loaded: LoadedModel) -> Non
     )
     pair = float(direct_effect(loaded, parts, 8, 17, 60).heads[head])
     assert float(effects[17] - effects[60]) == pytest.approx(pair, rel=1e-4, abs=1e-4)
-    table = own_token_effects(loaded, parts, head.layer, IDS)
+    layers = slice(head.layer, head.layer + 1)
+    table = own_token_effects(loaded, parts, IDS, layers)[0]
+    torch.testing.assert_close(own_token_effects(loaded, parts, IDS)[layers][0], table)
     assert table.shape == (loaded.geometry.n_heads, len(IDS), len(IDS))
     torch.testing.assert_close(table[head.head, 8, 2], effects[17], rtol=1e-4, atol=1e-4)
     assert torch.equal(table[..., 2], table[..., 5])  # the same token
