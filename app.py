@@ -21,6 +21,26 @@ from dash import Dash, set_props
 
 from callbacks import analysis_panel, routing
 from callbacks import shell as page_shell
+from callbacks.answer import (
+    continuations_view,
+    direct_view,
+    effects_view,
+    lens_view,
+    next_token_view,
+    others_view,
+    positions_view,
+    random_sets_panel,
+    second_prompt,
+)
+from callbacks.answer.continuations_view import ContinuationsView
+from callbacks.answer.direct_view import DirectView
+from callbacks.answer.effects_view import EffectsView
+from callbacks.answer.lens_view import LensView
+from callbacks.answer.next_token_view import NextTokenView
+from callbacks.answer.others_view import OthersView
+from callbacks.answer.positions_view import PositionsView
+from callbacks.answer.random_sets_panel import RandomSetsPanel
+from callbacks.answer.second_prompt import SecondPrompt
 from callbacks.health_route import register_health_route
 from callbacks.lab import study_card
 from callbacks.lab import wiring as lab_wiring
@@ -28,30 +48,15 @@ from callbacks.lab.page import LabPage
 from callbacks.lab.readings import LabReadings
 from callbacks.lab.study_card import LabStudy
 from callbacks.lab.views import LabViews
-from callbacks.live import (
-    continuations_view,
-    effects_view,
-    export_panel,
-    head_map,
-    head_panel,
-    next_token_view,
-    positions_view,
-    random_sets_panel,
-    token_strip,
-)
+from callbacks.live import export_panel, head_map, head_panel, token_strip
 from callbacks.live import links as live_links
 from callbacks.live import wiring as live_wiring
-from callbacks.live.continuations_view import ContinuationsView
-from callbacks.live.effects_view import EffectsView
 from callbacks.live.export_panel import ExportPanel
 from callbacks.live.guide import Guide
 from callbacks.live.guide import register as register_guide
 from callbacks.live.head_map import HeadMap
 from callbacks.live.head_panel import HeadPanel
-from callbacks.live.next_token_view import NextTokenView
 from callbacks.live.page import LivePage
-from callbacks.live.positions_view import PositionsView
-from callbacks.live.random_sets_panel import RandomSetsPanel
 from callbacks.live.token_strip import TokenStrip
 from callbacks.pages import catalog_page, compare_page, formation_page, glossary_page
 from callbacks.pages.catalog_page import CatalogPage
@@ -219,12 +224,16 @@ def create_app(settings: Settings | None = None) -> Dash:
     )
     app.layout = lambda: shell(uuid4().hex)
     live_wiring.register(app, live_page)
-    head_map.register(app, HeadMap(service, effects.so_far))
-    head_panel.register(app, HeadPanel(service, lab=lab_is_open))
+    head_map.register(app, HeadMap(service, effects))
+    head_panel.register(app, HeadPanel(service, lab=lab_is_open), effects.known)
     token_strip.register(app, TokenStrip(service))
     register_guide(app, guide)
     next_token_view.register(app, NextTokenView(service))
+    direct_view.register(app, DirectView(service))
     effects_view.register(app, effects)
+    others_view.register(app, OthersView(service))
+    lens_view.register(app, LensView(service))
+    second_prompt.register(app, SecondPrompt(service))
     positions_view.register(app, PositionsView(service))
     continuations_view.register(app, ContinuationsView(service))
     random_sets_panel.register(app, random_sets)

@@ -14,7 +14,7 @@
       const place = document.getElementById("catalog-scores");
       const about = place && place.closest("[data-live]").dataset;
       if (about && about.live && click && click.points && click.points.length && click.points[0].customdata) {
-        const head = click.points[0].customdata[0];
+        const head = click.points[0].customdata;
         open(about.live.replace("head=" + about.head, "head=" + head));
       }
       return null; // so that the same cell can be clicked again

@@ -7,6 +7,11 @@
   let chosen = null;
   let drawn = null;
   let role = "";
+  let others = {}; // what became of other heads' roles without the ablated ones
+
+  function shortName(card) {
+    return card.querySelector(".hs-role-name").textContent.split(" (")[0].toLowerCase();
+  }
 
   function cells() {
     return Array.from(document.querySelectorAll("#head-grid .hs-cell"));
@@ -16,6 +21,11 @@
     const at = drawn && /^L(\d+)H(\d+)$/.exec(cell.dataset.head);
     const row = at && drawn.values[Number(at[1])];
     return row ? row[Number(at[2])] : null;
+  }
+
+  function isEstimate(cell) {
+    const at = drawn && drawn.estimated && /^L(\d+)H(\d+)$/.exec(cell.dataset.head);
+    return Boolean(at && drawn.estimated[Number(at[1])][Number(at[2])]);
   }
 
   function paintCells() {
@@ -28,6 +38,7 @@
       const value = valueOf(cell);
       const known = typeof value === "number";
       cell.classList.toggle("hs-cell-unknown", Boolean(drawn) && !known);
+      cell.classList.toggle("hs-cell-estimate", known && isEstimate(cell));
       if (known) {
         cell.style.setProperty("--value", Math.min(1, Math.abs(value) / drawn.largest).toFixed(3));
         cell.dataset.sign = value < 0 ? "-" : "+";
@@ -127,9 +138,12 @@
     const facts = cell.getAttribute("aria-label").split(", ").slice(1).join(", ").split("; ");
     const value = valueOf(cell);
     if (drawn) {
-      const shown = typeof value === "number" ? value.toFixed(drawn.scale === "share" ? 2 : 1) : "not known";
+      const digits = drawn.scale === "share" || drawn.unit === "of the difference" || drawn.unit === "logits" ? 2 : 1;
+      const guess = isEstimate(cell) ? " (estimate)" : "";
+      const shown = typeof value === "number" ? value.toFixed(digits) + guess : "not known";
       facts.unshift(drawn.title + ": " + shown + (drawn.unit ? " " + drawn.unit : ""));
     }
+    (others[cell.dataset.head] || []).forEach((text) => facts.push("without the ablated heads: " + text));
     box.replaceChildren();
     [cell.dataset.head].concat(facts).forEach(function (fact, index) {
       const line = document.createElement(index ? "div" : "strong");
@@ -176,17 +190,29 @@
       markCells();
       return head || "";
     },
+    tellOthers: function (told) {
+      others = told || {};
+      document.querySelectorAll(".hs-bar-row[data-choose]").forEach(function (row) {
+        const card = row.closest("[data-role]");
+        const said = (others[row.dataset.choose] || []).find((text) => card && text.startsWith(shortName(card)));
+        row.dataset.now = said ? said.split("→").pop().trim() : "";
+      });
+      return Object.keys(others).length ? String(Object.keys(others).length) : "";
+    },
     // The table of effects belongs to the map of effects.
     followView: function (view, shown) {
-      if (view === "effects") {
-        return "effect";
+      const method = document.getElementById("ablation-mode");
+      const maps = { effects: method && method.value === "interchange" ? "recovered" : "effect", direct: "direct" };
+      if (maps[view]) {
+        return maps[view];
       }
-      return shown === "effect" ? "role" : window.dash_clientside.no_update;
+      return ["effect", "recovered", "direct"].includes(shown) ? "role" : window.dash_clientside.no_update;
     },
     followMap: function (shown) {
       const tabs = document.querySelector("#view input[type=radio]:checked");
-      if (shown === "effect" && tabs && tabs.value !== "effects") {
-        window.dash_clientside.set_props("view", { value: "effects" });
+      const views = { effect: "effects", recovered: "effects", direct: "direct" };
+      if (views[shown] && tabs && tabs.value !== views[shown]) {
+        window.dash_clientside.set_props("view", { value: views[shown] });
       }
       return shown || "";
     },

@@ -134,6 +134,18 @@
     const head = event.target.closest && event.target.closest("[data-choose]");
     if (head) {
       window.dash_clientside.set_props("store-selected", { data: head.dataset.choose });
+      if (head.dataset.show) {
+        window.dash_clientside.set_props("head-view", { value: head.dataset.show });
+      }
+    }
+  });
+
+  // A token of the answer: it is watched, and the heads that write it are listed.
+  document.addEventListener("click", function (event) {
+    const token = event.target.closest && event.target.closest("[data-watch]");
+    if (token) {
+      window.dash_clientside.set_props("watched-token", { value: token.dataset.watch.replace(/^·/, " ") });
+      window.dash_clientside.set_props("view", { value: "direct" });
     }
   });
 

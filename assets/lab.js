@@ -68,7 +68,7 @@
     }
   });
 
-  // The slider's number follows at once; the server hears of it when the slider rests.
+  // The slider's number follows at once, before the server hears of it.
   document.addEventListener("input", function (event) {
     if (event.target.id === "lab-k") {
       document.getElementById("lab-k-status").textContent = event.target.value;

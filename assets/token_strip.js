@@ -71,6 +71,16 @@
     }
   });
 
+  // A token that a head copied from is pointed out in the strip.
+  document.addEventListener("click", function (event) {
+    const source = event.target.closest && event.target.closest("[data-source]");
+    const token = source && tokens()[Number(source.dataset.source)];
+    if (token) {
+      tokens().forEach((other) => other.classList.toggle("hs-token-source", other === token));
+      token.scrollIntoView({ block: "nearest", inline: "center" });
+    }
+  });
+
   document.addEventListener("keydown", function (event) {
     const token = event.target.closest && event.target.closest("#token-strip .hs-token");
     const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };

@@ -56,6 +56,16 @@
     } else if (narrow.matches && target.closest("[data-press*='suggestion']")) {
       showTab("heads");
     }
+    const bar = document.querySelector(".hs-prompt-bar");
+    const more = target.closest(".hs-bar-more");
+    if (bar && (more || !target.closest(".hs-bar-menu"))) {
+      const open = Boolean(more) && !bar.hasAttribute("data-open");
+      bar.toggleAttribute("data-open", open);
+      bar.querySelector(".hs-bar-more").setAttribute("aria-expanded", String(open));
+    }
+    if (narrow.matches && target.closest("#run")) {
+      document.activeElement.blur(); // so that the keyboard goes and the page is seen
+    }
     const opener = target.closest("[data-dialog]");
     if (opener) {
       const dialog = opener.closest("dialog") || document.getElementById(opener.dataset.dialog);
@@ -77,7 +87,7 @@
   });
 
   // Where a lesson points: the tab, the view and the scroll position that bring it into sight.
-  const VIEWS = { "part-bertviz": "lines", "part-heatmap": "heatmap", "head-facts": "scores" };
+  const VIEWS = { "part-bertviz": "lines", "part-heatmap": "heatmap", "head-facts": "scores", "head-writes": "writes" };
 
   // A view of the answer that is yet to be opened is reached by its tab.
   function standIn(element) {
@@ -99,7 +109,7 @@
         }
       });
     }
-    window.setTimeout(() => target.scrollIntoView({ block: "nearest", inline: "nearest" }), 60);
+    window.setTimeout(() => target.scrollIntoView({ block: narrow.matches ? "start" : "nearest" }), 60);
   }
 
   window.headscope = Object.assign(window.headscope || {}, { bringIntoView: bringIntoView, standIn: standIn });

@@ -13,6 +13,11 @@ def alert(error: UserFacingError) -> dbc.Alert:
     return dbc.Alert([html.Strong(error.message), f" {error.remedy}"], color="danger", className="hs-alert")
 
 
+def sentence_of(error: UserFacingError) -> str:
+    """What went wrong and what to do, where it is no alarm."""
+    return f"{error.message} {error.remedy}"
+
+
 def link_notice(
     problems: Sequence[str], title: str = "This link was not read as a whole."
 ) -> list[dbc.Alert]:

@@ -75,7 +75,8 @@ def score_scale(theme: str, threshold: float) -> list[tuple[float, str]]:
     """
     low, high = _SCORE_COLOURS[theme_name(theme)]
     at = min(max(threshold, 0.05), 0.9)
-    rest = [at + (1 - at) * step / (len(high) - 1) for step in range(len(high))]
+    # Plotly refuses what rounding takes beyond 1.
+    rest = [min(1.0, at + (1 - at) * step / (len(high) - 1)) for step in range(len(high))]
     return [(0.0, low[0]), (at, low[1]), *zip(rest, high, strict=True)]
 
 

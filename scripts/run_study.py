@@ -4,6 +4,7 @@ python scripts/run_study.py all                    every stage, with study/proto
 python scripts/run_study.py prepare                make the filings, divide and describe them
 python scripts/run_study.py rank                   rank heads on the train parts
 python scripts/run_study.py ablate                 ablate heads on the test parts, make the tables
+python scripts/run_study.py tables                 make the tables of what is there, when a study was stopped
 python scripts/run_study.py figures                draw the figures
 python scripts/run_study.py report                 tell the findings
 python scripts/run_study.py compare FILE...        how alike rankings are, published ones too
@@ -33,7 +34,7 @@ from utils.runtime.command_line import INTERRUPTED, amount, positive
 # --help should not wait for it.
 
 STUDY = Path(__file__).resolve().parents[1] / "study"
-STAGE_NAMES = ("prepare", "rank", "ablate", "figures", "report", "all", "compare")
+STAGE_NAMES = ("prepare", "rank", "ablate", "tables", "figures", "report", "all", "compare")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -65,6 +66,24 @@ def build_parser() -> argparse.ArgumentParser:
         type=positive,
         metavar="N",
         help="at most N filings a question, both splits together",
+    )
+    parser.add_argument(
+        "--lengths",
+        nargs="+",
+        type=positive,
+        default=[],
+        metavar="N",
+        help="only prompts of these lengths: so a long study can be run piece by piece",
+    )
+    parser.add_argument(
+        "--claim-only",
+        action="store_true",
+        help="only what the claim needs: a first answer in a small part of the time",
+    )
+    parser.add_argument(
+        "--filings",
+        metavar="DIR",
+        help="folder of the real filings, truth.csv and texts.jsonl (default: the protocol's)",
     )
     parser.add_argument(
         "--device", help="where all models run: cpu, cuda, cuda:1, mps (default: the protocol's)"
@@ -118,6 +137,7 @@ def _run(arguments: argparse.Namespace) -> None:
     Raises:
         UserFacingError: something could not be done.
     """
+    from study.ablation.head_sets import claim_portions
     from study.ablation.runners import RunnerOptions
     from study.data.protocol import load_protocol, restricted
     from study.data.results_folder import unwritable
@@ -130,11 +150,15 @@ def _run(arguments: argparse.Namespace) -> None:
         protocol,
         models=arguments.models,
         max_samples=arguments.max_samples,
+        lengths=arguments.lengths,
+        filings=arguments.filings,
+        claim_only=arguments.claim_only,
         device=arguments.device,
         dtype=arguments.dtype,
     )
     with unwritable(arguments.results):
         check_writable(arguments.results)
+    only = claim_portions(chosen) if arguments.claim_only else ()
     for name in stages_of(arguments.stage):
         lines = TextLines(name)
 
@@ -149,7 +173,8 @@ def _run(arguments: argparse.Namespace) -> None:
             gpus=arguments.gpus_per_task,
         )
         try:
-            path = STAGES[name](StudyRun(protocol, chosen, arguments.results, runner, lines, say))
+            run = StudyRun(protocol, chosen, arguments.results, runner, lines, say, only)
+            path = STAGES[name](run)
         finally:
             lines.close()
         lines.finish(str(path))

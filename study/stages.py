@@ -8,9 +8,9 @@ from study.ablation.planning import Say, ablate, rank
 from study.ablation.runners import RunnerOptions, default_jobs
 from study.data.cell_records import load_cells, load_rankings
 from study.data.data_report import JSON_NAME, MARKDOWN_NAME, data_report, report_markdown
-from study.data.filings import StudyData, check_splits, make_data, save_splits
+from study.data.filings import StudyData, check_splits, make_data, repository_path, save_splits
 from study.data.models import StudyModel, study_models
-from study.data.protocol import Protocol
+from study.data.protocol import Protocol, RealPart
 from study.data.results_folder import ResultPaths, json_lines, save_text
 from study.tables.building import build_tables
 from study.tables.columns import save_tables
@@ -29,6 +29,7 @@ class StudyRun:
         runner: where the work runs; 0 jobs for as many as suit the machine.
         progress: called with how far a stage is.
         say: called with a line that is worth keeping.
+        only: the portions of cells to be run; none for all.
     """
 
     protocol: Protocol
@@ -37,6 +38,7 @@ class StudyRun:
     runner: RunnerOptions
     progress: Progress
     say: Say
+    only: tuple[str, ...] = ()
 
     def models(self) -> list[StudyModel]:
         """The chosen models.
@@ -44,12 +46,25 @@ class StudyRun:
         Raises:
             UserFacingError: as `study.data.models.study_models`.
         """
-        return study_models(self.chosen, self.progress)
+        models = study_models(self.chosen, self.progress)
+        if self.chosen.real is not None and not _real_filings_are_here(self.chosen.real):
+            self.say(
+                f"There are no real filings at {self.chosen.real.folder} (--filings names another folder): "
+                "what needs them is left as it is."
+            )
+            kept = [replace(m, settings=tuple(s for s in m.settings if s[1] != "real")) for m in models]
+            return [model for model in kept if model.settings]
+        return models
 
     def where(self) -> RunnerOptions:
         """Where the work runs, the number of processes settled."""
         jobs = self.runner.jobs or default_jobs([model.device for model in self.chosen.models])
         return replace(self.runner, jobs=jobs)
+
+
+def _real_filings_are_here(real: RealPart) -> bool:
+    folder = repository_path(real.folder)
+    return (folder / "truth.csv").is_file() and (folder / "texts.jsonl").is_file()
 
 
 def run_prepare(run: StudyRun) -> Path:
@@ -68,18 +83,18 @@ def _write_report(run: StudyRun, models: list[StudyModel], data: StudyData) -> N
     """One report for each length and tokenizer: models that share one have the same filings."""
     reports = {}
     for model in models:
-        for length in model.lengths:
+        for length, kind in model.settings:
             splits = {
-                task: data.parts[model.name, length, task].split for task in run.chosen.ranking_questions
+                task: data.parts[model.name, length, kind, task].split for task in run.chosen.tasks(kind)
             }
-            real = data.real.get((model.name, length))
-            key = (model.tokenizer_digest, length)
+            real = data.real.get((model.name, length)) if kind == "real" else None
+            key = (model.tokenizer_digest, length, kind)
             if key in reports:
                 reports[key][0].append(model.name)
                 continue
             report = data_report(
                 splits,
-                "generated" if run.chosen.data.truth is None else f"{run.chosen.data.truth}",
+                "generated" if kind == "generated" else "real, business sections of annual reports",
                 counts=real.counts if real else None,
                 length=length,
                 count_tokens=model.count_tokens,
@@ -111,7 +126,16 @@ def run_ablate(run: StudyRun) -> Path:
         UserFacingError: the data is not prepared, heads are not ranked, or a task failed.
     """
     models, data = _prepared(run)
-    ablate(run.chosen, models, data, run.folder, run.where(), run.progress, run.say)
+    ablate(run.chosen, models, data, run.folder, run.where(), run.progress, run.say, run.only)
+    return run_tables(run)
+
+
+def run_tables(run: StudyRun) -> Path:
+    """Make the tables from the rankings and cells that are there, all of them or not; returns their folder.
+
+    Raises:
+        UserFacingError: a ranking or a cell is damaged, or the tables cannot be written.
+    """
     run.progress("making the tables", 0, 1)
     tables = build_tables(load_cells(run.folder), load_rankings(run.folder), run.protocol)
     save_tables(tables, run.folder)
@@ -150,14 +174,16 @@ def run_report(run: StudyRun) -> Path:
     """
     from study.findings.report import write_findings
 
-    return write_findings(run.folder)
+    toys = run.folder.parent / "results-demo"
+    return write_findings(run.folder, None if toys == run.folder else toys)
 
 
-# In their order; `all` is all of them.
+# In their order; `all` is all of them, the tables being made at the end of `ablate` too.
 STAGES: dict[str, Callable[[StudyRun], Path]] = {
     "prepare": run_prepare,
     "rank": run_rank,
     "ablate": run_ablate,
+    "tables": run_tables,
     "figures": run_figures,
     "report": run_report,
 }
@@ -170,7 +196,7 @@ def stages_of(name: str) -> list[str]:
         UserFacingError: there is no such stage.
     """
     if name == "all":
-        return list(STAGES)
+        return [stage for stage in STAGES if stage != "tables"]
     if name not in STAGES:
         raise UserFacingError(
             f"There is no stage '{name[:40]}'.", f"Choose one of: {', '.join(STAGES)}, all."

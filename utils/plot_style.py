@@ -12,7 +12,7 @@ class Colours:
     Attributes:
         ink: text and axes.
         paper: background.
-        scale: Plotly's name of the scale from little to much.
+        scale: the scale from little to much, Plotly's name of it or its colours.
         diverging: Plotly's name of the scale from less through none to more.
         mark: outlines that must be seen on the scale.
         clean: whatever is shown with all heads on.
@@ -25,7 +25,7 @@ class Colours:
 
     ink: str
     paper: str
-    scale: str
+    scale: str | list[list[float | str]]
     diverging: str | list[list[float | str]]
     mark: str
     clean: str
@@ -36,6 +36,8 @@ class Colours:
 
 # Plotly's RdBu is white in the middle, which would glare on dark paper.
 _DARK_DIVERGING: list[list[float | str]] = [[0, "#f08a62"], [0.5, "#2b3036"], [1, "#6db3e8"]]
+# Plotly's Blues begin, turned round, with a strong blue: where little is, all would be blue.
+_DARK_SCALE: list[list[float | str]] = [[0, "#2a2f35"], [0.5, "#3d7ab8"], [1, "#d6e8fb"]]
 COLOURS = {
     "light": Colours(
         ink="#212529",
@@ -51,7 +53,7 @@ COLOURS = {
     "dark": Colours(
         ink="#dee2e6",
         paper="#212529",
-        scale="Blues_r",
+        scale=_DARK_SCALE,
         diverging=_DARK_DIVERGING,
         mark="#f5a268",
         clean="#7db3ee",

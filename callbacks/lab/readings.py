@@ -143,6 +143,11 @@ class LabReadings:
         """The answer without some heads, None where nobody has asked for it yet."""
         return self._ablations.get(_ablation_key(reading, top, mode))
 
+    def ablates(self, reading: LabReading, top: list[Head], mode: AblationMode) -> bool:
+        """Whether the answer without some heads is being computed."""
+        view = self._ablations.view(_ablation_key(reading, top, mode))
+        return view is not None and not view.ended
+
     def leave_ablation(
         self, reading: LabReading, top: list[Head], mode: AblationMode, session_id: str
     ) -> None:

@@ -134,13 +134,14 @@ class LabViews:
         if isinstance(trigger, dict):
             self.readings.leave_ablation(reading, top, view.mode, session_id)
             return cancelled(AGAIN), "", True
-        if trigger not in (ids.LAB_OFF_RUN, ids.LAB_OFF_TICK):
+        asked = trigger in (ids.LAB_OFF_RUN, ids.LAB_OFF_TICK)
+        if not asked and not self.readings.ablates(reading, top, view.mode):
             # Other heads, or another prompt: what stands here is not about them.
             known = self.readings.known_ablation(reading, top, view.mode)
             return None, "" if known is None else to_html(off_view(known, scored_heads(scores))), True
         try:
             found = self.readings.ablation(
-                reading, top, view.mode, session_id, again=trigger != ids.LAB_OFF_TICK
+                reading, top, view.mode, session_id, again=trigger == ids.LAB_OFF_RUN
             )
         except UserFacingError as error:
             return alert(error), "", True

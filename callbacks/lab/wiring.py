@@ -122,7 +122,10 @@ def register(app: Dash, page: LabPage, views: LabViews) -> None:
     def _(shown, method, ranking, k, mode, runs, ticks, cancels, session_id):
         if only_drawn("cancel-lab-off"):
             return (no_update,) * 3
-        return views.show_off(ctx.triggered_id, shown, method, ranking, k, mode, session_id or "")
+        # The slider tells its value when it is left, which may be by the click on the button.
+        pressed = f"{ids.LAB_OFF_RUN}.n_clicks" in ctx.triggered_prop_ids
+        trigger = ids.LAB_OFF_RUN if pressed else ctx.triggered_id
+        return views.show_off(trigger, shown, method, ranking, k, mode, session_id or "")
 
     app.callback(
         Output(ids.LAB_LINK, "data"),

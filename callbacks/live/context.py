@@ -11,8 +11,10 @@ from dash import no_update, set_props
 from torch import Tensor
 
 from components import ids
+from utils.effects.second_prompt import FITS, Fit
 from utils.errors import UserFacingError
-from utils.forward.ablation import ABLATION_MODES, AblationMode
+from utils.forward.ablation import ABLATION_MODES, AblationMethod
+from utils.forward.interchange import INTERCHANGE
 from utils.heads import Head, parse_head
 from utils.live.analysis import LiveAnalysis
 from utils.live.service import LiveService
@@ -64,6 +66,7 @@ class Shown:
         analysis: the prompt on its model, all heads on.
         off: heads that are off, sorted.
         mode: how they are ablated.
+        problem: why heads cannot be ablated as was asked (a second prompt of another length, say).
         position: the token after which the next one is predicted.
         target: id of the token that is watched, None for the most likely.
         against: id of the second token of the logit difference, None for the watched one's closest rival.
@@ -71,10 +74,11 @@ class Shown:
 
     analysis: LiveAnalysis
     off: Sequence[Head]
-    mode: AblationMode
+    mode: AblationMethod
     position: int
     target: int | None
     against: int | None
+    problem: UserFacingError | None = None
 
     @property
     def last(self) -> bool:
@@ -96,6 +100,8 @@ SHOWN: Mapping[str, tuple[str, str]] = MappingProxyType(
         "position": (ids.POSITION, "value"),
         "target": (ids.WATCH, "value"),
         "against": (ids.AGAINST, "value"),
+        "second": (ids.SECOND, "value"),
+        "fit": (ids.FIT, "value"),
     }
 )
 
@@ -108,6 +114,8 @@ def find_shown(
     position: Any = None,
     target: Any = None,
     against: Any = None,
+    second: Any = None,
+    fit: Any = None,
 ) -> Shown | None:
     """Parse what the browser holds; None where there is nothing to show. What makes no sense is left out.
 
@@ -115,23 +123,38 @@ def find_shown(
         service: the live entry point.
         request: what is shown.
         off: names of heads.
-        mode: "zero" or "mean".
+        mode: "zero", "mean" or "interchange".
         position: a token's number as a text; anything else for the last.
         target: text of the watched token.
         against: text of the second token.
+        second: text of the second prompt, for an interchange.
+        fit: how it is made as long as the prompt.
     """
     analysis, _ = find_analysis(service, request)
     if analysis is None:
         return None
     last = len(analysis.prompt.ids) - 1
     chosen = int(position) if str(position).isdecimal() else last
+    method: AblationMethod = mode if mode in ABLATION_MODES else "zero"
+    problem = None
+    if mode == INTERCHANGE:
+        chosen_fit: Fit = "as_is"
+        for known in FITS:
+            chosen_fit = known if known == fit else chosen_fit
+        try:
+            method = service.writing.interchange(
+                analysis.loaded.name, analysis.prompt.text, str(second or ""), chosen_fit
+            )
+        except UserFacingError as error:
+            problem = error
     return Shown(
         analysis,
-        parse_heads(off, analysis),
-        mode if mode in ABLATION_MODES else "zero",
+        [] if problem else parse_heads(off, analysis),
+        method,
         min(chosen, last),
         service.token(analysis.loaded, target),
         service.token(analysis.loaded, against),
+        problem,
     )
 
 

@@ -5,12 +5,12 @@ from typing import Any, TypedDict
 
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, dcc, no_update
 
+from callbacks.answer.next_token_view import NOTHING_YET
 from callbacks.live.context import SHOWN, Request, Shown, find_analysis, find_shown, parse_heads
-from callbacks.live.next_token_view import NOTHING_YET
 from components import ids
-from components.live.effects_view import effects_sentence
+from components.answer.effects_view import effects_sentence
+from components.answer.random_sets_panel import random_sentence
 from components.live.export_panel import FIGURES, LONGEST_LINE, included
-from components.live.random_sets_panel import random_sentence
 from components.messages import alert
 from utils.effects.effect_map import EffectMap
 from utils.effects.measures import MEASURES
@@ -21,6 +21,7 @@ from utils.export.analysis_json import Chosen, export_analysis, export_text, fil
 from utils.export.heads_csv import heads_csv
 from utils.export.lab_record import TITLE, Answer, LabRecord, make_record
 from utils.export.record_formats import as_html, as_markdown
+from utils.heads import Head
 from utils.links.reading import LONGEST_QUERY
 from utils.live.head_reading import read_head
 from utils.live.map_views import map_view
@@ -28,6 +29,7 @@ from utils.live.service import LiveService
 from utils.models.prompts import token_label
 from utils.teaching.lessons import LessonSet
 from utils.teaching.presets import PresetSet
+from utils.writing.sentences import written_sentence
 
 # By this Excel knows that a CSV file is UTF-8.
 BYTE_ORDER_MARK = "\ufeff"
@@ -45,6 +47,8 @@ class Held(TypedDict, total=False):
     position: str | None
     target: str | None
     against: str | None
+    second: str | None
+    fit: str | None
     head: str | None
     kind: str | None
     draws: str | None
@@ -129,11 +133,11 @@ class ExportPanel:
         head = next((str(head) for head in parse_heads([chosen])), "")
         view = map_view(shown_map)
         row = next((row for row in MEASURES.values() if row.key == measure), MEASURES["probability"])
-        said = f"{view.title}, {row.label.lower()}" if view.needs == "effects" else view.title
+        measured = f", {row.label[0].lower()}{row.label[1:]}" if view.needs == "effects" else ""
         parts = {"headscope-head": f"head-{head}" if head else "head"}
         titles = {
             "headscope-head": f"{head}: where each token looks",
-            "headscope-map": f"All heads: {said[0].lower()}{said[1:]}",
+            "headscope-map": f"All heads: {view.title[0].lower()}{view.title[1:]}{measured}",
         }
         return {
             key: {
@@ -160,6 +164,8 @@ class ExportPanel:
             held.get("position"),
             held.get("target"),
             held.get("against"),
+            held.get("second"),
+            held.get("fit"),
         )
         if shown is None:
             return no_update, self.show(held.get("request"))[1]
@@ -221,6 +227,12 @@ class ExportPanel:
             author=_line(held.get("author")),
         )
 
+    def _written(self, shown: Shown, head: Head) -> str:
+        """What the chosen head does with what it attends to."""
+        model, text = shown.analysis.loaded.name, shown.analysis.prompt.text
+        reading = self.service.writing.reading(model, text, head, shown.position, shown.target, shown.against)
+        return written_sentence(shown.analysis.loaded, reading)
+
     def _findings(self, shown: Shown, held: Held) -> list[str]:
         """What the page says in words besides the prediction: the chosen head, and what was computed."""
 
@@ -230,6 +242,8 @@ class ExportPanel:
         heads = parse_heads([held.get("head")], shown.analysis)
         findings = [read_head(shown.analysis, head).sentence for head in heads]
         effects, compared = self.effects(shown), self._random(shown, held)
+        if heads and shown.analysis.stream is not None:
+            findings.append(self._written(shown, heads[0]))
         if compared is not None:
             findings.append(random_sentence(compared, label(compared.target)))
         if effects is not None:

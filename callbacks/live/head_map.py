@@ -1,19 +1,19 @@
 """The map of all heads: its cells, and the values that a view colours them by."""
 
-from collections.abc import Callable
 from typing import Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State
 
+from callbacks.answer.effects_view import EffectsView
+from callbacks.answer.next_token_view import NOTHING_YET
 from callbacks.live.context import Request, Shown, find_analysis, find_shown, parse_heads
-from callbacks.live.next_token_view import NOTHING_YET
 from components import ids
+from components.answer.prediction_panel import no_prediction
 from components.live.head_map import head_grid, map_note, map_table
-from components.live.prediction_panel import no_prediction
 from components.plain_html import PLAIN, as_html
 from utils.catalog.rankings import retrieval_heads
-from utils.effects.effect_map import EffectMap
 from utils.effects.measures import MEASURES, MeasureKey
+from utils.errors import UserFacingError
 from utils.live import head_facts
 from utils.live.map_views import MapSource, map_values, map_view
 from utils.live.service import LiveService
@@ -24,10 +24,10 @@ class HeadMap:
 
     Args:
         service: the live entry point.
-        effects: the effect map of what is shown as far as it has come, None where nobody has asked for it.
+        effects: the view that computes effect maps; None where none are shown.
     """
 
-    def __init__(self, service: LiveService, effects: Callable[[Shown], EffectMap | None]) -> None:
+    def __init__(self, service: LiveService, effects: EffectsView | None = None) -> None:
         self.service = service
         self.effects = effects
 
@@ -55,6 +55,8 @@ class HeadMap:
         position: str | None,
         target: str | None,
         against: str | None,
+        second: str | None = None,
+        fit: str | None = None,
     ) -> tuple[Any, Any, Any]:
         """The values of a view for the browser, the note above the map, and the table.
 
@@ -66,17 +68,37 @@ class HeadMap:
             position: a token's number as a text, "last" for the last.
             target: text of the watched token.
             against: text of the second token.
+            second: the second prompt of an interchange.
+            fit: how it is made to fit.
         """
-        shown = find_shown(self.service, request, (), mode, position, target, against)
+        shown = find_shown(self.service, request, (), mode, position, target, against, second, fit)
         view = map_view(view_key)
         drawn = None
         if shown is not None and view.values is not None:
-            effects = self.effects(shown) if view.needs == "effects" else None
             known: MeasureKey = "probability"
             for key in MEASURES:
                 known = key if key == measure else known
-            drawn = map_values(view, MapSource(shown.analysis, effects, known))
+            drawn = map_values(view, self._source(shown, view.needs, known))
         return drawn, map_note(view_key, drawn), map_table(drawn)
+
+    def _source(self, shown: Shown, needs: str, measure: MeasureKey) -> MapSource:
+        """What a view's values are read off; what it does not need is not computed."""
+        analysis, effects = shown.analysis, self.effects
+        if needs == "direct":
+            try:
+                direct = self.service.writing.direct(
+                    analysis.loaded.name, analysis.prompt.text, shown.position, shown.target, shown.against
+                )
+            except UserFacingError:
+                direct = None
+            return MapSource(analysis, measure=measure, direct=direct)
+        if needs == "interchange" and effects is not None:
+            return MapSource(analysis, swapped=effects.swapped(shown))
+        if needs == "effects" and effects is not None:
+            exact = effects.so_far(shown)
+            estimate = None if effects.known(shown) else effects.estimate(shown)
+            return MapSource(analysis, exact, measure, estimate)
+        return MapSource(analysis, measure=measure)
 
 
 def register(app: Dash, view: HeadMap) -> None:
@@ -102,9 +124,13 @@ def register(app: Dash, view: HeadMap) -> None:
         Input(ids.AGAINST, "value"),
         # Counts the rows of the effect map that have been computed.
         Input(ids.EFFECTS_ROWS, "data"),
+        Input(ids.SECOND, "value"),
+        Input(ids.FIT, "value"),
     )
-    def _(request, view_key, measure, mode, position, target, against, rows):
-        return as_html(view.show_values, 1, 2)(request, view_key, measure, mode, position, target, against)
+    def _(request, view_key, measure, mode, position, target, against, rows, second, fit):
+        return as_html(view.show_values, 1, 2)(
+            request, view_key, measure, mode, position, target, against, second, fit
+        )
 
     app.clientside_callback(
         ClientsideFunction("headmap", "paint"), Output(ids.GRID, "data-view"), Input(ids.MAP_DRAWN, "data")
@@ -126,4 +152,10 @@ def register(app: Dash, view: HeadMap) -> None:
         ClientsideFunction("headmap", "followMap"),
         Output(ids.GRID, "data-followed"),
         Input(ids.MAP_VIEW, "value"),
+    )
+    # What became of the other heads without the ablated ones, told beside each.
+    app.clientside_callback(
+        ClientsideFunction("headmap", "tellOthers"),
+        Output(ids.GRID, "data-others"),
+        Input(ids.ABLATED_SCORES, "data"),
     )

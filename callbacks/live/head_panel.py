@@ -1,13 +1,16 @@
 """The column of the chosen head: its sentence, its scores, and whichever figure is shown."""
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote_plus
 
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_update
 
-from callbacks.live.context import Request, find_analysis, parse_heads
+from callbacks.live.context import Request, Shown, find_analysis, find_shown, parse_heads
 from components import ids
+from components.answer.prediction_panel import no_prediction
 from components.live.head_detail import detail_title, facts_view, head_sentence
+from components.live.head_writes import writes_view
 from components.live.heatmap import (
     WINDOW,
     heatmap,
@@ -17,15 +20,20 @@ from components.live.heatmap import (
     without_first,
 )
 from components.live.layout import PAGE as LIVE
+from components.messages import sentence_of
 from components.plain_html import PLAIN, to_html
 from components.plots import theme_name
 from utils.catalog.rankings import retrieval_facts
+from utils.effects.effect_map import EffectMap
+from utils.errors import UserFacingError
 from utils.heads import Head
 from utils.live import head_facts
 from utils.live.analysis import LiveAnalysis
 from utils.live.bertviz_page import head_view_html
 from utils.live.head_reading import read_head
 from utils.live.service import LiveService
+from utils.models.prompts import token_label
+from utils.writing.sentences import written_sentence
 
 
 class HeadPanel:
@@ -80,6 +88,56 @@ class HeadPanel:
             {"rows": rows, "head": str(head)},
         )
 
+    def show_writes(
+        self,
+        request: Request | None,
+        chosen: str | None,
+        position: str | None,
+        target: str | None,
+        against: str | None,
+        effects: Callable[[Shown], EffectMap | None] = lambda shown: None,
+    ) -> Any:
+        """What the head writes at the chosen position, all heads on.
+
+        Args:
+            request: what is shown.
+            chosen: the chosen head.
+            position: a token's number as a text, "last" for the last.
+            target: text of the watched token.
+            against: text of the second token.
+            effects: the effect map of what is shown, None while it is not known.
+        """
+        found = self._chosen(request, chosen)
+        shown = find_shown(self.service, request, (), None, position, target, against)
+        if found is None or shown is None:
+            return None
+        (analysis, head), writing = found, self.service.writing
+        model, text, loaded = analysis.loaded.name, analysis.prompt.text, analysis.loaded
+        asked = (shown.position, shown.target, shown.against)
+        try:
+            direct = writing.direct(model, text, *asked)
+            sources = writing.sources(model, text, head, *asked).tolist()
+            promoted = writing.promoted(model, text, head, shown.position)
+            sentence = written_sentence(loaded, writing.reading(model, text, head, *asked))
+        except UserFacingError as error:
+            return no_prediction(sentence_of(error))
+        known = effects(shown)
+        both = None if known is None else writing.total_and_direct(model, text, known)
+        sizes = direct.heads.abs()
+        own = sizes[head.layer, head.head]
+        return writes_view(
+            sentence,
+            direct,
+            float(direct.heads[head.layer, head.head]),
+            1 + int((sizes > own).sum()),
+            None if both is None else both[head.layer * sizes.shape[1] + head.head],
+            sources[: shown.position + 1],
+            analysis.attention[head.layer, head.head, shown.position].tolist()[: shown.position + 1],
+            analysis.prompt.labels,
+            promoted,
+            lambda token: token_label(loaded, token),
+        )
+
     def show_figure(
         self,
         request: Request | None,
@@ -111,12 +169,12 @@ class HeadPanel:
         colours = theme_name(theme)
         pairs, roles = head_facts.marked_pairs(analysis, head)
         says = [f"framed cells: {roles}"] if pairs and view == "heatmap" else []
-        if hide_first and view != "scores":
+        if hide_first and view in ("heatmap", "lines"):
             says.append(f"the darkest is {largest:.0%}")
         if view == "lines":
             shown = without_first(pattern) / largest if hide_first else pattern
             answers["lines"] = head_view_html(shown.clamp(max=1.0), labels, head, dark=colours == "dark")
-        elif view != "scores":
+        elif view not in ("scores", "writes"):
             row = int(str(position)) if str(position).isdecimal() else None
             answers["heatmap"] = heatmap(pattern, labels, pairs, roles, colours, bool(hide_first), start, row)
             answers["table"] = to_html(pattern_table(pattern, labels))
@@ -147,8 +205,30 @@ class HeadPanel:
         return 0 if start is None else min(start + step, last)
 
 
-def register(app: Dash, panel: HeadPanel) -> None:
-    """Add the column's callbacks; those named by ClientsideFunction are in `assets/head_view.js`."""
+def register(app: Dash, panel: HeadPanel, effects: Callable[[Shown], EffectMap | None]) -> None:
+    """Add the column's callbacks; those named by ClientsideFunction are in `assets/head_view.js`.
+
+    Args:
+        app: the app.
+        panel: the column.
+        effects: the effect map of what is shown, None while it is not known.
+    """
+
+    @app.callback(
+        Output(ids.DETAIL_WRITES, PLAIN),
+        Input(ids.REQUEST, "data"),
+        Input(ids.SELECTED, "data"),
+        Input(ids.POSITION, "value"),
+        Input(ids.WATCH, "value"),
+        Input(ids.AGAINST, "value"),
+        Input(ids.HEAD_VIEW, "value"),
+        Input(ids.EFFECTS_ROWS, "data"),
+    )
+    def _(request, chosen, position, target, against, view, rows):
+        if view != "writes":
+            return no_update
+        return to_html(panel.show_writes(request, chosen, position, target, against, effects))
+
     app.callback(
         Output(ids.TOGGLE_HEAD, "children"),
         Input(ids.REQUEST, "data"),

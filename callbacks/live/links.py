@@ -6,8 +6,10 @@ from dash import ClientsideFunction, Dash, Input, Output
 
 from callbacks.live.context import Request, parse_heads
 from components import ids
+from utils.effects.second_prompt import FITS
 from utils.errors import UserFacingError
-from utils.forward.ablation import ABLATION_MODES
+from utils.forward.ablation import ABLATION_METHODS
+from utils.forward.interchange import INTERCHANGE
 from utils.links.page_links import to_query
 from utils.links.page_state import HEAD_VIEWS, VIEWS, PageState
 from utils.live.map_views import DEFAULT_MAP_VIEW, MAP_VIEWS
@@ -25,6 +27,8 @@ def link_query(
     opened: dict[str, Any] | None,
     head_view: str | None = None,
     shown_map: str | None = None,
+    second: str | None = None,
+    fit: str | None = None,
 ) -> str:
     """The query that restores what the page shows; "" where it shows nothing or no link can hold it.
 
@@ -40,6 +44,8 @@ def link_query(
         opened: the preset or the lesson step that the page was opened with.
         head_view: key of what is shown of the chosen head.
         shown_map: key of what the map is coloured by.
+        second: the second prompt of an interchange.
+        fit: how it is made as long as the prompt.
     """
     if not request:
         return ""
@@ -50,7 +56,9 @@ def link_query(
         prompt=str(request["prompt"]),
         head=next(iter(parse_heads([chosen])), None),
         ablated=frozenset(parse_heads(off)) or (frozenset() if opened else None),
-        mode=next((known for known in ABLATION_MODES if known == mode and (opened or mode == "mean")), None),
+        mode=mode if mode in ABLATION_METHODS and (opened or mode != "zero") else None,
+        second=(second or None) if mode == INTERCHANGE else None,
+        fit=next((known for known in FITS if known == fit and mode == INTERCHANGE and fit != "as_is"), None),
         position=int(position) if position and str(position).isdecimal() else None,
         target=target or None,
         against=against or None,
@@ -83,6 +91,8 @@ def register(app: Dash) -> None:
         Input(ids.OPENED, "data"),
         Input(ids.HEAD_VIEW, "value"),
         Input(ids.MAP_VIEW, "value"),
+        Input(ids.SECOND, "value"),
+        Input(ids.FIT, "value"),
     )(link_query)
     app.clientside_callback(
         ClientsideFunction("headscope", "showLink"),

@@ -12,12 +12,12 @@ from typing import Any
 
 from dash import no_update
 
+from callbacks.answer.next_token_view import NOTHING_YET
 from callbacks.live.context import Request, find_analysis, parse_heads
 from callbacks.live.guide import Guide
-from callbacks.live.next_token_view import NOTHING_YET
 from components import ids
+from components.answer.prediction_panel import no_prediction
 from components.live.layout import live_layout
-from components.live.prediction_panel import no_prediction
 from components.live.role_cards import no_catalog, role_cards
 from components.messages import alert, link_notice
 from components.plain_html import to_html

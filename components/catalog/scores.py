@@ -123,14 +123,13 @@ def score_heatmap(catalog: Catalog, role: str, theme: str) -> go.Figure:
         table,
         theme,
         "score",
-        customdata=[
-            [[str(Head(layer, head)), deviation] for head, deviation in enumerate(row)]
-            for layer, row in enumerate(spread)
-        ],
+        # What a click gives on: a text, for Dash leaves out lists.
+        customdata=[[str(Head(layer, head)) for head in range(len(row))] for layer, row in enumerate(table)],
+        text=[[f"{deviation:.3f}" for deviation in row] for row in spread],
         zmin=0,
         zmax=1,
         colorscale=score_scale(theme, threshold),
-        hovertemplate="%{customdata[0]}: %{z:.3f} ± %{customdata[1]:.3f}<extra></extra>",
+        hovertemplate="%{customdata}: %{z:.3f} ± %{text}<extra></extra>",
     )
     figure.add_trace(
         go.Scatter(

@@ -20,7 +20,7 @@ PAGE = "instructor"
 def _copy(query: str, what: str) -> html.Td:
     return html.Td(
         [
-            html.A("open", href=f"/{query}"),
+            html.A("open", href=f"/{query}", className="hs-instructor-open"),
             " ",
             html.Button(
                 "Copy link",
@@ -39,10 +39,10 @@ def _preset_row(preset: Preset) -> html.Tr:
     return html.Tr(
         [
             html.Th(preset.title, scope="row"),
-            html.Td(", ".join(preset.model) or "any"),
-            html.Td(roles or "–"),
-            html.Td(preset.ablated_words or "–"),
-            html.Td("yes" if preset.question else "no"),
+            html.Td(", ".join(preset.model) or "any", **data(label="models")),
+            html.Td(roles or "–", **data(label="roles")),
+            html.Td(preset.ablated_words or "–", **data(label="switches off")),
+            html.Td("yes" if preset.question else "no", **data(label="asks first")),
             _copy(to_query(PageState(preset=preset.key)), preset.title),
         ]
     )
@@ -63,7 +63,12 @@ def _lesson_part(lesson: Lesson) -> html.Details:
         [
             html.Summary(f"{lesson.title} ({len(lesson.steps)} steps)"),
             html.P(lesson.about or "", className="hs-hint"),
-            scrolled_table(f"Steps of {lesson.title}", ("step", "what the student reads", "link"), rows),
+            scrolled_table(
+                f"Steps of {lesson.title}",
+                ("step", "what the student reads", "link"),
+                rows,
+                look="hs-stacked",
+            ),
         ]
     )
 
@@ -117,6 +122,7 @@ def instructor_layout(
                     "Presets",
                     ("title", "models", "roles", "switches off", "asks first", "link"),
                     [_preset_row(preset) for preset in presets],
+                    look="hs-stacked",
                 ),
                 name="presets",
             ),
@@ -127,5 +133,5 @@ def instructor_layout(
                 name="lessons",
             ),
         ],
-        className="hs-page-body",
+        className="hs-page-body hs-instructor",
     )

@@ -6,9 +6,9 @@ import dash_bootstrap_components as dbc
 from dash import dcc, html
 
 from components import ids
+from components.answer.random_sets_panel import random_figure
 from components.attributes import aria, data
 from components.guide.part_ids import element_ids
-from components.live.random_sets_panel import random_figure
 from components.messages import link_notice
 from components.plots import graph
 from utils.teaching.lesson_acts import ask

@@ -13,9 +13,6 @@ from components.section import section
 from retrieval.filings.tasks import TASKS
 from retrieval.lab.state import LONGEST_ANSWER, LONGEST_QUESTION, LONGEST_TEXT, MAX_SEED, OWN, LabPrompt
 
-# A slider tells its value once it rests.
-REST_MS = 300
-
 
 def field(label: str, box: Any) -> html.Div:
     """A box of the form below its label."""

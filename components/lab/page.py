@@ -13,7 +13,7 @@ from dash import dcc, html
 from components import ids
 from components.attributes import aria
 from components.fields import menu
-from components.lab.form import REST_MS, ask_section, field
+from components.lab.form import ask_section, field
 from components.lab.study_card import lab_graph, study_section
 from components.messages import link_notice
 from components.section import section
@@ -192,7 +192,8 @@ def _off(state: LabState) -> html.Section:
                     max=max(FIRST_MAX_K, state.view.k or 0),
                     step=1,
                     value=state.view.k,
-                    debounce=REST_MS,
+                    # At once: a click on the button right after it must find this value.
+                    debounce=False,
                     class_name="hs-slider",
                 ),
             ]

@@ -18,6 +18,8 @@ FIGURES: Mapping[str, str] = MappingProxyType(
         "headscope-head": "Attention of the chosen head",
         "headscope-map": "Map of all heads",
         "headscope-positions": "Loss at every position",
+        "headscope-lens": "The watched token along the layers",
+        "headscope-total-direct": "Total beside direct effects",
         "headscope-random-sets": "Your heads against random sets",
         "headscope-preset": "The preset's heads against random sets",
     }

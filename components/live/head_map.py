@@ -125,6 +125,15 @@ def map_menu(view: str | None) -> html.Div:
     )
 
 
+# What is said where the values of a view are not there.
+_WAITING = {
+    "direct": "It cannot be told apart on this model.",
+    "effects": "It is being computed.",
+    "interchange": "Choose interchange as ablation method, type a second prompt, and open “Which "
+    "heads matter”.",
+}
+
+
 def map_note(key: str | None, drawn: Mapping[str, Any] | None) -> list[Any]:
     """What the colours of a view say: a sentence, and the scale where there is one.
 
@@ -141,13 +150,18 @@ def map_note(key: str | None, drawn: Mapping[str, Any] | None) -> list[Any]:
         return [
             html.Span(view.description, className="hs-map-says"),
             html.Span(
-                "It is being computed."
+                _WAITING[view.needs]
                 if view.needs
                 else "This prompt, or this model's catalog, has no such values.",
                 className="hs-map-says",
             ),
         ]
     largest, unit = drawn["largest"], drawn["unit"]
+    estimates = (
+        [html.Span("Striped cells are estimates (attribution patching) so far.", className="hs-map-says")]
+        if "estimated" in drawn
+        else []
+    )
     low = f"-{largest:.2g}" if drawn["scale"] == "signed" else "0"
     return [
         html.Span(view.description, className="hs-map-says"),
@@ -159,6 +173,7 @@ def map_note(key: str | None, drawn: Mapping[str, Any] | None) -> list[Any]:
             ],
             className="hs-map-scale",
         ),
+        *estimates,
     ]
 
 

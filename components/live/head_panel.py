@@ -110,6 +110,7 @@ def head_panel(state: PageState) -> html.Section:
                         className="hs-head-view",
                     ),
                     html.Div(id=ids.DETAIL_FACTS, className="hs-head-view"),
+                    html.Div(id=ids.DETAIL_WRITES, className="hs-head-view"),
                 ],
                 id=ids.HEAD_VIEWS_PLACE,
                 className=f"hs-head-views hs-head-shows-{view}",

@@ -8,8 +8,8 @@ from dash import dcc, html
 
 from components import ids
 from components.analysis_panel import analysis_places
+from components.answer.card import answer_card
 from components.attributes import aria
-from components.live.answer_card import answer_card
 from components.live.export_panel import export_drawer
 from components.live.head_map import map_menu
 from components.live.head_panel import head_panel
@@ -42,6 +42,7 @@ def _stores(state: PageState, ready: bool) -> list[Any]:
         dcc.Store(ids.TYPED, data=state.prompt),
         dcc.Store(ids.ROLES_DRAWN),
         dcc.Store(ids.MAP_DRAWN),
+        dcc.Store(ids.ABLATED_SCORES),
         dcc.Store(ids.theme(PAGE)),
         dcc.Interval(ids.LOAD_TICK, interval=TICK_MS, disabled=True),
     ]

@@ -88,6 +88,13 @@ def prompt_bar(
                 size="sm",
                 title="Run the prompt (Ctrl+Enter)",
             ),
+            html.Button(
+                html.I(className="bi bi-three-dots-vertical", **aria(hidden="true")),
+                type="button",
+                className="btn btn-sm btn-outline-secondary hs-bar-more",
+                title="Model, examples, export",
+                **aria(label="Model, examples, export", expanded="false"),
+            ),
             # Filled by style sheet and script: what was typed and not run, what runs now.
             html.Span(id=ids.RUN_STATUS, className="hs-run-status", role="status"),
             _menu(

@@ -38,6 +38,8 @@ class Sample:
         depth: where the needle stands, 0 for the first sentence to 1 for the last; None where no needle is
             known.
         key: names the sample among all of its task; the same from run to run.
+        company: whose filing it is, where several may be of one company; "" where each is of its own.
+        distractors: sentences of a real filing besides the needle that name another value of the same kind.
     """
 
     task: str
@@ -47,6 +49,8 @@ class Sample:
     spans: dict[str, tuple[int, int]]
     depth: float | None
     key: str = ""
+    company: str = ""
+    distractors: int = 0
 
     @property
     def document(self) -> str:

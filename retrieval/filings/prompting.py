@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from retrieval.filings.generated import NULL_QUERY, Sample, null_prompt
+from retrieval.filings.tasks import TASKS
 from utils.errors import UserFacingError
 from utils.models import prompts
 from utils.models.loading import LoadedModel
@@ -20,6 +21,9 @@ _QUESTION_MARK = "Question: "
 # Some chat templates write today's date into the prompt: with another day the same filing would be another
 # prompt. They get this one, which is what Llama's own template falls back to.
 CHAT_DATE = datetime(2024, 7, 26)
+
+# The toy models that learned the bare prompt of generated filings (training/recipes.py).
+TRAINED_ON_FILINGS = ("demo-gpt2", "demo-llama", "demo-llama-instruct")
 
 Span = tuple[int, int]
 
@@ -67,8 +71,32 @@ def count_tokens(loaded: LoadedModel, text: str) -> int:
     return prompts.count_tokens(loaded, text) or int(loaded.bos_id is not None)
 
 
-def encode_sample(loaded: LoadedModel, sample: Sample) -> EncodedPrompt:
+def learned_bare_prompt(loaded: LoadedModel) -> bool:
+    """Whether a model was trained on these very prompts, to write one word: a stem confuses it."""
+    return loaded.name in TRAINED_ON_FILINGS
+
+
+def stem_of(task_key: str, stem: bool = True) -> str:
+    """How the answer to a task's question begins, for `encode_sample`; "" where none is wanted or known.
+
+    Study and lab both take it from here: what a head does is measured on the same prompt in both.
+    """
+    return TASKS[task_key].stem if stem and task_key in TASKS else ""
+
+
+def usual_stem(loaded: LoadedModel, task_key: str) -> str:
+    """The stem that a model gets where no protocol decides; "" for one that learned the bare prompt."""
+    return stem_of(task_key, not learned_bare_prompt(loaded))
+
+
+def encode_sample(loaded: LoadedModel, sample: Sample, stem: str = "") -> EncodedPrompt:
     """Tokenize a sample's prompt and its null prompt for this model.
+
+    Args:
+        loaded: the model.
+        sample: the filing and its question.
+        stem: how the answer begins (`stem_of`): the assistant's turn starts with it, or the text after the
+            answer prompt where the model has no chat template. The model writes what follows.
 
     Raises:
         UserFacingError: the prompt is longer than the model's context, a filing holds the text of a special
@@ -76,10 +104,10 @@ def encode_sample(loaded: LoadedModel, sample: Sample) -> EncodedPrompt:
             given, a token that the model has no row for, no text, or half a character in it.
     """
     start = sample.spans["question"][0]
-    text, ids, spans = _encode(loaded, sample.prompt, _with_line(sample.spans))
+    text, ids, spans = _encode(loaded, sample.prompt, _with_line(sample.spans), stem)
     null_end = start + len(NULL_QUERY)
     null_spans = _with_line({"question": (start, null_end)})
-    _, null_ids, null_spans = _encode(loaded, null_prompt(sample), null_spans)
+    _, null_ids, null_spans = _encode(loaded, null_prompt(sample), null_spans, stem)
     pairs = enumerate(zip(ids, null_ids, strict=False))
     shared = next((at for at, (one, other) in pairs if one != other), min(len(ids), len(null_ids)))
     return EncodedPrompt(sample, text, ids, spans, null_ids, null_spans, shared)
@@ -110,20 +138,22 @@ def _with_line(spans: Mapping[str, Span]) -> dict[str, Span]:
 
 
 def _encode(
-    loaded: LoadedModel, prompt: str, spans: Mapping[str, Span]
+    loaded: LoadedModel, prompt: str, spans: Mapping[str, Span], stem: str
 ) -> tuple[str, tuple[int, ...], dict[str, Span]]:
     """The text that is tokenized, its ids, and the prompt's character spans as token spans in them."""
     if not prompt.strip() or any("\ud800" <= character <= "\udfff" for character in prompt):
         prompts.tokenize_prompt(loaded, prompt)  # says what is wrong with it
     if not uses_chat_template(loaded):
         # The text of a special token is text like any other here.
-        encoding = loaded.text_tokenizer.encode(prompt, add_special_tokens=False)
+        text = f"{prompt} {stem}" if stem else prompt
+        encoding = loaded.text_tokenizer.encode(text, add_special_tokens=False)
         first = () if loaded.bos_id is None else (loaded.bos_id,)
         ids = (*first, *encoding.ids)
         _check_length(loaded, len(ids))
         prompts.check_rows(loaded, ids, "filing")
-        return prompt, ids, spans_in_tokens(encoding.offsets, spans, len(first))
+        return text, ids, spans_in_tokens(encoding.offsets, spans, len(first))
     text, shift = _in_template(loaded, prompt)
+    text += stem
     # The template writes its special tokens, BOS among them, as text.
     encoding = loaded.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
     for token, (left, right) in zip(encoding.ids, encoding.offsets, strict=True):

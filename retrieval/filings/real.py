@@ -5,18 +5,22 @@ truncation cuts answers away: whatever is left out or repaired is counted.
 """
 
 import csv
+import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from retrieval.filings.generated import Sample, build_prompt
-from retrieval.filings.sentences import find_fact, sentences, value_pattern
+from retrieval.filings.sentences import find_fact, sentences, tells, value_pattern
 from retrieval.filings.tasks import MAIN_TASKS, TASKS
 from retrieval.filings.texts import SECTION, load_texts, plain_name
+from retrieval.filings.vocabulary import ALL_STATES
 from utils.errors import UserFacingError
 
 FILENAME = "filename"
+# The number of the company; without the column each filing is of a company of its own.
+COMPANY = "cik"
 # Which column tells which task's truth.
 COLUMNS = {
     "inc_state": "original_Inc_state_truth",
@@ -48,6 +52,8 @@ class TaskCounts:
             where the value stands.
         needle_unknown: kept, though no sentence was found that tells the fact; there is no needle span.
         answer_unseen: of these, how many texts do not hold the value at all.
+        no_needle: left out, because no sentence was found that tells the fact and a window needs one.
+        distracted: kept, with another sentence in the window that names another value of the same kind.
         samples: what is left.
     """
 
@@ -60,6 +66,8 @@ class TaskCounts:
     answer_cut: int = 0
     needle_unknown: int = 0
     answer_unseen: int = 0
+    no_needle: int = 0
+    distracted: int = 0
     samples: int = 0
 
     def as_dict(self) -> dict[str, int]:
@@ -137,6 +145,8 @@ def load_real_filings(
     tasks: Sequence[str] = MAIN_TASKS,
     length: int | None = None,
     count_tokens: Callable[[str], int] | None = None,
+    window: bool = False,
+    seed: int = 0,
     section: str = SECTION,
     config: str | None = None,
     split: str = "train",
@@ -153,6 +163,10 @@ def load_real_filings(
         texts: where the texts are, see `load_texts`.
         tasks: which questions.
         length: most tokens of a prompt; None for whole filings.
+        window: instead of the section's head take what stands around the needle, so that the prompt has
+            nearly `length` tokens and the needle stands at a depth that is drawn. A sentence that names
+            another value of the same kind stays and is counted.
+        seed: of the depths.
         count_tokens: how many tokens the model gets for a text, BOS included; needed with `length`.
         section: see `load_texts`.
         config: see `load_texts`.
@@ -161,10 +175,12 @@ def load_real_filings(
     Raises:
         UserFacingError: no such file, a missing column, texts that cannot be read, a question without a
             column, or one for which no filing is left.
-        ValueError: `length` without `count_tokens`.
+        ValueError: `length` without `count_tokens`, or `window` without `length`.
     """
     if length is not None and count_tokens is None:
         raise ValueError("length needs count_tokens.")
+    if window and length is None:
+        raise ValueError("window needs length.")
     if unknown := [key for key in tasks if key not in COLUMNS]:
         raise UserFacingError(
             f"The ground truth has no column for the question {unknown[0]}.",
@@ -188,13 +204,28 @@ def load_real_filings(
             if not body:
                 counts.no_text += 1
                 continue
-            cached = _fitting(body, TASKS[key].question, length, count_tokens)
+            if window:
+                assert length is not None and count_tokens is not None
+                depth = random.Random(f"{seed}-{key}-{name}").random()
+                cached = _window(body, key, truth.value, depth, length, count_tokens)
+                if cached is None:
+                    counts.no_needle += 1
+                    continue
+            else:
+                cached = _fitting(body, TASKS[key].question, length, count_tokens)
             if len(cached) < len(body):
                 cut.add(name)
-            sample = _sample(key, name, body, cached, truth.value, _facts(row), counts)
+            within = cached if window else body
+            sample = _sample(key, name, within, cached, truth.value, _facts(row), counts)
             if sample is not None:
                 counts.repaired += truth.repaired
                 counts.samples += 1
+                sample = replace(
+                    sample,
+                    company=(row.get(COMPANY) or name).strip(),
+                    distractors=_distractors(sample) if window else 0,
+                )
+                counts.distracted += sample.distractors > 0
                 result.samples[key].append(sample)
         if not counts.samples:
             why = ", ".join(f"{count} {what}" for what, count in counts.as_dict().items() if count)
@@ -266,6 +297,86 @@ def _fitting(body: str, question: str, length: int | None, count_tokens: Callabl
             f"{length} tokens are too few for a filing and the question.", "Choose a greater length."
         )
     return body[: ends[low - 1]]
+
+
+def _window(
+    body: str, key: str, value: str, depth: float, length: int, count_tokens: Callable[[str], int]
+) -> str | None:
+    """What stands around the needle, so much that the prompt has `length` tokens; None without a needle.
+
+    It begins and ends at a word's edge. `depth` of the room is before the needle, where the filing has that
+    much.
+    """
+    fact = find_fact(body, key, value)
+    if fact is None:
+        return None
+    start, end = fact[0]
+    starts = [0, *(match.end() for match in re.finditer(r" ", body[:start]))]
+    ends = [match.start() for match in re.finditer(r" |\Z", body) if match.start() >= end]
+
+    def tokens(first: int, last: int) -> int:
+        return count_tokens(build_prompt(body[first:last], TASKS[key].question)[0])
+
+    room = length - tokens(start, end)
+    if room < 0:
+        raise UserFacingError(
+            f"{length} tokens are too few for the sentence with the fact and the question.",
+            "Choose a greater length.",
+        )
+
+    def reach(before: int) -> tuple[int, int]:
+        """The longest passage with at most `before` more tokens in front, filled up behind."""
+        most = length - room + before
+        first = starts[_least(len(starts) - 1, lambda at: tokens(starts[at], end) <= most)]
+        last = ends[_most(len(ends) - 1, lambda at: tokens(first, ends[at]) <= length)]
+        return first, last
+
+    first, last = reach(round(depth * room))
+    if last == len(body) and first:  # room is left behind the filing's end: it goes to the front
+        first = starts[_least(len(starts) - 1, lambda at: tokens(starts[at], last) <= length)]
+    return body[first:last]
+
+
+def _least(most: int, holds: Callable[[int], bool]) -> int:
+    """The least number for which a condition holds that holds from there on; `most` where none below does."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
+
+
+def _most(most: int, holds: Callable[[int], bool]) -> int:
+    """The greatest number up to which a condition holds; 0 where it holds for none."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle - 1)
+    return low
+
+
+_YEAR = re.compile(r"(?<![\d.,])(?:1[89]\d\d|20[0-4]\d)(?![\d.,]?\d)")
+
+
+def _distractors(sample: Sample) -> int:
+    """Sentences besides the needle that name another value of the same kind: state, year or head count."""
+    document, needle = sample.document, sample.spans["needle"]
+    found = 0
+    for start, end in sentences(document):
+        if (start, end) != needle:
+            found += any(value != sample.answer for value in _values_in(document[start:end], sample.task))
+    return found
+
+
+def _values_in(sentence: str, key: str) -> list[str]:
+    """The values of a task's kind that a sentence names."""
+    if TASKS[key].kind == "categorical":
+        return [state for state in ALL_STATES if value_pattern(state).search(sentence)]
+    if key == "inc_year":
+        return _YEAR.findall(sentence)
+    if not tells(sentence, key):
+        return []
+    return [number.replace(",", "") for number in re.findall(r"\d+(?:,\d{3})*", sentence)]
 
 
 def _sample(

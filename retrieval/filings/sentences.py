@@ -120,6 +120,11 @@ def _escaped(word: str) -> str:
     return "".join(f"[{APOSTROPHES}]" if letter in APOSTROPHES else re.escape(letter) for letter in word)
 
 
+def tells(sentence: str, task_key: str) -> bool:
+    """Whether a sentence has a word of what one of the four main tasks asks about."""
+    return re.search(_TELLING[task_key], sentence, re.IGNORECASE) is not None
+
+
 def find_fact(text: str, task_key: str, value: str) -> tuple[tuple[int, int], tuple[int, int]] | None:
     """The first sentence that holds the value and a word of what is asked, and the value in it.
 

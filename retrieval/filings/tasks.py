@@ -18,6 +18,8 @@ class Task:
         needles: wordings of the sentence that holds the fact, with {value}.
         draw: draws a value.
         sentence: the answer as a whole sentence, with {value}.
+        stem: how an answer begins, so that the first token written is part of the value
+            (docs/METHODS.md, section 8).
     """
 
     key: str
@@ -26,6 +28,7 @@ class Task:
     needles: tuple[str, ...]
     draw: Callable[[random.Random], str]
     sentence: str
+    stem: str
 
 
 def _choice(values: Sequence[str]) -> Callable[[random.Random], str]:
@@ -52,6 +55,7 @@ _TASK_ROWS = (
         ),
         _choice(words.STATES),
         "The company was incorporated in {value}.",
+        "The company was incorporated under the laws of",
     ),
     Task(
         "inc_year",
@@ -64,6 +68,7 @@ _TASK_ROWS = (
         ),
         _number(1901, 1992),
         "The company was incorporated in {value}.",
+        "The company was incorporated in the year",
     ),
     Task(
         "employee_count",
@@ -76,6 +81,7 @@ _TASK_ROWS = (
         ),
         _number(30, 9900),
         "The company has {value} employees.",
+        "The total number of employees of the company is",
     ),
     Task(
         "hq_state",
@@ -88,6 +94,7 @@ _TASK_ROWS = (
         ),
         _choice(words.STATES),
         "The headquarters are in {value}.",
+        "The company has its headquarters in",
     ),
     Task(
         "registrant_name",
@@ -96,6 +103,7 @@ _TASK_ROWS = (
         ("The name of the registrant is {value}.", "This report is filed by the registrant {value}."),
         _registrant,
         "The registrant is {value}.",
+        "The name of the registrant is",
     ),
     Task(
         "hq_city",
@@ -104,6 +112,7 @@ _TASK_ROWS = (
         ("The main office is in the city of {value}.", "Its main office stands in the city of {value}."),
         _choice(words.CITIES),
         "The main office is in {value}.",
+        "The main office is in the city of",
     ),
     Task(
         "ceo_lastname",
@@ -112,6 +121,7 @@ _TASK_ROWS = (
         ("The chief executive is {first} {value}.", "{first} {value} is the chief executive."),
         _choice(words.LAST_NAMES),
         "The chief executive is named {value}.",
+        "The last name of the chief executive is",
     ),
     Task(
         "holders_of_record",
@@ -120,6 +130,7 @@ _TASK_ROWS = (
         ("There are {value} holders of record.", "The shares have {value} holders of record."),
         _number(100, 9900),
         "There are {value} holders of record.",
+        "The number of holders of record is",
     ),
     Task(
         "full_time_employees",
@@ -128,6 +139,7 @@ _TASK_ROWS = (
         ("There are {value} full-time employees.", "Of these {value} work as full-time employees."),
         _number(20, 990),
         "There are {value} full-time employees.",
+        "The number of full-time employees is",
     ),
 )
 TASKS: dict[str, Task] = {task.key: task for task in _TASK_ROWS}

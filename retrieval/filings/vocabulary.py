@@ -13,6 +13,18 @@ STATES = (
     "Rhode Island",
 )
 
+# What real filings name besides: for telling the state that an answer names first.
+ALL_STATES = (
+    *STATES,
+    "New Hampshire",
+    "North Dakota",
+    "South Carolina",
+    "West Virginia",
+    "Massachusetts",
+    "District of Columbia",
+    "Puerto Rico",
+)
+
 CITIES = tuple(
     "Ashford Bexley Carlow Dunmore Elmira Fairview Glendale Hartwell Irving Jasper Kenton Lakewood "
     "Marion Newport Oakdale Preston Quincy Riverton Salem Tipton Upton Vernon Westbrook Yorkville "

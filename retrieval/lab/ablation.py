@@ -11,7 +11,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from retrieval.filings.grading import values_match
+from retrieval.filings.grading import is_right, sentence_end
 from retrieval.lab.samples import NEW_TOKENS
 from retrieval.reading.decoding import Decoded, greedy_answers
 from utils.effects.random_sets import KINDS, RandomSets, SetKind, draw_sets
@@ -157,7 +157,7 @@ def ablate_top(
     for start in range(0, len(sets), rows):
         progress(WHAT, start, len(sets))
         batch = sets[start : start + rows]
-        texts = greedy_answers(loaded, [ids] * len(batch), batch, mode, NEW_TOKENS)
+        texts = greedy_answers(loaded, [ids] * len(batch), batch, mode, NEW_TOKENS, sentence_end)
         chances: list[float | None] = [None] * len(batch)
         if written:
             chances = written_probabilities(loaded, ids, written, batch, mode).prod(-1).tolist()
@@ -166,7 +166,7 @@ def ablate_top(
 
     def outcome(heads: tuple[Head, ...]) -> Outcome:
         text, chance = answers[heads]
-        right = values_match(text.text, truth) if truth else None
+        right = is_right(text.text, truth) if truth else None
         return Outcome(heads, text.text, right, text.text == answers[()][0].text, chance)
 
     controls: dict[SetKind, tuple[Outcome, ...]] = {}

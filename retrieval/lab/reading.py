@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 from torch import Tensor
 
-from retrieval.filings.grading import values_match
-from retrieval.filings.prompting import EncodedPrompt, encode_sample
+from retrieval.filings.grading import is_right
+from retrieval.filings.prompting import EncodedPrompt, encode_sample, usual_stem
 from retrieval.lab.ablation import written_probabilities
 from retrieval.lab.rows import QuestionRows, rows_of_reading
 from retrieval.lab.samples import check_own, generated_sample, needle_note, own_sample, suitable_length
@@ -87,7 +87,7 @@ def encode_lab(loaded: LoadedModel, prompt: LabPrompt) -> EncodedPrompt:
         UserFacingError: a prompt that cannot be made, or that is too long for the model.
     """
     if not prompt.own:
-        return encode_sample(loaded, generated_sample(prompt, loaded))
+        return encode_sample(loaded, generated_sample(prompt, loaded), usual_stem(loaded, prompt.question))
     check_own(prompt, loaded.context_length)
     return encode_sample(loaded, own_sample(prompt))
 
@@ -133,7 +133,7 @@ def read_lab(
         answer=answer,
         answer_labels=tuple(token_label(loaded, token) for token in answer.ids),
         answer_chances=chances,
-        right=values_match(answer.text, truth) if truth else None,
+        right=is_right(answer.text, truth) if truth else None,
         rankings=MappingProxyType(
             {key: _ranking(method, readings, encoded, options) for key, method in METHODS.items()}
         ),

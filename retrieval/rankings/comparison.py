@@ -1,6 +1,6 @@
-"""`scripts/run_study.py compare FILE...`: how alike rankings are, in tables of plain text."""
+"""`scripts/run_study.py compare FILE...`: rankings' top heads and how alike they are, in plain text."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TextIO
 
 from retrieval.rankings.overlap import (
@@ -14,6 +14,9 @@ from retrieval.rankings.overlap import (
 )
 from retrieval.rankings.published import PublishedRanking, read_named
 from utils.heads import Head
+
+# Heads that are listed by name.
+LISTED = 20
 
 
 def run(files: Sequence[str], out: TextIO) -> int:
@@ -41,6 +44,8 @@ def report(rankings: Sequence[PublishedRanking]) -> list[str]:
         lines.append(f"{number:>3}  {ranking.name}: {_about(ranking)}")
     lines += ["", "Sources", ""]
     lines += [f"     {source}" for source in dict.fromkeys(ranking.source for ranking in rankings)]
+    lines += _tops(rankings)
+    lines += _in_common(rankings)
     lines += _by_name(rankings)
     lines += _by_depth(rankings)
     lines += ["", "Heads by layer", ""]
@@ -98,6 +103,54 @@ def _about(ranking: PublishedRanking) -> str:
     if ranking.share_at_least is not None:
         parts.append(f"{ranking.share_at_least:.1%} of all heads score at least 0.1")
     return ", ".join(parts)
+
+
+def _tops(rankings: Sequence[PublishedRanking]) -> list[str]:
+    """The first heads of each ranking with their scores, rank by rank, rankings side by side."""
+    wide = 16
+    lines = ["", f"Top {LISTED} heads with their scores; * in the tops of all", ""]
+    lines.append(" " * 5 + "".join(f"{number:>{wide}}" for number in range(1, len(rankings) + 1)))
+    everywhere = in_common(rankings)
+    for rank in range(min(LISTED, max(len(ranking.heads) for ranking in rankings))):
+        cells = (_entry(ranking, rank, everywhere) for ranking in rankings)
+        lines.append(f"{rank + 1:>3}  " + "".join(f"{cell:>{wide}}" for cell in cells).rstrip())
+    return lines
+
+
+def _entry(ranking: PublishedRanking, rank: int, everywhere: Collection[Head]) -> str:
+    if rank >= len(ranking.heads):
+        return "–"
+    head = ranking.heads[rank]
+    score = "" if ranking.scores is None else f" {ranking.scores[rank]:.3f}"
+    return f"{head}{score}{'*' if head in everywhere else ' '}"
+
+
+def in_common(rankings: Sequence[PublishedRanking]) -> list[Head]:
+    """The heads in the compared tops of all rankings, by mean rank; none for heads that are not the same."""
+    first, *others = rankings
+    if not others or any(by_name(first, other) is None for other in others):
+        return []
+    tops = [top(ranking) for ranking in rankings]
+    shared = set.intersection(*map(set, tops))
+    return sorted(shared, key=lambda head: (sum(heads.index(head) for heads in tops), head))
+
+
+def _in_common(rankings: Sequence[PublishedRanking]) -> list[str]:
+    if len(rankings) < 2:
+        return []
+    found = in_common(rankings)
+    if not found and any(by_name(rankings[0], other) is None for other in rankings[1:]):
+        return []
+    what = f"In the tops of all {len(rankings)}: {len(found)} heads, by mean rank"
+    lines = ["", f"{what}, with rank and score in each", ""]
+    for head in found:
+        cells = []
+        for ranking in rankings:
+            rank = ranking.heads.index(head)
+            score = "" if ranking.scores is None else f" {ranking.scores[rank]:.3f}"
+            cells.append(f"{f'#{rank + 1}{score}':>16}")
+        lines.append(f"{head!s:>8}" + "".join(cells))
+    return lines
 
 
 def _by_name(rankings: Sequence[PublishedRanking]) -> list[str]:

@@ -60,7 +60,7 @@ class RankingOptions:
     wu24_rule: Wu24Rule = "distinct"
     reasoning_rule: ReasoningRule = "normalised"
     rouge_threshold: float = 50.0
-    new_tokens: int = 16
+    new_tokens: int = 24
 
     def __post_init__(self) -> None:
         choices = {
@@ -82,7 +82,7 @@ class RankingOptions:
             )
         if self.new_tokens < 1:
             raise UserFacingError(
-                f"new_tokens must be at least 1. Got {self.new_tokens}.", "The usual number is 16."
+                f"new_tokens must be at least 1. Got {self.new_tokens}.", "The usual number is 24."
             )
 
     @property

@@ -9,8 +9,15 @@ import torch
 from torch import Tensor
 
 from retrieval.filings.generated import NULL_QUERY, Sample
-from retrieval.filings.grading import normalise, rouge1_recall
-from retrieval.filings.prompting import EncodedPrompt, chat_date, encode_sample, uses_chat_template
+from retrieval.filings.grading import normalise, rouge1_recall, sentence_end
+from retrieval.filings.prompting import (
+    EncodedPrompt,
+    chat_date,
+    encode_sample,
+    stem_of,
+    uses_chat_template,
+    usual_stem,
+)
 from retrieval.rankings.methods import (
     Need,
     RankingMethod,
@@ -95,7 +102,7 @@ def read_sample(
         found["last_row"] = last.rows[:, :, -1]
         if "answer" in needs:
             step(READ_STEPS[2])
-            written, rows = greedy_with_rows(loaded, ids, options.new_tokens, before=last)
+            written, rows = greedy_with_rows(loaded, ids, options.new_tokens, before=last, ends=sentence_end)
             recall = rouge1_recall(encoded.sample.answer, written.text)
             found |= {"written": written, "answer_rows": rows, "rouge": recall}
     return Readings(ids, encoded.spans, encoded.shared, **found)
@@ -141,6 +148,7 @@ def rank_heads(
     progress: Progress = lambda what, done, total: None,
     settings: Mapping[str, Any] | None = None,
     model_key: str | None = None,
+    stem: bool | None = None,
 ) -> dict[str, RankingRecord]:
     """Rank all heads by each method over the samples of one question.
 
@@ -153,6 +161,7 @@ def rank_heads(
         progress: called after each sample.
         settings: what else the record's settings should hold (seed, source of the samples).
         model_key: the model's key in the protocol; by default its name.
+        stem: whether the answer begins with the task's stem; by default as suits the model (`usual_stem`).
 
     Returns:
         A record a method.
@@ -163,10 +172,12 @@ def rank_heads(
     """
     rows = methods_named(methods)
     question = _question(samples)
+    task = samples[0].task
+    begin = usual_stem(loaded, task) if stem is None else stem_of(task, stem)
     collected: dict[str, _Collected] = {row.key: _Collected(row.control) for row in rows}
     tokens = []
     for done, sample in enumerate(samples, start=1):
-        encoded = encode_sample(loaded, sample)
+        encoded = encode_sample(loaded, sample, begin)
         tokens.append(len(encoded.ids))
         usable = [row for row in rows if not missing_spans(encoded.spans, row, options)]
         readings = read_sample(loaded, encoded, [row.key for row in usable], options)
@@ -193,6 +204,7 @@ def rank_heads(
             "mean": round(sum(tokens) / len(tokens), 2),
         },
         "chat_template": uses_chat_template(loaded),
+        "stem": begin or None,
         **({} if (date := chat_date(loaded)) is None else {"chat_date": date}),
         "device": loaded.model.device.type,
         "dtype": str(loaded.model.dtype).removeprefix("torch."),

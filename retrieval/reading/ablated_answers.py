@@ -7,7 +7,7 @@ rest is computed. The few tokens of the answer go through all layers.
 """
 
 import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
-from retrieval.reading.decoding import Decoded, greedy_answers
+from retrieval.reading.decoding import Decoded, Ends, greedy_answers, line_end
 from retrieval.reading.query_rows import read_on
 from utils.forward.ablation import AblationMode
 from utils.forward.layer_replay import Forward, recorded_layers, repeated, replaced_layers
@@ -47,6 +47,8 @@ def answers_with_heads_off(
     mode: AblationMode,
     new_tokens: int,
     rows: int,
+    ends: Ends = line_end,
+    done: Callable[[int], None] = lambda sets: None,
 ) -> list[Decoded]:
     """Answer one prompt greedily with each of `sets` off.
 
@@ -57,6 +59,8 @@ def answers_with_heads_off(
         mode: what is put in their place.
         new_tokens: at most so many tokens an answer.
         rows: at most so many answers at once.
+        ends: where an answer ends before `new_tokens` are written.
+        done: called after each batch with how many sets are done; an exception from it ends the work.
 
     Returns:
         One answer a set, in the same order.
@@ -75,8 +79,9 @@ def answers_with_heads_off(
         first = min(lowest[position] for position in positions)
         with _replayed(loaded, clean, first) if clean else contextlib.nullcontext():
             off = [sets[position] for position in positions]
-            found = greedy_answers(loaded, [ids] * len(positions), off, mode, new_tokens)
+            found = greedy_answers(loaded, [ids] * len(positions), off, mode, new_tokens, ends)
         answers.update(zip(positions, found, strict=True))
+        done(len(answers))
     return [answers[position] for position in range(len(sets))]
 
 

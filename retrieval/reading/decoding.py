@@ -5,7 +5,7 @@ Heads are off in the prompt and in all that is written: each step is one forward
 key/value cache (docs/METHODS.md, section 4).
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,15 +25,25 @@ GPU_MAX_ROWS = 128
 MAX_TOKENS_LIMIT = 16384
 _PADDED = (torch.float32, torch.bfloat16)
 
+# Where an answer ends in the text written so far, in characters; None while it goes on.
+Ends = Callable[[str], int | None]
+
+
+def line_end(text: str) -> int | None:
+    """The end of the first line that has text: some models begin their answer on a new line."""
+    begin = len(text) - len(text.lstrip())
+    end = text.find("\n", begin)
+    return None if end < 0 else end
+
 
 @dataclass(frozen=True)
 class Decoded:
     """A greedy answer.
 
     Attributes:
-        ids: what was written, without the token that ended it (the end token, or one that begins a new line
-            after some text).
-        text: without special tokens, stripped, up to the first line break.
+        ids: what was written, without the token that ended it (the end token, or one that is wholly beyond
+            the answer's end).
+        text: without special tokens, stripped, up to the answer's end.
     """
 
     ids: tuple[int, ...]
@@ -46,6 +56,7 @@ def greedy_answers(
     heads_by_row: Sequence[Collection[Head]],
     mode: AblationMode = "zero",
     new_tokens: int = 16,
+    ends: Ends = line_end,
 ) -> list[Decoded]:
     """Answer each prompt with its own set of heads ablated, in batches.
 
@@ -58,6 +69,7 @@ def greedy_answers(
         heads_by_row: the heads that are off, a set a prompt; a set may be empty.
         mode: what is put in their place.
         new_tokens: at most so many tokens; fewer where the model's context ends.
+        ends: where an answer ends before that.
 
     Returns:
         One answer a prompt, in the same order.
@@ -83,7 +95,7 @@ def greedy_answers(
     for positions in _batches([len(ids) for ids in prompts], most, mixed):
         rows = [prompts[position] for position in positions]
         written = _decode_batch(
-            loaded, rows, [heads_by_row[position] for position in positions], mode, new_tokens
+            loaded, rows, [heads_by_row[position] for position in positions], mode, new_tokens, ends
         )
         answers.update(zip(positions, written, strict=True))
     return [answers[position] for position in range(len(prompts))]
@@ -95,6 +107,7 @@ def greedy_with_rows(
     new_tokens: int,
     heads: Collection[Head] = (),
     before: Reading | None = None,
+    ends: Ends = line_end,
 ) -> tuple[Decoded, Tensor]:
     """Answer one prompt and keep, for each token w of the answer, where the heads looked when it was chosen.
 
@@ -107,6 +120,7 @@ def greedy_with_rows(
         heads: heads that are off throughout.
         before: a reading of the prompt with these heads ablated, to its last token, whose row it holds; then
             the prompt is not read again.
+        ends: where the answer ends before `new_tokens` are written.
 
     Returns:
         The answer; and its rows [step, layer, head, key], float32 on the CPU, keys of the prompt and then of
@@ -125,7 +139,7 @@ def greedy_with_rows(
         reading = read_on(loaded, ids[-1:], start, rows=True, heads=heads)
     if reading.rows is None or reading.ids != tuple(ids):
         raise ValueError("before must be a reading of the prompt, with its last token's row.")
-    answer = _Answer(loaded, len(ids), new_tokens)
+    answer = _Answer(loaded, len(ids), new_tokens, ends)
     steps: list[Tensor] = []
     while True:
         assert reading.rows is not None
@@ -163,6 +177,7 @@ def _decode_batch(
     heads_by_row: Sequence[Collection[Head]],
     mode: AblationMode,
     new_tokens: int,
+    ends: Ends,
 ) -> list[Decoded]:
     device = loaded.model.device
     width = max(map(len, prompts))
@@ -173,7 +188,7 @@ def _decode_batch(
         mask[row, width - len(prompt) :] = 1
     # Without padding there is no mask: the rows are then computed as each would be alone.
     padded = None if bool(mask.all()) else mask.to(device)
-    answers = [_Answer(loaded, len(prompt), new_tokens) for prompt in prompts]
+    answers = [_Answer(loaded, len(prompt), new_tokens, ends) for prompt in prompts]
     going = list(range(len(prompts)))
     step = advance(loaded, ids.to(device), None, heads_by_row, mode, mask=padded)
     while True:
@@ -200,9 +215,10 @@ def _decode_batch(
 class _Answer:
     """One answer in the making: its tokens so far, and whether it has ended."""
 
-    def __init__(self, loaded: LoadedModel, prompt_tokens: int, new_tokens: int) -> None:
+    def __init__(self, loaded: LoadedModel, prompt_tokens: int, new_tokens: int, ends: Ends) -> None:
         self._tokenizer = loaded.tokenizer
-        self._ends = end_tokens(loaded)
+        self._special = end_tokens(loaded)
+        self._ends = ends
         # The last token of all is never read, so it may stand one place beyond the context.
         self._most = min(new_tokens, loaded.context_length - prompt_tokens + 1)
         self.ids: list[int] = []
@@ -210,20 +226,20 @@ class _Answer:
 
     def add(self, token: int) -> None:
         """Take the token that was chosen, where it does not just end the answer."""
-        if token in self._ends:
+        if token in self._special:
             self.ended = True
             return
-        # A line break before any text is none that ends it: some models begin their answer on a new line.
-        line, broken, _ = self._text([*self.ids, token]).lstrip().partition("\n")
-        if broken:
-            self.ended = True
-        if not broken or line.strip() != self._text(self.ids).strip():
+        text = self._text([*self.ids, token])
+        end = self._ends(text)
+        self.ended = end is not None
+        if end is None or text[:end].strip() != self._text(self.ids).strip():
             self.ids.append(token)
         self.ended |= len(self.ids) >= self._most
 
     def decoded(self) -> Decoded:
         """The answer as it stands."""
-        return Decoded(tuple(self.ids), self._text(self.ids).strip().partition("\n")[0].strip())
+        text = self._text(self.ids)
+        return Decoded(tuple(self.ids), text[: self._ends(text)].strip())
 
     def _text(self, ids: Sequence[int]) -> str:
         text: Any = self._tokenizer.decode(

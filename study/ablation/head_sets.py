@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from study.data.cell_records import Condition, Tested
+from study.data.cell_records import NO_STEM, Condition, Tested
+from study.data.protocol import Protocol
 from utils.effects.random_sets import SetKind, draw_sets
 from utils.heads import Head
 from utils.models.families import HeadGeometry
@@ -18,6 +19,9 @@ CONTROL_KINDS: dict[Literal["random_uniform", "random_layer_matched"], SetKind] 
     "random_uniform": "uniform",
     "random_layer_matched": "layer-matched",
 }
+
+
+SINGLE = "single"
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,8 @@ class SetOptions:
         shared_top: how many heads that top has.
         controls_at_every_k: tested conditions whose controls are run at every level.
         controls_at_claim: those whose controls are run at `claim_k` only.
+        other_levels: numbers of heads of every condition but `within`; None for `levels`.
+        control_levels: at which of them `controls_at_every_k` are run; None for all.
     """
 
     levels: tuple[int, ...]
@@ -83,6 +89,8 @@ class SetOptions:
     shared_top: int
     controls_at_every_k: tuple[Tested, ...] = ("within",)
     controls_at_claim: tuple[Tested, ...] = ()
+    other_levels: tuple[int, ...] | None = None
+    control_levels: tuple[int, ...] | None = None
 
 
 def shared_order(orders: Mapping[str, HeadOrder], top: int, min_tasks: int) -> HeadOrder:
@@ -121,33 +129,82 @@ def global_order(orders: Mapping[str, HeadOrder]) -> HeadOrder:
     return HeadOrder(tuple(heads), tuple(sums[head] / len(orders) for head in heads))
 
 
+def portions(methods: Sequence[str], first: str | None, moved: bool, stem: bool) -> list[str]:
+    """The portions of a question's cell in the order in which they are run, each a file and a task.
+
+    "<method>-claim" has the question's own heads at the claim's number with their random sets, "<method>-own"
+    the same at all other numbers, "<method>-others" the heads of other questions, shared and global ones,
+    "<method>-moved" those ranked on other data; "single" has each head by itself, and "no_stem" the answers
+    without the stem, all heads on. What the claim is about is done first, and a study that is stopped loses
+    little.
+
+    Args:
+        methods: the ranking methods.
+        first: the method of the claim, which goes first.
+        moved: whether there are rankings on other data.
+        stem: whether answers begin with a stem.
+    """
+    order = sorted(methods, key=lambda method: method != first)
+    found = [f"{method}-claim" for method in order[:1]]
+    found += [NO_STEM] * stem
+    found += [f"{method}-claim" for method in order[1:]]
+    for method in order:
+        found += [f"{method}-own", *([f"{method}-moved"] if moved else []), f"{method}-others"]
+    return [*found, SINGLE]
+
+
+def wanted_portions(protocol: Protocol, length: int, data: str, moved: bool) -> list[str]:
+    """The portions that the protocol asks for in a setting; arguments as of `portions`."""
+    first = protocol.claim.method if protocol.claim else None
+    names = portions(protocol.methods, first, moved, protocol.stem)
+    single = protocol.ablation_at(length, data).single_samples != 0
+    return [name for name in names if single or name != SINGLE]
+
+
+def claim_portions(protocol: Protocol) -> tuple[str, ...]:
+    """The portions that the protocol's claim needs, with the accuracies without the stem."""
+    claim = () if protocol.claim is None else (f"{protocol.claim.method}-claim",)
+    return (*claim, NO_STEM)
+
+
 def tested_sets(
-    orders: Mapping[str, Mapping[str, HeadOrder]],
+    portion: str,
+    by_task: Mapping[str, HeadOrder],
     question: str,
     questions: Sequence[str],
     options: SetOptions,
 ) -> Iterator[PlannedSet]:
-    """The sets of the tested conditions, for every method and number of heads.
+    """The sets of the tested conditions of one portion, for every number of heads.
 
     Args:
-        orders: by method and ranking task; a task without a ranking is left out by the caller.
+        portion: of `portions`, with a method's name in it.
+        by_task: the method's orders by ranking task, on the other data for a "moved" portion; a task without
+            a ranking is left out by the caller.
         question: the task that is asked.
         questions: the tasks whose heads are tried on it, itself among them.
         options: which sets.
     """
-    for method, by_task in orders.items():
-        for source in questions:
-            if source in by_task:
-                condition: Tested = "within" if source == question else "across"
-                yield from _levels(by_task[source], PlannedSet(condition, (), method, source), options)
-        if by_task:
-            shared = shared_order(by_task, options.shared_top, options.shared_min_tasks)
-            yield from _levels(shared, PlannedSet("shared", (), method), options)
-            yield from _levels(global_order(by_task), PlannedSet("global", (), method), options)
+    method, kind = portion.rsplit("-", 1)
+    others = options.levels if options.other_levels is None else options.other_levels
+    if kind in ("claim", "own", "moved"):
+        condition: Tested = "across_data" if kind == "moved" else "within"
+        levels = [k for k in options.levels if (k == options.claim_k) == (kind == "claim")]
+        levels = others if kind == "moved" else levels
+        if question in by_task:
+            yield from _levels(by_task[question], PlannedSet(condition, (), method, question), levels)
+        return
+    for source in questions:
+        if source in by_task and source != question:
+            yield from _levels(by_task[source], PlannedSet("across", (), method, source), others)
+    if len(by_task) >= options.shared_min_tasks:
+        shared = shared_order(by_task, options.shared_top, options.shared_min_tasks)
+        yield from _levels(shared, PlannedSet("shared", (), method), others)
+    if by_task:
+        yield from _levels(global_order(by_task), PlannedSet("global", (), method), others)
 
 
-def _levels(order: HeadOrder, like: PlannedSet, options: SetOptions) -> Iterator[PlannedSet]:
-    for k in options.levels:
+def _levels(order: HeadOrder, like: PlannedSet, levels: Sequence[int]) -> Iterator[PlannedSet]:
+    for k in levels:
         if k <= len(order.heads):
             yield replace(like, heads=order.top(k), unscored=order.unscored(k))
 
@@ -179,17 +236,23 @@ def single_sets(geometry: HeadGeometry) -> Iterator[PlannedSet]:
 
 
 def plan_sets(
-    orders: Mapping[str, Mapping[str, HeadOrder]],
+    portion: str,
+    by_task: Mapping[str, HeadOrder],
     question: str,
     questions: Sequence[str],
     geometry: HeadGeometry,
     options: SetOptions,
 ) -> list[PlannedSet]:
-    """Every set of one cell: single heads, then each tested set with its controls behind it."""
-    planned = list(single_sets(geometry))
-    for tested in tested_sets(orders, question, questions, options):
+    """Every set of one portion, each tested one with its controls behind it; arguments as `tested_sets`."""
+    if portion == NO_STEM:
+        return []
+    if portion == SINGLE:
+        return list(single_sets(geometry))
+    planned = []
+    for tested in tested_sets(portion, by_task, question, questions, options):
         planned.append(tested)
         at_claim = tested.k == options.claim_k and tested.condition in options.controls_at_claim
-        if at_claim or tested.condition in options.controls_at_every_k:
+        here = options.control_levels is None or tested.k in options.control_levels
+        if at_claim or (here and tested.condition in options.controls_at_every_k):
             planned += control_sets(tested, geometry, options)
     return planned

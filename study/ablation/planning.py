@@ -8,7 +8,7 @@ goes on, and one whose protocol was changed does again just what the change touc
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -16,10 +16,11 @@ from typing import Any
 
 from retrieval.rankings.methods import METHODS, RankingOptions
 from retrieval.rankings.records import load_ranking, save_ranking
-from study.ablation.head_sets import HeadOrder, SetOptions, plan_sets, shared_order
+from study.ablation.head_sets import SINGLE, HeadOrder, SetOptions, plan_sets, shared_order, wanted_portions
+from study.ablation.parts import CellInParts
 from study.ablation.runners import RunnerOptions, run_tasks
 from study.ablation.tasks import CellTask, RankTask, Task
-from study.data.cell_records import AblationCell, load_cell, save_cell
+from study.data.cell_records import NO_STEM, AblationCell, load_cell
 from study.data.filings import StudyData, digest
 from study.data.models import StudyModel
 from study.data.protocol import Protocol
@@ -29,11 +30,10 @@ from utils.errors import UserFacingError
 from utils.runtime.jobs import Progress
 
 # Raised where the same settings come to give other results: everything is then done again.
-ENGINE = 1
+ENGINE = 2
 _VERSIONED = ("torch", "transformers", "pyvene")
 
 Say = Callable[[str], None]
-Orders = dict[str, dict[str, HeadOrder]]
 
 
 def rank(
@@ -64,11 +64,16 @@ def rank(
 
     def save(task: Task, records: list[RankingRecord]) -> None:
         for record in records:
-            path = paths.ranking(task.model.name, record.method, task.question, task.length)
+            path = paths.ranking(task.model.name, record.method, task.question, task.length, _kind(task))
             with unwritable(path):
                 save_ranking(record, path)
 
     run_tasks(tasks, runner, save, progress, "ranking heads")
+
+
+def _kind(task: Task) -> str:
+    """The filings of a ranking's samples."""
+    return str(task.settings["data"])
 
 
 def rank_tasks(
@@ -79,26 +84,31 @@ def rank_tasks(
     tasks = []
     cached = 0
     for model in models:
-        for length in model.lengths:
-            for question in protocol.ranking_questions:
-                samples = data.parts[model.name, length, question].split.train
+        for length, kind in model.settings:
+            for question in protocol.tasks(kind):
+                samples = data.parts[model.name, length, kind, question].split.train
                 wanted = {}
                 for method in protocol.methods:
-                    mark = _ranking_fingerprint(model, length, method, digest(samples), options)
-                    path = paths.ranking(model.name, method, question, length)
+                    seen = digest(samples)
+                    mark = _ranking_fingerprint(model, length, method, seen, options, protocol.stem)
+                    path = paths.ranking(model.name, method, question, length, kind)
                     if _stands(path, mark, lambda path: load_ranking(path).settings.get("fingerprint"), say):
                         cached += 1
                     else:
                         wanted[method] = mark
                 if wanted:
-                    settings = {
-                        "seed": protocol.seed,
-                        "data": protocol.data.source,
-                        "model_digest": model.digest,
-                    }
+                    settings = {"seed": protocol.seed, "data": kind, "model_digest": model.digest}
                     tasks.append(
                         RankTask(
-                            model.ref, question, length, samples, tuple(wanted), options, settings, wanted
+                            model=model.ref,
+                            question=question,
+                            length=length,
+                            samples=samples,
+                            methods=tuple(wanted),
+                            options=options,
+                            stem=protocol.stem,
+                            settings=settings,
+                            fingerprints=wanted,
                         )
                     )
     if cached:
@@ -107,11 +117,11 @@ def rank_tasks(
 
 
 def _ranking_fingerprint(
-    model: StudyModel, length: int, method: str, samples: str, options: RankingOptions
+    model: StudyModel, length: int, method: str, samples: str, options: RankingOptions, stem: bool
 ) -> str:
     chosen = asdict(options)
     matter = {name: chosen[name] for name in METHODS[method].options}
-    return fingerprint("ranking", model.digest, model.ref.dtype, length, method, samples, matter)
+    return fingerprint("ranking", model.digest, model.ref.dtype, length, method, samples, matter, stem)
 
 
 def fingerprint(*values: Any) -> str:
@@ -142,143 +152,204 @@ def ablate(
     runner: RunnerOptions,
     progress: Progress,
     say: Say,
+    only: Collection[str] = (),
 ) -> None:
-    """Run the cells on the test parts, where that is not done yet. Arguments as of `rank`.
+    """Run the cells on the test parts, where that is not done yet.
+
+    Arguments as of `rank`; `only` are the portions to run, none for all.
 
     Raises:
         UserFacingError: a ranking is missing or out of date, a task failed, or a result cannot be written.
     """
     paths = ResultPaths(folder)
-    tasks = cell_tasks(protocol, models, data, paths, say)
+    tasks = cell_tasks(protocol, models, data, paths, say, only)
+    cells = {task.title: CellInParts(task, folder) for task in tasks}
+    parts = [part for task in tasks for part in cells[task.title].left()]
 
     def save(task: Task, cell: AblationCell) -> None:
-        save_cell(cell, folder)
+        assert isinstance(task, CellTask)
+        cells[task.title].add(task, cell)
 
-    run_tasks(tasks, runner, save, progress, "ablating heads")
+    for cell in cells.values():
+        cell.finish()
+    run_tasks(parts, runner, save, progress, "ablating heads")
 
 
 def cell_tasks(
-    protocol: Protocol, models: Sequence[StudyModel], data: StudyData, paths: ResultPaths, say: Say
+    protocol: Protocol,
+    models: Sequence[StudyModel],
+    data: StudyData,
+    paths: ResultPaths,
+    say: Say,
+    only: Collection[str] = (),
 ) -> list[CellTask]:
-    """The cells that are still to be run.
+    """The portions of cells that are still to be run, the claim's first; of those in `only`, where named.
 
     Raises:
         UserFacingError: a ranking is missing, damaged or out of date.
     """
-    tasks = []
+    tasks: list[CellTask] = []
     cached = 0
     for model in models:
-        for length in model.lengths:
-            orders, notes = _orders(protocol, model, length, data, paths)
-            for question in protocol.questions:
-                task = _cell_task(protocol, model, length, question, data, orders, notes)
-                path = paths.cell(model.name, question, length)
-                if _stands(path, task.fingerprint, lambda path: load_cell(path).fingerprint, say):
-                    cached += 1
-                else:
-                    tasks.append(task)
+        rankings = _Rankings(protocol, model, data, paths)
+        for length, kind in model.settings:
+            other = next((k for n, k in model.settings if n == length and k != kind), None)
+            for portion in wanted_portions(protocol, length, kind, other is not None):
+                if only and portion not in only:
+                    continue
+                for question in protocol.questions:
+                    task = _cell_task(protocol, model, (length, kind), question, portion, data, rankings)
+                    path = paths.cell(model.name, question, length, portion, kind)
+                    if _stands(path, task.fingerprint, lambda path: load_cell(path).fingerprint, say):
+                        cached += 1
+                    elif task.sets or portion == NO_STEM:
+                        tasks.append(task)
     if cached:
         say(f"{cached} cells are there and stand.")
     return tasks
 
 
-def set_options(protocol: Protocol, total_heads: int) -> SetOptions:
-    """The protocol's sets for a model of so many heads."""
-    part = protocol.ablation
+def set_options(
+    protocol: Protocol, total_heads: int, length: int, kind: str, method: str | None
+) -> SetOptions:
+    """The protocol's sets for a model of so many heads in one setting, for one method."""
+    part = protocol.ablation_at(length, kind)
+    first = protocol.claim is None or method == protocol.claim.method
+    controls = part.control_levels
+    if not first and part.other_control_levels is not None:
+        controls = part.other_control_levels
+
+    def levels(asked: Sequence[int] | None) -> tuple[int, ...] | None:
+        return None if asked is None else tuple(protocol.levels(total_heads, asked))
+
     return SetOptions(
-        levels=tuple(protocol.levels(total_heads)),
+        levels=tuple(protocol.levels(total_heads, part.k_levels)),
         claim_k=protocol.claim_k(total_heads),
         draws=part.draws,
         seed=protocol.seed,
         shared_min_tasks=part.shared_min_tasks,
         shared_top=max(1, round(part.shared_top_share * total_heads)),
         controls_at_every_k=tuple(part.controls_at_every_k),
-        controls_at_claim=tuple(part.controls_at_claim),
+        controls_at_claim=tuple(part.controls_at_claim) if first else (),
+        other_levels=levels(part.other_levels),
+        control_levels=levels(controls),
     )
 
 
-def _orders(
-    protocol: Protocol, model: StudyModel, length: int, data: StudyData, paths: ResultPaths
-) -> tuple[Orders, list[str]]:
-    """Every ranking of a model at a length as an order of heads; and what there is to say about them."""
-    options = RankingOptions(**protocol.ranking.model_dump())
-    sets = set_options(protocol, model.total_heads)
-    orders: Orders = {method: {} for method in protocol.methods}
-    notes = []
-    if left_out := [k for k in protocol.ablation.k_levels if k > model.total_heads // 2]:
-        notes.append(f"k = {', '.join(map(str, left_out))} is more than half of the heads and was not run.")
-    for method, by_task in orders.items():
-        for task in protocol.ranking_questions:
-            path = paths.ranking(model.name, method, task, length)
-            samples = digest(data.parts[model.name, length, task].split.train)
-            mark = _ranking_fingerprint(model, length, method, samples, options)
-            if not path.exists() or (record := load_ranking(path)).settings.get("fingerprint") != mark:
-                what = "made with other settings, data or model" if path.exists() else "missing"
-                raise UserFacingError(
-                    f"The ranking {path.name} is {what}.",
-                    "Rank the heads first with: python scripts/run_study.py rank",
-                )
-            if record.successful_samples:
-                scores = tuple(entry.score for entry in record.head_rankings)
-                by_task[task] = HeadOrder(tuple(record.heads()), scores)
+class _Rankings:
+    """The rankings of one model as orders of heads, each read once."""
+
+    def __init__(self, protocol: Protocol, model: StudyModel, data: StudyData, paths: ResultPaths) -> None:
+        self._protocol, self._model, self._data, self._paths = protocol, model, data, paths
+        self._found: dict[tuple[str, int, str, str], HeadOrder | None] = {}
+
+    def of(
+        self, method: str, length: int, kind: str, tasks: Sequence[str]
+    ) -> tuple[dict[str, HeadOrder], list[str]]:
+        """One method's orders by task in a setting, and what there is to say about them."""
+        orders: dict[str, HeadOrder] = {}
+        notes = []
+        for task in tasks:
+            key = method, length, kind, task
+            if key not in self._found:
+                self._found[key] = self._read(*key)
+            if (order := self._found[key]) is not None:
+                orders[task] = order
             else:
                 notes.append(f"{method} could not rank heads on {task}: no training sample counts.")
-        # Sets of fewer heads than a level are not run: say how far the shared heads reach.
-        shared = len(shared_order(by_task, sets.shared_top, sets.shared_min_tasks).heads)
-        notes.append(
-            f"{method}: {shared} heads are in the top {sets.shared_top} of at least "
-            f"{sets.shared_min_tasks} of {len(protocol.ranking_questions)} tasks."
-        )
-    return orders, notes
+        return orders, notes
+
+    def _read(self, method: str, length: int, kind: str, task: str) -> HeadOrder | None:
+        protocol, model = self._protocol, self._model
+        options = RankingOptions(**protocol.ranking.model_dump())
+        path = self._paths.ranking(model.name, method, task, length, kind)
+        samples = digest(self._data.parts[model.name, length, kind, task].split.train)
+        mark = _ranking_fingerprint(model, length, method, samples, options, protocol.stem)
+        if not path.exists() or (record := load_ranking(path)).settings.get("fingerprint") != mark:
+            what = "made with other settings, data or model" if path.exists() else "missing"
+            raise UserFacingError(
+                f"The ranking {path.name} is {what}.",
+                "Rank the heads first with: python scripts/run_study.py rank",
+            )
+        if not record.successful_samples:
+            return None
+        return HeadOrder(tuple(record.heads()), tuple(entry.score for entry in record.head_rankings))
 
 
 def _cell_task(
     protocol: Protocol,
     model: StudyModel,
-    length: int,
+    setting: tuple[int, str],
     question: str,
+    portion: str,
     data: StudyData,
-    orders: Orders,
-    notes: Sequence[str],
+    rankings: _Rankings,
 ) -> CellTask:
-    part = protocol.ablation
-    samples = data.parts[model.name, length, question].split.test
-    sets = set_options(protocol, model.total_heads)
-    settings: Mapping[str, Any] = {
-        "seed": protocol.seed,
-        "data": protocol.data.source,
+    length, kind = setting
+    part = protocol.ablation_at(length, kind)
+    samples = data.parts[model.name, length, kind, question].split.test
+    if portion == SINGLE and part.single_samples is not None:
+        samples = samples[: part.single_samples]
+    orders: dict[str, HeadOrder] = {}
+    notes: list[str] = []
+    method = portion.rsplit("-", 1)[0] if "-" in portion else None
+    sets = set_options(protocol, model.total_heads, length, kind, method)
+    if method is not None:
+        ranked_on = (
+            next(k for n, k in model.settings if n == length and (k != kind))
+            if (portion.endswith("-moved"))
+            else kind
+        )
+        of_all = portion.endswith("-others")
+        tasks = protocol.tasks(kind) if of_all else [question]
+        orders, notes = rankings.of(method, length, ranked_on, tasks)
+        if portion.endswith("-own") and (
+            left_out := [k for k in part.k_levels if k > model.total_heads // 2]
+        ):
+            what = ", ".join(map(str, left_out))
+            notes.append(f"k = {what} is more than half of the heads and was not run.")
+        if portion.endswith("-others") and len(orders) >= sets.shared_min_tasks:
+            # Sets of fewer heads than a level are not run: say how far the shared heads reach.
+            shared = len(shared_order(orders, sets.shared_top, sets.shared_min_tasks).heads)
+            notes.append(
+                f"{method}: {shared} heads are in the top {sets.shared_top} of at least "
+                f"{sets.shared_min_tasks} of {len(protocol.tasks(kind))} tasks."
+            )
+    planned = tuple(plan_sets(portion, orders, question, protocol.questions, model.geometry, sets))
+    stem = protocol.stem and portion != NO_STEM
+    # What the sets came from is told by the sets themselves.
+    matter: Mapping[str, Any] = {
+        "data": kind,
+        "stem": stem,
         "mode": part.mode,
-        "spare_tokens": part.spare_tokens,
-        "sets": {
-            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(sets).items()
-        },
+        "new_tokens": part.new_tokens,
         "model_digest": model.digest,
         "samples_digest": digest(samples),
-        "rankings_digest": fingerprint(
-            [
-                [m, t, [str(head) for head in order.heads], order.scores]
-                for m, tasks in orders.items()
-                for t, order in tasks.items()
-            ]
-        ),
-        "device": model.ref.device,
         "dtype": model.ref.dtype,
+    }
+    settings = {
+        "seed": protocol.seed,
+        **matter,
+        "device": model.ref.device,
+        # Another version or device gives the same answers but for rounding: no reason to begin again.
         "versions": {package: version(package) for package in _VERSIONED},
     }
-    # Another version or device gives the same answers but for rounding: no reason to begin again.
-    matter = {name: value for name, value in settings.items() if name not in ("device", "versions")}
+    mark = fingerprint(
+        "cell", model.name, question, length, portion, matter, notes, [asdict(one) for one in planned]
+    )
     return CellTask(
         model=model.ref,
         question=question,
         length=length,
+        data=kind,
+        portion=portion,
         samples=samples,
-        sets=tuple(plan_sets(orders, question, protocol.questions, model.geometry, sets)),
+        sets=planned,
         mode=part.mode,
-        spare_tokens=part.spare_tokens,
+        stem=stem,
+        new_tokens=part.new_tokens,
         batch_tokens=part.batch_tokens,
         settings=settings,
         notes=tuple(notes),
-        fingerprint=fingerprint(
-            "cell", model.name, question, length, protocol.questions, matter, list(notes)
-        ),
+        fingerprint=mark,
     )

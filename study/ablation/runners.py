@@ -29,7 +29,7 @@ Finished = Callable[[Task, Any], None]
 # How often progress is reported while nothing is finished, in seconds.
 _TICK = 0.5
 # What a task counts for before it is done is a share of this.
-PARTS = 100
+PARTS = 1000
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def run_tasks(
         tasks: what to do; tasks of one model should stand together.
         options: where.
         finished: called in this thread with each task and what came of it.
-        progress: called with how far all tasks are together, in `PARTS` a task.
+        progress: called with how far all tasks are together, in parts of their costs.
         what: describes the work in progress messages.
 
     Raises:
@@ -75,16 +75,32 @@ def run_tasks(
         _run_in_processes(tasks, min(options.jobs, len(tasks)), finished, progress, what)
 
 
+def _tell(progress: Progress, what: str, tasks: Sequence[Task], shares: Sequence[int]) -> None:
+    """Tell how far all tasks are, each weighed by its cost: the time left is then that of the work left.
+
+    Args:
+        progress: called once.
+        what: describes the work.
+        tasks: all of them.
+        shares: how much of each is done, of `PARTS`.
+    """
+    weights = [max(1, round(task.cost)) for task in tasks]
+    done = sum(share * weight for share, weight in zip(shares, weights, strict=True))
+    progress(what, done, PARTS * sum(weights))
+
+
 def _run_here(tasks: Sequence[Task], finished: Finished, progress: Progress, what: str) -> None:
+    shares = [0] * len(tasks)
     with _one_thread():
         for position, task in enumerate(tasks):
 
             def tell(_: str, done: int, total: int, position: int = position) -> None:
-                share = PARTS * done // max(total, 1)
-                progress(what, position * PARTS + min(share, PARTS - 1), len(tasks) * PARTS)
+                shares[position] = min(PARTS - 1, PARTS * done // max(total, 1))
+                _tell(progress, what, tasks, shares)
 
             finished(task, do_task(task, tell))
-            progress(what, (position + 1) * PARTS, len(tasks) * PARTS)
+            shares[position] = PARTS
+            _tell(progress, what, tasks, shares)
 
 
 @contextlib.contextmanager
@@ -120,7 +136,7 @@ def _run_in_processes(
             for future in done:
                 finished(tasks[futures[future]], future.result())
                 shares[futures[future]] = PARTS
-            progress(what, sum(shares), len(tasks) * PARTS)
+            _tell(progress, what, tasks, shares)
     except BrokenProcessPool as error:
         raise UserFacingError(
             "A worker process was killed, perhaps because the memory is full.",
@@ -175,7 +191,9 @@ def _run_on_ray(
                 done, waiting = ray.wait(waiting, timeout=_TICK)
                 for reference in done:
                     finished(tasks[positions[reference]], _fetched(ray, reference))
-                progress(what, (len(tasks) - len(waiting)) * PARTS, len(tasks) * PARTS)
+                left = {positions[reference] for reference in waiting}
+                shares = [0 if position in left else PARTS for position in range(len(tasks))]
+                _tell(progress, what, tasks, shares)
         finally:
             for reference in waiting:
                 ray.cancel(reference, force=True)

@@ -5,19 +5,19 @@ sent to another process or machine. What comes back is what goes into a file, an
 not on the worker, nor on what it did before.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import JsonValue
 
 from retrieval.filings.generated import Sample
-from retrieval.filings.grading import values_match
-from retrieval.filings.prompting import encode_sample
+from retrieval.filings.grading import decided_end, is_right, sentence_end, values_match
+from retrieval.filings.prompting import encode_sample, stem_of
 from retrieval.rankings.methods import RankingOptions
 from retrieval.rankings.ranking import rank_heads
 from retrieval.reading.ablated_answers import answers_with_heads_off, fused_attention
-from retrieval.reading.decoding import Decoded
+from retrieval.reading.decoding import Decoded, greedy_answers
 from study.ablation.head_sets import PlannedSet
 from study.data.cell_records import AblationCell, CellSample, HeadSet
 from study.data.models import ModelRef, loaded_model
@@ -41,6 +41,7 @@ class RankTask:
         samples: the train part.
         methods: keys of the methods.
         options: theirs.
+        stem: whether answers begin with the task's stem.
         settings: what the records are to hold besides.
         fingerprints: by method, of all that its record depends on.
     """
@@ -51,6 +52,7 @@ class RankTask:
     samples: tuple[Sample, ...]
     methods: tuple[str, ...]
     options: RankingOptions
+    stem: bool
     settings: Mapping[str, JsonValue]
     fingerprints: Mapping[str, str]
 
@@ -59,19 +61,28 @@ class RankTask:
         """What it is, for people."""
         return f"{self.model.name} {self.question} {self.length}"
 
+    @property
+    def cost(self) -> float:
+        """How much work it is, in tokens that go through all layers; for the time that is left."""
+        # Reading with attention patterns takes a good deal longer than without.
+        return 3.0 * len(self.samples) * (self.length + 2 * self.options.new_tokens)
+
 
 @dataclass(frozen=True)
 class CellTask:
-    """One question's ablations at one length.
+    """A portion of one question's ablations in one setting.
 
     Attributes:
         model: the model.
         question: the task that the samples ask.
         length: tokens of a prompt.
+        data: "generated" or "real" filings.
+        portion: which part of the cell (`study.ablation.head_sets.portions`).
         samples: the test part.
         sets: what to switch off; equal sets are run once.
         mode: what is put in a head's place.
-        spare_tokens: tokens that may be written beyond those of the right answer.
+        stem: whether answers begin with the task's stem.
+        new_tokens: at most so many tokens an answer.
         batch_tokens: bound on the tokens of prompts in one batch.
         settings: what the cell is to hold about itself.
         notes: what could not be planned.
@@ -81,10 +92,13 @@ class CellTask:
     model: ModelRef
     question: str
     length: int
+    data: str
+    portion: str
     samples: tuple[Sample, ...]
     sets: tuple[PlannedSet, ...]
     mode: AblationMode
-    spare_tokens: int
+    stem: bool
+    new_tokens: int
     batch_tokens: int
     settings: Mapping[str, JsonValue]
     notes: tuple[str, ...]
@@ -93,7 +107,15 @@ class CellTask:
     @property
     def title(self) -> str:
         """What it is, for people."""
-        return f"{self.model.name} {self.question} {self.length}"
+        return f"{self.model.name} {self.question} {self.length} {self.data} {self.portion}"
+
+    @property
+    def cost(self) -> float:
+        """As of `RankTask`: of each set only the layers from its lowest head on are run."""
+        layers = int(max((head.layer for one in self.sets for head in one.heads), default=0)) + 1
+        lowest = {one.heads: min(head.layer for head in one.heads) for one in self.sets}
+        rows = 2.0 + sum(1 - layer / layers for layer in lowest.values())
+        return len(self.samples) * self.length * rows
 
 
 Task = RankTask | CellTask
@@ -126,6 +148,7 @@ def run_ranking(loaded: LoadedModel, task: RankTask, progress: Progress) -> list
         progress,
         task.settings,
         task.model.name,
+        task.stem,
     )
     done = []
     for method, record in records.items():
@@ -140,7 +163,7 @@ def run_cell(loaded: LoadedModel, task: CellTask, progress: Progress) -> Ablatio
     Args:
         loaded: the model.
         task: what to do.
-        progress: called after each sample.
+        progress: called after each batch.
 
     Raises:
         UserFacingError: a sample that is longer than the model's context, or a head that it does not have.
@@ -150,23 +173,30 @@ def run_cell(loaded: LoadedModel, task: CellTask, progress: Progress) -> Ablatio
     matches: dict[tuple[Head, ...], list[bool]] = {heads: [] for heads in distinct}
     samples: list[CellSample] = []
     with fused_attention(loaded):
-        for done, sample in enumerate(task.samples, start=1):
-            answers = _answers(loaded, task, sample, distinct)
+        for number, sample in enumerate(task.samples):
+
+            def done(sets: int, number: int = number) -> None:
+                progress(ABLATING, number * len(distinct) + sets, len(task.samples) * len(distinct))
+
+            answers = _answers(loaded, task, sample, distinct, done)
             for heads, answer in zip(distinct, answers, strict=True):
-                matches[heads].append(values_match(answer.text, sample.answer))
+                matches[heads].append(is_right(answer.text, sample.answer))
             clean = CellSample(
                 key=sample.key,
                 truth=sample.answer,
                 clean_output=answers[0].text,
                 clean_match=matches[()][-1],
+                clean_exact=values_match(answers[0].text, sample.answer),
             )
             samples.append(clean)
-            progress(ABLATING, done, len(task.samples))
     geometry = loaded.geometry
     return AblationCell(
         model=task.model.name,
         question=task.question,
         length=task.length,
+        data=task.data,
+        portion=task.portion,
+        stem=task.stem,
         n_layers=geometry.n_layers,
         n_heads=geometry.n_heads,
         fingerprint=task.fingerprint,
@@ -178,14 +208,31 @@ def run_cell(loaded: LoadedModel, task: CellTask, progress: Progress) -> Ablatio
 
 
 def _answers(
-    loaded: LoadedModel, task: CellTask, sample: Sample, sets: Sequence[tuple[Head, ...]]
+    loaded: LoadedModel,
+    task: CellTask,
+    sample: Sample,
+    sets: Sequence[tuple[Head, ...]],
+    done: Callable[[int], None],
 ) -> list[Decoded]:
-    """The answers to one sample, a set a row: rows of one prompt, so without padding."""
-    ids = encode_sample(loaded, sample).ids
-    # As it stands in a text, after a space.
-    truth = loaded.text_tokenizer.encode(f" {sample.answer}", add_special_tokens=False).ids
+    """The answers to one sample, a set a row: rows of one prompt, so without padding.
+
+    The first set is the clean run, whose whole first sentence is kept. Of the others only right or wrong is:
+    they are cut where that is decided.
+    """
+    ids = encode_sample(loaded, sample, stem_of(sample.task, task.stem)).ids
     rows = max(1, task.batch_tokens // len(ids))
-    return answers_with_heads_off(loaded, ids, sets, task.mode, len(truth) + task.spare_tokens, rows)
+    (clean,) = greedy_answers(loaded, [ids], sets[:1], task.mode, task.new_tokens, sentence_end)
+    ablated = answers_with_heads_off(
+        loaded,
+        ids,
+        sets[1:],
+        task.mode,
+        task.new_tokens,
+        rows,
+        lambda text: decided_end(text, sample.answer),
+        lambda number: done(1 + number),
+    )
+    return [clean, *ablated]
 
 
 def _result(planned: PlannedSet, matches: Sequence[bool]) -> HeadSet:

@@ -2,7 +2,7 @@
 
     splits.json, data_report.json, data_report.md           the data (stage prepare)
     rankings/<model>__<method>__<task>__<length>.json       one ranking each (stage rank)
-    ablations/<model>__<question>__<length>.json            one `AblationCell` each (stage ablate)
+    ablations/<model>__<question>__<length>__<portion>.json one `AblationCell` each (stage ablate)
     tables/<name>.json                                      aggregates of the two (`study.tables.columns`)
     figures/, FINDINGS.md                                   stages figures and report
 
@@ -13,6 +13,7 @@ stopped.
 The aggregated tables and their columns are `study.tables.columns`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
@@ -32,11 +33,18 @@ from utils.heads import Head, parse_head
 if TYPE_CHECKING:
     from retrieval.rankings.records import RankingRecord
 
-CELL_SCHEMA = 1
+CELL_SCHEMA = 2
 
-Tested = Literal["within", "across", "shared", "global"]
+Tested = Literal["within", "across", "shared", "global", "across_data"]
 Condition = Literal[
-    "within", "across", "shared", "global", "random_uniform", "random_layer_matched", "single"
+    "within",
+    "across",
+    "shared",
+    "global",
+    "across_data",
+    "random_uniform",
+    "random_layer_matched",
+    "single",
 ]
 TESTED: tuple[Tested, ...] = get_args(Tested)
 CONTROLS: tuple[Condition, ...] = ("random_uniform", "random_layer_matched")
@@ -53,13 +61,15 @@ class CellSample(_Strict):
         key: the sample's key, as in splits.json.
         truth: the expected answer.
         clean_output: what the model writes with all heads on.
-        clean_match: whether that is the answer.
+        clean_match: whether that is right (`retrieval.filings.grading.is_right`).
+        clean_exact: whether it is just the expected answer and nothing else.
     """
 
     key: str
     truth: str
     clean_output: str
     clean_match: bool
+    clean_exact: bool = False
 
 
 class HeadSet(_Strict):
@@ -114,13 +124,16 @@ class HeadSet(_Strict):
 
 
 class AblationCell(_Strict):
-    """All ablations of one model on one question at one length: every method, every condition.
+    """A portion of the ablations of one model on one question in one setting, or all of them (`merged`).
 
     Attributes:
         schema_version: of this format.
         model: the model's name.
         question: the task whose question is asked.
         length: tokens of the prompts, as the protocol asks for.
+        data: "generated" or "real" filings.
+        portion: which part it is (`study.ablation.head_sets.portions`); "" for all parts together.
+        stem: whether the answers begin with the task's stem.
         n_layers: layers of the model.
         n_heads: query heads a layer.
         fingerprint: of all that the cell depends on; a cell with another one is done again.
@@ -134,6 +147,9 @@ class AblationCell(_Strict):
     model: str
     question: str
     length: int = Field(ge=1)
+    data: str = "generated"
+    portion: str = ""
+    stem: bool = True
     n_layers: int = Field(ge=1)
     n_heads: int = Field(ge=1)
     fingerprint: str
@@ -147,7 +163,9 @@ class AblationCell(_Strict):
         if self.schema_version != CELL_SCHEMA:
             raise ValueError(f"schema_version must be {CELL_SCHEMA}. Got {self.schema_version}.")
         for one in self.sets:
-            if len(one.matches) != len(self.samples):
+            # Of portions together, single heads may be tried on the first samples only.
+            fits = len(one.matches) == len(self.samples) or (not self.portion and len(one.matches) > 0)
+            if not fits or len(one.matches) > len(self.samples):
                 raise ValueError(
                     f"matches must be one a sample, {len(self.samples)}. Got {len(one.matches)}."
                 )
@@ -167,17 +185,62 @@ class AblationCell(_Strict):
         return [sample.clean_match for sample in self.samples]
 
 
+NO_STEM = "no_stem"
+
+
+def merged(cells: Sequence[AblationCell]) -> list[AblationCell]:
+    """The portions of each model, question and setting as one cell, in the order of the first of each.
+
+    What was asked without the stem is left out.
+
+    Raises:
+        ValueError: portions of one question with other samples, or other answers with all heads on.
+    """
+    groups: dict[tuple[str, str, int, str], list[AblationCell]] = {}
+    for cell in cells:
+        if cell.portion != NO_STEM:
+            groups.setdefault((cell.model, cell.question, cell.length, cell.data), []).append(cell)
+    found = []
+    for group in groups.values():
+        longest = max(group, key=lambda cell: len(cell.samples))
+        for cell in group:
+            if cell.samples != longest.samples[: len(cell.samples)]:
+                raise ValueError(
+                    f"the portion {cell.portion} of {cell.model} {cell.question} {cell.length} has other "
+                    "samples than the rest."
+                )
+        found.append(
+            longest.model_copy(
+                update={
+                    "portion": "",
+                    "sets": [one for cell in group for one in cell.sets],
+                    "notes": list(dict.fromkeys(note for cell in group for note in cell.notes)),
+                }
+            )
+        )
+    return found
+
+
 def save_cell(cell: AblationCell, folder: Path) -> Path:
     """Write a cell into the results folder `folder`, a set a line; returns its path.
 
     Raises:
         UserFacingError: the folder cannot be written to.
     """
-    path = ResultPaths(folder).cell(cell.model, cell.question, cell.length)
+    path = ResultPaths(folder).cell(cell.model, cell.question, cell.length, cell.portion, cell.data)
+    save_cell_at(cell, path)
+    return path
+
+
+def save_cell_at(cell: AblationCell, path: Path) -> None:
+    """Write a cell, a set a line.
+
+    Raises:
+        UserFacingError: the file cannot be written.
+    """
     # What does not apply is left out: most of the sets' fields.
     data = cell.model_dump(mode="json", exclude_none=True)
     save_text(path, json_lines(data, ("samples", "sets")))
-    return path
 
 
 def load_cell(path: Path) -> AblationCell:

@@ -4,7 +4,7 @@ Everything that would stop a study in its second hour is found out here, in its 
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class StudyModel:
 
     Attributes:
         ref: how it is loaded.
-        lengths: of its prompts.
+        settings: lengths of its prompts, each with the filings that are read.
         geometry: its heads.
         digest: of its files: the same digest, the same model.
         tokenizer_digest: of its tokenizer alone; models that share it get the same filings.
@@ -58,7 +58,7 @@ class StudyModel:
     """
 
     ref: ModelRef
-    lengths: tuple[int, ...]
+    settings: tuple[tuple[int, str], ...]
     geometry: HeadGeometry
     digest: str
     tokenizer_digest: str
@@ -82,7 +82,7 @@ def study_models(protocol: Protocol, progress: Progress) -> list[StudyModel]:
         UserFacingError: a model that cannot be had, a device that is not here, a length beyond a model's
             context, or a number of heads that is more than half of every model's.
     """
-    models = [_study_model(entry, progress) for entry in protocol.models]
+    models = [_study_model(entry, protocol.settings(entry), progress) for entry in protocol.models]
     most = max(model.total_heads for model in models)
     if (highest := max(protocol.ablation.k_levels, default=0)) > most // 2:
         raise UserFacingError(
@@ -92,13 +92,13 @@ def study_models(protocol: Protocol, progress: Progress) -> list[StudyModel]:
     return models
 
 
-def _study_model(entry: ModelEntry, progress: Progress) -> StudyModel:
+def _study_model(entry: ModelEntry, settings: Sequence[tuple[int, str]], progress: Progress) -> StudyModel:
     check_device(entry.device, entry.dtype)
     folder = folder_of(find_model(entry.where), Hub(), progress, entry.device, entry.dtype)
     check_folder(entry.name, folder)
     config = read_model_config(entry.name, folder)
     context: int = config.max_position_embeddings
-    if (longest := max(entry.lengths)) > context:
+    if (longest := max((length for length, _ in settings), default=0)) > context:
         raise UserFacingError(
             f"The protocol asks for prompts of {longest} tokens, and {entry.name} reads at most {context}.",
             f"Give {entry.name} lengths up to {context}.",
@@ -110,7 +110,7 @@ def _study_model(entry: ModelEntry, progress: Progress) -> StudyModel:
 
     return StudyModel(
         ref=ModelRef(entry.name, entry.where, entry.device, entry.dtype),
-        lengths=tuple(sorted(set(entry.lengths))),
+        settings=tuple(settings),
         geometry=head_geometry(config),
         digest=_digest(folder),
         tokenizer_digest=_file_digest(folder / "tokenizer.json"),

@@ -22,8 +22,9 @@ MIN_DRAWS = 5
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
-TestedName = Literal["within", "across", "shared", "global"]
+TestedName = Literal["within", "across", "shared", "global", "across_data"]
 ControlName = Literal["random_uniform", "random_layer_matched"]
+DataName = Literal["generated", "real"]
 
 
 class _Part(BaseModel):
@@ -62,6 +63,8 @@ class DataPart(_Part):
         train_share: the share that heads are ranked on.
         truth: the ground-truth CSV of real filings.
         texts: their texts: a folder, a JSONL file, or the name of a data set on the hub.
+        window: of real filings, whether the prompt holds what stands around the needle, at a depth that is
+            drawn, instead of the section's head.
     """
 
     source: Literal["generated", "real"] = "generated"
@@ -69,12 +72,29 @@ class DataPart(_Part):
     train_share: Annotated[float, Field(gt=0, lt=1)] = 0.8
     truth: str | None = None
     texts: str | None = None
+    window: bool = False
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if (self.source == "real") != (self.truth is not None and self.texts is not None):
             raise ValueError("real filings, and no others, need both 'truth' and 'texts'")
         return self
+
+
+class RealPart(_Part):
+    """Real filings beside generated ones: heads are ranked on either and tried on both.
+
+    Attributes:
+        folder: holds truth.csv and texts.jsonl; from the repository's root where it is not absolute.
+        lengths: tokens of the prompts, windows around the needle.
+        samples: at most so many filings a question.
+        train_share: the share that heads are ranked on; a company's filings are on one side.
+    """
+
+    folder: str = "../shared/filings"
+    lengths: list[Positive] = Field(min_length=1)
+    samples: Positive = 1000
+    train_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
 
 class RankingPart(_Part):
@@ -87,7 +107,7 @@ class RankingPart(_Part):
     wu24_rule: Literal["distinct", "count"] = "distinct"
     reasoning_rule: Literal["normalised", "published"] = "normalised"
     rouge_threshold: Annotated[float, Field(ge=0, lt=100)] = 50.0
-    new_tokens: Positive = 16
+    new_tokens: Positive = 24
 
 
 class AblationPart(_Part):
@@ -96,12 +116,17 @@ class AblationPart(_Part):
     Attributes:
         mode: what is put in a head's place.
         k_levels: how many heads; the number that is the claim's share of the heads is always added.
+        other_levels: the same for heads of other questions, of other data, shared and global heads; None for
+            k_levels.
+        control_levels: at which of k_levels random sets are run, for the claim's method; None for all.
+        other_control_levels: the same for the other methods; None for control_levels.
+        single_samples: on how many of the test samples each head is ablated by itself; None for all.
         draws: random sets a control.
         shared_min_tasks: in the top of how many ranking tasks a shared head is.
         shared_top_share: how large that top is, as a share of all heads.
         controls_at_every_k: the tested conditions whose random controls are run at every k.
         controls_at_claim: those whose controls are run at the claim's k only.
-        spare_tokens: so many tokens may be written beyond those of the answer.
+        new_tokens: the longest answer; it is cut at the end of its first sentence.
         batch_tokens: at most so many tokens of prompts go through the model at once; a bound on memory.
     """
 
@@ -112,8 +137,35 @@ class AblationPart(_Part):
     shared_top_share: Annotated[float, Field(gt=0, le=0.5)] = 0.25
     controls_at_every_k: list[TestedName] = ["within"]
     controls_at_claim: list[TestedName] = []
-    spare_tokens: Annotated[int, Field(ge=0)] = 2
+    other_levels: list[Positive] | None = None
+    control_levels: list[Positive] | None = None
+    other_control_levels: list[Positive] | None = None
+    single_samples: Annotated[int, Field(ge=0)] | None = None
+    new_tokens: Positive = 24
     batch_tokens: Positive = 4096
+
+
+class AtPart(_Part):
+    """What is otherwise in one setting; what is not given is as for all.
+
+    Attributes:
+        length: tokens of a prompt.
+        data: the filings.
+        samples: as in `DataPart`.
+        train_share: as in `DataPart`.
+        k_levels: as in `AblationPart`, and so the others.
+    """
+
+    length: Positive
+    data: DataName = "generated"
+    samples: Positive | None = None
+    train_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    k_levels: list[Annotated[int, Field(ge=0)]] | None = None
+    other_levels: list[Positive] | None = None
+    control_levels: list[Positive] | None = None
+    other_control_levels: list[Positive] | None = None
+    controls_at_claim: list[TestedName] | None = None
+    single_samples: Annotated[int, Field(ge=0)] | None = None
 
 
 class ClaimPart(_Part):
@@ -125,7 +177,8 @@ class ClaimPart(_Part):
         length: at this length,
         share: switching off the top of this share of the heads
         control: lowers accuracy more than such random sets do,
-        questions: for at least so many of the questions.
+        questions: for at least so many of the questions,
+        same_layers: where at least this share of the random heads is of the layers of the tested ones.
     """
 
     model: str
@@ -134,6 +187,7 @@ class ClaimPart(_Part):
     share: Annotated[float, Field(gt=0, le=0.5)] = 0.25
     control: ControlName = "random_layer_matched"
     questions: Positive = 3
+    same_layers: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class Protocol(_Part):
@@ -145,7 +199,10 @@ class Protocol(_Part):
         methods: ranking methods.
         questions: tasks that are asked under ablation; each one's heads are tried on all of them.
         ranking_questions: tasks that heads are ranked on; the questions are among them.
+        stem: whether the model's answer begins with the task's stem (docs/METHODS.md, section 8).
         data: the filings.
+        real: real filings beside them; None for none.
+        at: what is otherwise at a length.
         ranking: options of the methods.
         ablation: what is ablated.
         resamples: of every bootstrap.
@@ -157,7 +214,10 @@ class Protocol(_Part):
     methods: list[str] = Field(min_length=1)
     questions: list[str] = Field(min_length=1)
     ranking_questions: list[str] = Field(min_length=1)
+    stem: bool = True
     data: DataPart = DataPart()
+    real: RealPart | None = None
+    at: list[AtPart] = []
     ranking: RankingPart = RankingPart()
     ablation: AblationPart
     resamples: Annotated[int, Field(ge=100)] = 10_000
@@ -178,7 +238,51 @@ class Protocol(_Part):
             )
         if self.claim is not None:
             self._check_claim(self.claim)
+        known = {(length, data) for model in self.models for length, data in self.settings(model)}
+        for part in self.at:
+            if (part.length, part.data) not in known:
+                what = f"{part.length} tokens of {part.data} filings"
+                raise ValueError(f"at names {what}, which no model reads")
         return self
+
+    def settings(self, model: ModelEntry) -> list[tuple[int, str]]:
+        """A model's lengths with the filings that are read at each, in the order in which they are run."""
+        found: set[tuple[int, str]] = {(length, self.data.source) for length in model.lengths}
+        if self.real is not None:
+            found |= {(length, "real") for length in self.real.lengths}
+        return sorted(found)
+
+    def tasks(self, data: str) -> list[str]:
+        """The tasks that heads are ranked on: real filings beside generated ones tell those asked about."""
+        return self.questions if data != self.data.source else self.ranking_questions
+
+    def data_at(self, length: int, data: str) -> DataPart:
+        """The filings of a setting."""
+        part = self.data
+        if data != part.source:
+            assert self.real is not None
+            part = DataPart(
+                source="real",
+                samples=self.real.samples,
+                train_share=self.real.train_share,
+                truth=f"{self.real.folder}/truth.csv",
+                texts=f"{self.real.folder}/texts.jsonl",
+                window=True,
+            )
+        changes = self._changes(length, data)
+        return part.model_copy(update={k: v for k, v in changes.items() if k in ("samples", "train_share")})
+
+    def ablation_at(self, length: int, data: str) -> AblationPart:
+        """What is ablated in a setting."""
+        changes = self._changes(length, data)
+        known = AblationPart.model_fields
+        return self.ablation.model_copy(update={k: v for k, v in changes.items() if k in known})
+
+    def _changes(self, length: int, data: str) -> dict[str, Any]:
+        for part in self.at:
+            if (part.length, part.data) == (length, data):
+                return part.model_dump(exclude_none=True)
+        return {}
 
     def _check_claim(self, claim: ClaimPart) -> None:
         _each_known("claim.model", "model of the protocol", [claim.model], [m.name for m in self.models])
@@ -191,10 +295,15 @@ class Protocol(_Part):
                 f"claim.questions is {claim.questions}, and there are {len(self.questions)} questions"
             )
 
-    def levels(self, total_heads: int) -> list[int]:
-        """The numbers of heads to switch off in a model of so many heads: from 1, at most half of them."""
-        asked = set(self.ablation.k_levels) | {self.claim_k(total_heads)}
-        return sorted(k for k in asked if 1 <= k <= total_heads // 2)
+    def levels(self, total_heads: int, asked: Sequence[int] | None = None) -> list[int]:
+        """The numbers of heads to switch off in a model of so many heads: from 1, at most half of them.
+
+        Args:
+            total_heads: heads of the model.
+            asked: the levels wanted, by default `ablation.k_levels`; the claim's is always added.
+        """
+        wanted = set(self.ablation.k_levels if asked is None else asked) | {self.claim_k(total_heads)}
+        return sorted(k for k in wanted if 1 <= k <= total_heads // 2)
 
     def claim_k(self, total_heads: int) -> int:
         """How many heads the claim's share is; a quarter of them where nothing is claimed."""
@@ -242,6 +351,9 @@ def restricted(
     *,
     models: Sequence[str] = (),
     max_samples: int | None = None,
+    lengths: Sequence[int] = (),
+    filings: str | None = None,
+    claim_only: bool = False,
     device: str | None = None,
     dtype: str | None = None,
 ) -> Protocol:
@@ -253,12 +365,20 @@ def restricted(
         protocol: the protocol.
         models: the names of the models to keep; none for all.
         max_samples: at most so many filings a question.
+        lengths: the lengths to keep; none for all.
+        filings: the folder of real filings.
+        claim_only: keep only what the claim needs: its model, its length, the questions that are asked.
         device: where all models run.
         dtype: in which numbers.
 
     Raises:
         UserFacingError: a model that the protocol does not have, or fewer samples than both splits need.
     """
+    if claim_only:
+        if protocol.claim is None:
+            raise UserFacingError("The protocol claims nothing.", "Run it without --claim-only.")
+        models, lengths = [protocol.claim.model], [protocol.claim.length]
+        protocol = protocol.model_copy(update={"real": None, "ranking_questions": protocol.questions})
     known = [model.name for model in protocol.models]
     for name in models:
         if name not in known:
@@ -269,15 +389,35 @@ def restricted(
         raise UserFacingError(
             f"{max_samples} samples a question cannot be split.", "Use --max-samples 2 or more."
         )
+    every = {length for model in protocol.models for length, _ in protocol.settings(model)}
+    if unknown := [length for length in lengths if length not in every]:
+        raise UserFacingError(
+            f"The protocol has no prompts of {unknown[0]} tokens.",
+            f"Choose among: {', '.join(map(str, sorted(every)))}.",
+        )
     entries = []
     for model in protocol.models:
         if not models or model.name in models:
-            run = {"device": device or model.device, "dtype": dtype or model.dtype}
+            run: dict[str, Any] = {"device": device or model.device, "dtype": dtype or model.dtype}
+            if lengths:
+                run["lengths"] = [length for length in model.lengths if length in lengths]
             entries.append(model.model_copy(update=run))
+    real = protocol.real
+    if real is not None:
+        kept = [length for length in real.lengths if not lengths or length in lengths]
+        changed = real.model_copy(update={"lengths": kept, "folder": filings or real.folder})
+        real = changed if kept else None
     count = protocol.data.samples if max_samples is None else min(protocol.data.samples, max_samples)
     claim = protocol.claim if protocol.claim and protocol.claim.model in [e.name for e in entries] else None
     data = protocol.data.model_copy(update={"samples": count})
-    return protocol.model_copy(update={"models": entries, "data": data, "claim": claim})
+    at = protocol.at
+    if max_samples is not None:
+        at = [p.model_copy(update={"samples": min(p.samples or count, max_samples)}) for p in at]
+        if real is not None:
+            real = real.model_copy(update={"samples": min(real.samples, max_samples)})
+    return protocol.model_copy(
+        update={"models": entries, "data": data, "claim": claim, "real": real, "at": at}
+    )
 
 
 def _each_known(key: str, what: str, values: Sequence[str], known: Sequence[str]) -> None:

@@ -23,6 +23,14 @@ DEFAULT_FOLDER = Path(__file__).resolve().parents[1] / "results"
 Record = TypeVar("Record", bound=BaseModel)
 
 
+GENERATED = "generated"
+
+
+def _setting(length: int, data: str) -> str:
+    """A setting in a file's name: the length, with the data before it where that is not generated."""
+    return str(length) if data == GENERATED else f"{data}-{length}"
+
+
 @dataclass(frozen=True)
 class ResultPaths:
     """Where things are in one results folder.
@@ -48,13 +56,19 @@ class ResultPaths:
         """The folder of figures."""
         return self.folder / "figures"
 
-    def ranking(self, model: str, method: str, task: str, length: int) -> Path:
+    def ranking(self, model: str, method: str, task: str, length: int, data: str = GENERATED) -> Path:
         """The ranking of one method."""
-        return self.folder / "rankings" / f"{file_name(model)}__{method}__{task}__{length}.json"
+        name = f"{file_name(model)}__{method}__{task}__{_setting(length, data)}.json"
+        return self.folder / "rankings" / name
 
-    def cell(self, model: str, question: str, length: int) -> Path:
-        """The ablations of one question."""
-        return self.folder / "ablations" / f"{file_name(model)}__{question}__{length}.json"
+    def cell(self, model: str, question: str, length: int, portion: str, data: str = GENERATED) -> Path:
+        """A portion of the ablations of one question."""
+        name = f"{file_name(model)}__{question}__{_setting(length, data)}__{portion}.json"
+        return self.folder / "ablations" / name
+
+    def parts(self, cell: Path) -> Path:
+        """The folder of the finished samples of a cell that is not whole yet."""
+        return cell.parent / "parts" / cell.stem
 
     def table(self, name: str) -> Path:
         """One aggregated table, a key of `study.tables.columns.COLUMNS`."""

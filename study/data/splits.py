@@ -1,8 +1,8 @@
 """Which samples heads are ranked on, and which they are ablated on (docs/METHODS.md, section 4)."""
 
 import random
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,61 @@ class Split:
             "train": [sample.key for sample in self.train],
             "test": [sample.key for sample in self.test],
         }
+
+
+def company_sides(
+    samples: Mapping[str, Sequence[Sample]], train_share: float, seed: int, tries: int = 1000
+) -> set[str]:
+    """The companies whose filings are for ranking heads, the same ones for all questions.
+
+    Of `tries` seeded draws that one is taken in which every question has most nearly its share for ranking:
+    by the counts alone.
+
+    Args:
+        samples: by question, each with a company.
+        train_share: the share of each question's samples that is for ranking.
+        seed: of the draws.
+        tries: how many draws.
+    """
+    counts = {task: Counter(sample.company for sample in some) for task, some in samples.items()}
+    companies = sorted({company for count in counts.values() for company in count})
+    rng = random.Random(f"companies-{seed}")
+    best: tuple[float, set[str]] | None = None
+    for _ in range(tries):
+        order = rng.sample(companies, len(companies))
+        chosen = set(order[: round(train_share * len(companies))])
+        off = max(
+            abs(sum(count[company] for company in chosen) / count.total() - train_share)
+            for count in counts.values()
+        )
+        if best is None or off < best[0]:
+            best = off, chosen
+    assert best is not None
+    return best[1]
+
+
+def split_by_company(
+    samples: Sequence[Sample], train: Collection[str], train_share: float, seed: int
+) -> Split:
+    """Divide one question's samples by whose filing each is.
+
+    Args:
+        samples: of one question.
+        train: the companies whose filings are for ranking.
+        train_share: what was aimed at.
+        seed: of the draw of companies.
+
+    Raises:
+        UserFacingError: all are on one side.
+    """
+    first = tuple(sample for sample in samples if sample.company in train)
+    second = tuple(sample for sample in samples if sample.company not in train)
+    if not first or not second:
+        raise UserFacingError(
+            f"All filings of the question {samples[0].task if samples else ''} are of companies of one side.",
+            "Take filings of more companies, or another seed.",
+        )
+    return Split(first, second, train_share, seed)
 
 
 def split(samples: Sequence[Sample], train_share: float = TRAIN_SHARE, seed: int = SEED) -> Split:

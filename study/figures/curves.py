@@ -16,6 +16,7 @@ from study.figures.style import (
     methods_in,
     panels,
     picked,
+    prompts_of,
     see_through,
     task_name,
     tasks_in,
@@ -40,29 +41,31 @@ def _looks(theme: str) -> dict[str, Look]:
 
 
 def accuracy_curve(tables: Tables, choice: Choice, theme: str) -> go.Figure:
-    """One model x method x question; a panel a length."""
+    """One model x method x question; a panel a length and kind of filings."""
     rows = picked(tables["accuracy"], **{name: choice[name] for name in ("model", "method", "question")})
-    lengths = sorted({row["length"] for row in rows})
+    prompts = {(row["length"], row["data"]): prompts_of(row) for row in rows}
+    settings = sorted(prompts, key=lambda setting: (setting[0], str(setting[1])))
     figure, positions = panels(
-        [f"{length} tokens" for length in lengths],
+        [prompts[setting] for setting in settings],
         theme,
         f"{task_name(choice['question']).capitalize()}: {choice['model']}, "
         f"{short_method_name(choice['method'])}",
     )
-    for length, position in zip(lengths, positions, strict=True):
-        _within_and_controls(figure, position, picked(rows, length=length), theme, first=position == (1, 1))
+    for (length, data), position in zip(settings, positions, strict=True):
+        here = picked(rows, length=length, data=data)
+        _within_and_controls(figure, position, here, theme, first=position == (1, 1))
     _finish(figure, theme)
     return figure
 
 
 def accuracy_grid(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     """One model at one length: a row a method, a column a question."""
-    rows = picked(tables["accuracy"], model=choice["model"], length=choice["length"])
+    rows = picked(tables["accuracy"], model=choice["model"], length=choice["length"], data=choice["data"])
     methods, questions = methods_in(rows), tasks_in(rows)
     figure, positions = panels(
         [f"{short_method_name(method)}: {task_name(q)}" for method in methods for q in questions],
         theme,
-        f"Answers of {choice['model']} with heads ablated, prompts of {choice['length']} tokens",
+        f"Answers of {choice['model']} with heads ablated, prompts of {prompts_of(choice)}",
         columns=len(questions),
         horizontal_spacing=0.05,
     )
@@ -83,13 +86,15 @@ def accuracy_grid(tables: Tables, choice: Choice, theme: str) -> go.Figure:
 
 def general_heads(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     """A question's own heads beside shared and global ones and the controls; a panel a question."""
-    rows = picked(tables["accuracy"], **{name: choice[name] for name in ("model", "method", "length")})
+    rows = picked(
+        tables["accuracy"], **{name: choice[name] for name in ("model", "method", "length", "data")}
+    )
     questions = tasks_in(rows)
     figure, positions = panels(
         [task_name(question) for question in questions],
         theme,
         f"Own, shared and global heads: {choice['model']}, {short_method_name(choice['method'])}, "
-        f"{choice['length']} tokens",
+        f"{prompts_of(choice)}",
         columns=2,
     )
     for question, position in zip(questions, positions, strict=True):

@@ -1,6 +1,6 @@
 """What ablating heads does: against controls, across questions, and each head by itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import plotly.graph_objects as go
@@ -9,6 +9,7 @@ from retrieval.rankings.methods import short_method_name
 from study.figures.style import (
     Tables,
     colours_of,
+    compared_k,
     heatmap_axes,
     ink_on,
     legend_below,
@@ -17,43 +18,35 @@ from study.figures.style import (
     methods_in,
     panels,
     picked,
+    prompts_of,
     task_name,
     tasks_in,
 )
-from study.tables.columns import Row
 from utils.heads import parse_head
 
 Choice = Mapping[str, Any]
 
-# docs/METHODS.md and the protocol look at a quarter of the heads first.
-COMPARED_SHARE = 0.25
 _CONTROLS = {
     "random_layer_matched": "random heads of the same layers",
     "random_uniform": "random heads of any layers",
 }
 
 
-def compared_k(rows: Sequence[Row]) -> int | None:
-    """The k whose share of all heads is nearest to a quarter, the lesser of two; None without rows."""
-    shares = {row["k"]: row["share"] for row in rows if row["k"]}
-    return min(shares, key=lambda k: (abs(shares[k] - COMPARED_SHARE), k)) if shares else None
+def _where(choice: Choice) -> dict[str, Any]:
+    """The setting that is chosen, as columns."""
+    return {name: choice[name] for name in ("model", "length", "data")}
 
 
 def differences(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     """Accuracy with top heads ablated minus random ones: a row per question, a panel per control."""
-    rows = [
-        row
-        for row in picked(tables["differences"], model=choice["model"], length=choice["length"], of="within")
-        if row["k"]
-    ]
-    k = compared_k(rows)
+    rows = [row for row in picked(tables["differences"], **_where(choice), of="within") if row["k"]]
+    k = compared_k(rows, tables)
     rows = picked(rows, k=k)
     questions, methods = tasks_in(rows), methods_in(rows)
     figure, positions = panels(
         [f"minus {name}" for name in _CONTROLS.values()],
         theme,
-        f"Top {k} heads ablated, compared with {k} random heads: {choice['model']}, "
-        f"{choice['length']} tokens",
+        f"Top {k} heads ablated, compared with {k} random heads: {choice['model']}, {prompts_of(choice)}",
         shared_yaxes=True,
     )
     spread = 0.5 / max(1, len(methods))
@@ -118,15 +111,15 @@ def differences(tables: Tables, choice: Choice, theme: str) -> go.Figure:
 
 def transfer(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     """The heads of one question (down) off while another is asked (across): the change in right answers."""
-    rows = picked(tables["transfer"], **{name: choice[name] for name in ("model", "method", "length")})
-    k = compared_k(rows)
+    rows = picked(tables["transfer"], **_where(choice), method=choice["method"], ranked_on=choice["data"])
+    k = compared_k(rows, tables)
     rows = picked(rows, k=k)
     sources, questions = tasks_in(rows, "source"), tasks_in(rows)
     figure, _ = panels(
         [""],
         theme,
         f"Heads of one question, asked another: top {k} of {choice['model']}, "
-        f"{short_method_name(choice['method'])}, {choice['length']} tokens",
+        f"{short_method_name(choice['method'])}, {prompts_of(choice)}",
     )
     cells = {(row["source"], row["question"]): row for row in rows}
     table = [[cells.get((source, question)) for question in questions] for source in sources]
@@ -165,12 +158,12 @@ def transfer(tables: Tables, choice: Choice, theme: str) -> go.Figure:
 
 def single_heads(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     """Each head ablated by itself; a panel a question, layers down and heads across."""
-    rows = picked(tables["single_heads"], model=choice["model"], length=choice["length"])
+    rows = picked(tables["single_heads"], **_where(choice))
     questions = tasks_in(rows)
     figure, positions = panels(
         [task_name(question) for question in questions],
         theme,
-        f"Each head ablated by itself: {choice['model']}, {choice['length']} tokens",
+        f"Each head ablated by itself: {choice['model']}, {prompts_of(choice)}",
         columns=2,
     )
     for question, position in zip(questions, positions, strict=True):

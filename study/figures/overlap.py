@@ -21,6 +21,7 @@ from study.figures.style import (
     methods_in,
     panels,
     picked,
+    prompts_of,
     task_name,
     tasks_in,
 )
@@ -30,6 +31,8 @@ from utils.plot_style import series_colour
 
 Choice = Mapping[str, Any]
 
+# What rankings of the same prompts have in common.
+_SAME_PROMPTS = ("task", "length", "data")
 # All that Plotly has: bars are never told apart by colour alone.
 _PATTERNS = ("", "/", ".", "x", "\\", "-", "|", "+")
 
@@ -54,7 +57,9 @@ def method_pairs(rows: Sequence[Row], one: str, other: str) -> list[tuple[Row, R
     return [
         (row, match)
         for row in picked(rows, method=one)
-        for match in picked(rows, method=other, task=row["task"], model=row["model"], length=row["length"])
+        for match in picked(
+            rows, method=other, **{name: row[name] for name in _SAME_PROMPTS}, model=row["model"]
+        )
     ]
 
 
@@ -103,12 +108,12 @@ def _overlap_heatmap(
 
 def question_overlap(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     """How many top heads two questions share; a panel a method."""
-    rows = picked(tables["tops"], model=choice["model"], length=choice["length"])
+    rows = picked(tables["tops"], model=choice["model"], length=choice["length"], data=choice["data"])
     methods = methods_in(rows)
     figure, positions = panels(
         [short_method_name(method) for method in methods],
         theme,
-        f"Heads that questions share: top {rows[0]['k']} of {choice['model']}, {choice['length']} tokens; "
+        f"Heads that questions share: top {rows[0]['k']} of {choice['model']}, {prompts_of(choice)}; "
         f"random heads would share {chance_of(rows[0]):.2f}",
         columns=2,
         horizontal_spacing=0.22,
@@ -128,13 +133,13 @@ def question_overlap(tables: Tables, choice: Choice, theme: str) -> go.Figure:
 
 def method_overlap(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     """How many top heads two methods share, mean over the questions."""
-    rows = picked(tables["tops"], model=choice["model"], length=choice["length"])
+    rows = picked(tables["tops"], model=choice["model"], length=choice["length"], data=choice["data"])
     methods = methods_in(rows)
     figure, positions = panels(
         [""],
         theme,
         f"Heads that methods share, mean over questions: top {rows[0]['k']} of {choice['model']}, "
-        f"{choice['length']} tokens; random heads would share {chance_of(rows[0]):.2f}",
+        f"{prompts_of(choice)}; random heads would share {chance_of(rows[0]):.2f}",
     )
     values = [[mean_overlap(method_pairs(rows, one, other)) for other in methods] for one in methods]
     _overlap_heatmap(figure, positions[0], [short_method_name(method) for method in methods], values, theme)
@@ -145,13 +150,13 @@ def method_overlap(tables: Tables, choice: Choice, theme: str) -> go.Figure:
 
 def layer_distribution(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     """How the top heads spread over the layers, mean over the questions; dashed where they would be even."""
-    rows = picked(tables["tops"], model=choice["model"], length=choice["length"])
+    rows = picked(tables["tops"], model=choice["model"], length=choice["length"], data=choice["data"])
     layers = rows[0]["n_layers"]
     figure, _ = panels(
         [""],
         theme,
         f"Layers of the top {rows[0]['k']} heads, mean over questions: {choice['model']}, "
-        f"{choice['length']} tokens",
+        f"{prompts_of(choice)}",
     )
     for number, method in enumerate(methods_in(rows)):
         here = picked(rows, method=method)
@@ -198,7 +203,9 @@ def model_pairs(rows: Sequence[Row], one: str, other: str) -> list[tuple[Row, Ro
     return [
         (row, match)
         for row in picked(rows, model=one)
-        for match in picked(rows, model=other, task=row["task"], method=row["method"], length=row["length"])
+        for match in picked(
+            rows, model=other, **{name: row[name] for name in _SAME_PROMPTS}, method=row["method"]
+        )
         if (row["n_layers"], row["n_heads"]) == (match["n_layers"], match["n_heads"])
     ]
 

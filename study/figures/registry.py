@@ -87,6 +87,8 @@ def choice_label(name: str, value: Any) -> str:
         return short_method_name(value)
     if name == "question":
         return task_name(value)
+    if name == "data":
+        return f"{value} filings"
     return f"{value} tokens" if name == "length" else str(value)
 
 
@@ -108,7 +110,7 @@ _ROWS = (
         "A row a ranking method, a column a question. Solid: the best k heads of the question's own ranking "
         f"are off; dashed: as many random heads of the same layers; dotted: of any layer. {_BAND}",
         "accuracy",
-        ("model", "length"),
+        ("model", "length", "data"),
         curves.accuracy_grid,
     ),
     StudyFigure(
@@ -118,7 +120,7 @@ _ROWS = (
         "questions. If they hurt as much as a question's own heads, questions are answered by the same "
         f"heads. {_BAND}",
         "accuracy",
-        ("model", "method", "length"),
+        ("model", "method", "length", "data"),
         curves.general_heads,
     ),
     StudyFigure(
@@ -128,7 +130,7 @@ _ROWS = (
         "samples. An interval that lies left of 0 shows that these heads matter more than random ones. "
         "Lines are 95% intervals.",
         "differences",
-        ("model", "length"),
+        ("model", "length", "data"),
         effects.differences,
     ),
     StudyFigure(
@@ -137,7 +139,7 @@ _ROWS = (
         "Down: whose heads are off. Across: what is asked. On the diagonal a question loses its own "
         "heads. A row that is strong everywhere holds heads that all questions need.",
         "transfer",
-        ("model", "method", "length"),
+        ("model", "method", "length", "data"),
         effects.transfer,
     ),
     StudyFigure(
@@ -146,7 +148,7 @@ _ROWS = (
         "A head that many answers hang on shows alone. Where no head does, others stand in for the one "
         "that is off. Circles mark heads whose 95% interval does not hold 0.",
         "single_heads",
-        ("model", "length"),
+        ("model", "length", "data"),
         effects.single_heads,
     ),
     StudyFigure(
@@ -155,7 +157,7 @@ _ROWS = (
         "The share of heads in both tops among those in either (Jaccard). What two random sets would "
         "share stands in the title.",
         "tops",
-        ("model", "length"),
+        ("model", "length", "data"),
         overlap.question_overlap,
     ),
     StudyFigure(
@@ -164,7 +166,7 @@ _ROWS = (
         "The share of heads in both tops among those in either (Jaccard), mean over the questions. What "
         "two random sets would share stands in the title.",
         "tops",
-        ("model", "length"),
+        ("model", "length", "data"),
         overlap.method_overlap,
     ),
     StudyFigure(
@@ -173,7 +175,7 @@ _ROWS = (
         "How much of each ranking's top lies in each layer. The dashed line is where it would be if the "
         "heads were spread evenly.",
         "tops",
-        ("model", "length"),
+        ("model", "length", "data"),
         overlap.layer_distribution,
     ),
     StudyFigure(

@@ -16,6 +16,8 @@ Tables = Mapping[str, Sequence[Row]]
 
 MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "star", "pentagon", "cross", "hexagram")
 PANEL_HEIGHT = 300
+# docs/METHODS.md looks at a quarter of the heads of a small model first.
+COMPARED_SHARE = 0.25
 _TOP, _BOTTOM = 78, 62
 # The names of the tasks in figures; another task is called by its key.
 _TASK_NAMES = {
@@ -51,6 +53,23 @@ class Look:
 def colours_of(theme: str) -> Colours:
     """A theme's colours; anything but "dark" is light."""
     return COLOURS.get(theme, COLOURS["light"])
+
+
+def prompts_of(row: Mapping[str, Any]) -> str:
+    """The prompts of a row or a choice, in words: how long they are, and of what."""
+    of = "" if row["data"] in (None, "generated") else f" of {row['data']} filings"
+    return f"{row['length']} tokens{of}"
+
+
+def compared_share(tables: Tables) -> float:
+    """The share of all heads at which effects are compared: the claim's; a quarter without a claim."""
+    return tables["claim"][0]["share"] if tables["claim"] else COMPARED_SHARE
+
+
+def compared_k(rows: Sequence[Row], tables: Tables) -> int | None:
+    """The k whose share of all heads is nearest to the compared one, the lesser of two; None without rows."""
+    share, shares = compared_share(tables), {row["k"]: row["share"] for row in rows if row["k"]}
+    return min(shares, key=lambda k: (abs(shares[k] - share), k)) if shares else None
 
 
 def task_name(task: str) -> str:

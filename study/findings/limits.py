@@ -46,7 +46,13 @@ class Singles:
 
 def singles(tables: Tables, setting: Setting, question: str) -> Singles | None:
     """The single-head effects on a question; None where they were not run."""
-    rows = picked(tables["single_heads"], model=setting.model, length=setting.length, question=question)
+    rows = picked(
+        tables["single_heads"],
+        model=setting.model,
+        length=setting.length,
+        data=setting.data,
+        question=question,
+    )
     if not rows:
         return None
     ranked = sorted(rows, key=lambda row: row["change"])
@@ -164,7 +170,7 @@ def _by_one_head(tables: Tables) -> list[str]:
     """What heads do one by one: on which everything hangs, and where nothing does."""
     rows = []
     for setting in settings_of(tables):
-        for row in picked(tables["clean"], model=setting.model, length=setting.length):
+        for row in picked(tables["clean"], model=setting.model, length=setting.length, data=setting.data):
             single = singles(tables, setting, row["question"])
             if single:
                 message = "most answers hang on it" if single.carries else "–"

@@ -11,6 +11,7 @@ from study.findings.markdown import Section, table
 from study.findings.rules import (
     SHARED_HELP,
     SHARED_TITLES,
+    Setting,
     Shared,
     percent,
     points,
@@ -28,57 +29,82 @@ _TUNED = ("-instruct", "-chat", "-it")
 
 
 def claim(tables: Tables) -> Section:
-    """The claim that the protocol fixes beforehand."""
+    """The claim that the protocol fixes beforehand, with what its control is made of."""
     rows = tables["claim"]
     title = "The claim that was fixed beforehand"
     if not rows:
-        return Section(title, ("The protocol makes no claim.",), "The protocol makes no claim beforehand.")
+        message = "The protocol makes no claim, or nothing that it needs was run yet."
+        return Section(title, (message,), message)
     first = rows[0]
-    moved = [_from_other_layers(tables, row) for row in rows]
-    control = condition_name(first["control"])
+    needed, asked = first["questions_needed"], len(rows) + first["questions_missing"]
     what = (
         f"{first['model']}, {short_method_name(first['method'])}, {first['length']} tokens: with the top "
         f"{first['k']} heads ({first['share']:.0%} of all) off, fewer answers are right than with as many "
-        f"{control} off, for at least {first['questions_needed']} of {len(rows)} questions (95% interval "
-        "below 0)"
+        f"{condition_name(first['control'])} off, for at least {needed} of {asked} questions (95% interval "
+        "below 0"
     )
+    if first["same_layers_needed"]:
+        what += f", at least {first['same_layers_needed']:.0%} of the random heads from the same layers"
+    what += ")"
     state = "holds" if first["holds"] else "does not hold"
+    if not first["holds"] and first["questions_missing"]:
+        state = "is open"
+    own = [row["same_layers"] for row in rows]
+    made_up = f"{min(own):.0%}" if min(own) == max(own) else f"{min(own):.0%} to {max(own):.0%}"
     lines = [
         f"{what}.",
         *table(
-            ("question", "samples", "top - random", "below 0", "random heads from other layers"),
+            (
+                "question",
+                "samples",
+                "top off",
+                "random off",
+                "top - random",
+                "from the same layers",
+                "counts",
+            ),
             [
                 [
                     task_name(row["question"]),
                     str(row["n"]),
+                    percent(row["tested"]),
+                    percent(row["random"]),
                     points(Interval(row["difference"], row["low"], row["high"])),
-                    "yes" if row["below"] else "no",
-                    f"{short} of {row['k']}",
+                    f"{row['same_layers']:.0%}",
+                    "yes" if row["counts"] else "no",
                 ]
-                for row, short in zip(rows, moved, strict=True)
+                for row in rows
             ],
         ),
-        f"The claim **{state}**: {first['questions_below']} of {len(rows)} intervals lie below 0, "
-        f"{first['questions_needed']} were needed.",
+        f"The claim **{state}**: {first['questions_counted']} of {len(rows)} questions count, {needed} were "
+        f"needed. Of the random heads {made_up} are of the tested heads' own layers; where a layer has fewer "
+        "heads left than are to be drawn, all that are left are taken and the rest from the nearest layers.",
     ]
-    weak = sum(2 * short > first["k"] for short in moved)
+    if missing := first["questions_missing"]:
+        lines.append(f"Not run yet: {missing} of the {asked} questions.")
+    weak = sum(row["same_layers"] < 0.5 for row in rows)
     if weak:
         lines += ["", *_weak_control(tables, first, weak, len(rows))]
-    asked = (
-        f"The claim fixed beforehand **{state}**, for {first['questions_below']} of {len(rows)} questions "
-        f"({first['questions_needed']} needed): {what}."
+    message = (
+        f"The claim fixed beforehand **{state}**, for {first['questions_counted']} of {len(rows)} questions "
+        f"({needed} needed): {what}. "
+        + "; ".join(
+            f"{task_name(row['question'])} {points(Interval(row['difference'], row['low'], row['high']))}"
+            for row in rows
+        )
+        + f" points. {made_up} of the random heads are from the same layers."
     )
     if weak:
-        asked += (
+        message += (
             f" Its control is weak for {weak} of {len(rows)} questions: the top heads fill their layers, so "
             "most random heads come from other layers."
         )
-    return Section(title, tuple(lines), asked)
+    return Section(title, tuple(lines), message)
 
 
 def _from_other_layers(tables: Tables, row: Row) -> int:
     """How many heads of a control come from other layers than the heads that they stand beside."""
-    same = {name: row[name] for name in ("model", "question", "length", "method", "k")}
+    same = {name: row[name] for name in ("model", "question", "length", "data", "method", "k")}
     found = picked(tables["accuracy"], **same, condition=row["control"], of="within")
     return (found[0]["short"] or 0) if found else 0
 
@@ -106,23 +132,46 @@ def _weak_control(tables: Tables, first: Row, weak: int, questions: int) -> list
 
 
 def answered(tables: Tables) -> Section:
-    """What the models answer with all heads on."""
-    rows = [
-        [
-            row["model"],
-            str(row["length"]),
-            task_name(row["question"]),
-            str(row["n"]),
-            f"{percent(row['accuracy'])} [{percent(row['low'])}, {percent(row['high'])}]",
-        ]
-        for row in tables["clean"]
-    ]
-    lines = table(("model", "tokens", "question", "samples", "right answers"), rows)
-    shares = [row["accuracy"] for row in tables["clean"]]
+    """What the models answer with all heads on, and without the stem where the study asks with one."""
+    asked = tables["clean"]
+    with_stem = any(row["stem"] for row in asked)
+    bare = {_place(row): row for row in asked if with_stem and not row["stem"]}
+    main = [row for row in asked if row["stem"] or not with_stem]
+    rows = []
+    for row in main:
+        without = bare.get(_place(row))
+        rows.append(
+            [
+                str(Setting(row["model"], row["length"], row["data"])),
+                task_name(row["question"]),
+                str(row["n"]),
+                _right(row),
+                percent(row["exact"]),
+                *([_right(without) if without else "–"] if bare else []),
+            ]
+        )
+    titles = ("setting", "question", "samples", "right answers", "word for word")
+    lines = table((*titles, *(["without the stem"] if bare else [])), rows)
+    shares = [row["accuracy"] for row in main]
     low, high = percent(min(shares)), percent(max(shares))
     span = low if low == high else f"{low} to {high}"
     short = f"With all heads on, {span} of a question's answers are right."
+    pairs = [(row, bare[_place(row)]) for row in main if _place(row) in bare]
+    if pairs:
+        gain = fmean(row["accuracy"] - without["accuracy"] for row, without in pairs)
+        short += (
+            f" The stem makes {100 * gain:+.0f} points of that in the mean over {len(pairs)} questions and "
+            "settings."
+        )
     return Section("What the models answer with all heads on", tuple(lines), short)
+
+
+def _place(row: Row) -> tuple[str, int, str, str]:
+    return row["model"], row["length"], row["data"], row["question"]
+
+
+def _right(row: Row) -> str:
+    return f"{percent(row['accuracy'])} [{percent(row['low'])}, {percent(row['high'])}]"
 
 
 def methods_alike(tables: Tables) -> Section:
@@ -130,7 +179,7 @@ def methods_alike(tables: Tables) -> Section:
     rows: list[list[str]] = []
     overlaps: dict[tuple[str, str], list[Shared]] = {}
     for setting in settings_of(tables):
-        tops = picked(tables["tops"], model=setting.model, length=setting.length)
+        tops = picked(tables["tops"], model=setting.model, length=setting.length, data=setting.data)
         for one, other in combinations(methods_in(tops), 2):
             found = [shared(a, b) for a, b in method_pairs(tops, one, other)]
             if found:

@@ -7,9 +7,8 @@ from statistics import fmean
 from retrieval.filings.tasks import TASKS
 from retrieval.rankings.methods import short_method_name
 from retrieval.rankings.overlap import relative_depths
-from study.figures.effects import compared_k
 from study.figures.overlap import heads_of
-from study.figures.style import Tables, in_order, picked, task_name
+from study.figures.style import Tables, compared_k, in_order, picked, task_name
 from study.findings.markdown import FALSE_POSITIVE_RATE, Section, table
 from study.findings.rules import (
     NUMBER,
@@ -22,6 +21,7 @@ from study.findings.rules import (
     by_heads,
     difference_of,
     interval,
+    lead,
     mean_of,
     of_kind,
     percent,
@@ -57,12 +57,30 @@ def equal_harm(tables: Tables) -> Section:
     # One in twenty intervals leaves 0 out by chance.
     word = "No" if unlike > FALSE_POSITIVE_RATE * pairs_in_all else "No inequality is shown"
     short = (
-        f"{word}: over all models, lengths and methods {unlike} of {pairs_in_all} pairs of questions lose "
-        f"unlike shares of their answers to equal numbers of heads ({unlike_against} when what random "
-        "heads of the same layers do is taken off first)"
+        f"{word}: {_first_harm(tables)}over all models, lengths and methods {unlike} of {pairs_in_all} pairs "
+        f"of questions lose unlike shares of their answers to equal numbers of heads ({unlike_against} when "
+        "what random heads of the same layers do is taken off first)"
     )
     short += f"; {FALSE_POSITIVE_RATE:.0%} would by chance."
+    if not pairs_in_all:
+        short = "No two questions of one setting were ablated yet."
     return Section("Do equal numbers of ablated heads hurt questions equally?", tuple(lines), short)
+
+
+def _first_harm(tables: Tables) -> str:
+    """From what to what the questions lose at the first setting, with the interval of the gap."""
+    first = lead(tables)
+    if first is None:
+        return ""
+    found = all_effects(tables)[first]
+    worst, least = min(found, key=_change), max(found, key=_change)
+    gap = difference_of(worst.change, least.change)
+    setting, method = first
+    return (
+        f"by {short_method_name(method)} at {setting.length} tokens the top {worst.k} heads cost from "
+        f"{points(worst.change)} points ({task_name(worst.question)}) to {points(least.change)} "
+        f"({task_name(least.question)}), a gap of {points(gap)}; "
+    )
 
 
 def _change(effect: Effect) -> float:
@@ -103,6 +121,7 @@ def by_category(tables: Tables) -> Section:
     """Are ablations equally effective a category?"""
     rows: list[list[str]] = []
     stronger = {STATE: 0, NUMBER: 0, "": 0}
+    first = ""
     for (setting, method), found in all_effects(tables).items():
         by_question = {effect.question: effect.against for effect in found}
         states = [by_question[task] for task in of_kind(list(by_question), STATE)]
@@ -113,6 +132,11 @@ def by_category(tables: Tables) -> Section:
         gap = difference_of(one, other)
         stronger[STATE if below(gap) else NUMBER if gap.low > 0 else ""] += 1
         rows.append([str(setting), short_method_name(method), points(one), points(other), points(gap)])
+        if (setting, method) == lead(tables):
+            first = (
+                f"by {short_method_name(method)} at {setting.length} tokens states minus numbers is "
+                f"{points(gap)} points (negative: states lose more); "
+            )
     lines = [
         "Top heads ablated minus random heads of the same layers off, mean over the questions of a kind.",
         *table(("setting", "method", "states", "numbers", "states - numbers"), rows),
@@ -121,8 +145,8 @@ def by_category(tables: Tables) -> Section:
     unlike = stronger[STATE] + stronger[NUMBER]
     word = "Not always" if unlike > FALSE_POSITIVE_RATE * total else "No difference is shown"
     short = (
-        f"{word}: of {total} rankings {stronger[STATE]} hurt state questions more, {stronger[NUMBER]} number "
-        f"questions more, and in {stronger['']} the interval of the difference holds 0."
+        f"{word}: {first}of {total} rankings {stronger[STATE]} hurt state questions more, {stronger[NUMBER]} "
+        f"number questions more, and in {stronger['']} the interval of the difference holds 0."
         if total
         else "Not both kinds of question were ablated."
     )
@@ -133,6 +157,7 @@ def alike_within(tables: Tables) -> Section:
     """What is similar among the numerical and among the state questions?"""
     rows: list[list[str]] = []
     nearer = compared = 0
+    firsts: list[str] = []
     for setting, method in all_effects(tables):
         tops = by_heads(tables, setting, method)
         transfers = _transfers(tables, setting, method)
@@ -145,7 +170,10 @@ def alike_within(tables: Tables) -> Section:
             same, other = transfers.get((wanted, True), []), transfers.get((wanted, False), [])
             if same and other:
                 compared += 1
-                nearer += below(difference_of(mean_of(same), mean_of(other)))
+                gap = difference_of(mean_of(same), mean_of(other))
+                nearer += below(gap)
+                if (setting, method) == lead(tables):
+                    firsts.append(f"{points(gap)} points for {name}")
             rows.append(
                 [
                     str(setting),
@@ -167,8 +195,8 @@ def alike_within(tables: Tables) -> Section:
         ),
     ]
     short = (
-        f"In {nearer} of {compared} cases the heads of one kind hurt another question of their own kind "
-        "more than one of the other kind (interval of the difference below 0)"
+        f"{_first_gaps(firsts)}In {nearer} of {compared} cases the heads of one kind hurt another question "
+        "of their own kind more than one of the other kind (interval of the difference below 0)"
         if compared
         else "Transfer within a kind was not run"
     )
@@ -176,6 +204,16 @@ def alike_within(tables: Tables) -> Section:
         "What is similar among the numerical and among the state questions?",
         tuple(lines),
         f"{short}; the table names the heads that all questions of a kind have in common.",
+    )
+
+
+def _first_gaps(gaps: Sequence[str]) -> str:
+    """The same in the first setting, with intervals."""
+    if not gaps:
+        return ""
+    return (
+        "What the heads of another question of the same kind cost, less what those of the other kind cost, "
+        f"in the claim's setting: {' and '.join(gaps)} (negative: the same kind hurts more). "
     )
 
 
@@ -187,8 +225,11 @@ def _named(names: Sequence[str], most: int = 6) -> str:
 
 def _transfers(tables: Tables, setting: Setting, method: str) -> dict[tuple[str, bool], list[Interval]]:
     """Changes by kind of the source and whether another question of that kind is asked; at the compared k."""
-    rows = picked(tables["transfer"], model=setting.model, length=setting.length, method=method)
-    rows = picked(rows, k=compared_k(rows))
+    rows = picked(
+        tables["transfer"], model=setting.model, length=setting.length, data=setting.data, method=method
+    )
+    rows = picked(rows, ranked_on=setting.data)
+    rows = picked(rows, k=compared_k(rows, tables))
     by_asked: dict[tuple[str, bool, str], list[Interval]] = {}
     for row in rows:
         source, asked = TASKS.get(row["source"]), TASKS.get(row["question"])

@@ -8,12 +8,16 @@ from pathlib import Path
 
 from retrieval.rankings.methods import short_method_name
 from study.data.results_folder import ResultPaths, save_text
-from study.figures.style import Tables, methods_in, task_name, tasks_in
+from study.figures.style import Tables, methods_in, prompts_of, task_name, tasks_in
 from study.findings.limits import limits
+from study.findings.markdown import Section
 from study.findings.models import answered, claim, methods_alike, models_alike
+from study.findings.published import published
 from study.findings.questions import alike_within, by_category, equal_harm
+from study.findings.real_filings import real_filings
 from study.findings.rules import settings_of
 from study.findings.sharing import shared_heads
+from study.findings.state import missing, toys
 from study.tables.columns import load_tables
 from utils.errors import UserFacingError
 from utils.wording import listed
@@ -22,29 +26,37 @@ COMMAND = "python scripts/run_study.py report"
 _RULES = """\
 Accuracies are shares of test samples. Changes and differences are in percentage points with 95% intervals
 in brackets, and count as shown where the interval leaves 0 out. Differences on the same samples are paired
-(bootstrap); those between questions, whose samples differ, are made of the two intervals (MOVER, Zou and
-Donner 2008). Where all samples did the same, the interval is widened by Wilson's for 0 of so many. Beside
-each effect stands what as many random heads do: of the same layers, or of any layer, mean over several
-draws. An overlap is the Jaccard index of two tops of min(50, 20% of the heads), beside its chance value.
-That a head is not needed does not mean that it does nothing: others may stand in for it.
+(bootstrap over samples, and over the draws of random heads); those between questions, whose samples differ,
+are made of the two intervals (MOVER, Zou and Donner 2008). Where all samples did the same, the interval is
+widened by Wilson's for 0 of so many. Beside each effect stands what as many random heads do: of the same
+layers, or of any layer, mean over several draws. An overlap is the Jaccard index of two tops of min(50, 20%
+of the heads), beside its chance value. That a head is not needed does not mean that it does nothing: others
+may stand in for it.
 
 The figures are in `figures/`: open `index.html` there, or the images beside it."""
 
 
-def write_findings(folder: Path) -> Path:
+def write_findings(folder: Path, toy_folder: Path | None = None) -> Path:
     """Write FINDINGS.md of the results folder `folder` from its tables; returns its path.
+
+    Args:
+        folder: the results.
+        toy_folder: results of the toy models, told of in short; None, or a folder without tables, for none.
 
     Raises:
         UserFacingError: a table is missing or damaged, nothing was ablated yet, or the file cannot be
             written.
     """
     path = ResultPaths(folder).findings
-    save_text(path, findings(load_tables(folder)))
+    beside = None
+    if toy_folder is not None and ResultPaths(toy_folder).table("clean").is_file():
+        beside = toys(load_tables(toy_folder), f"../{toy_folder.name}")
+    save_text(path, findings(load_tables(folder), beside))
     return path
 
 
-def findings(tables: Tables) -> str:
-    """The findings as Markdown.
+def findings(tables: Tables, beside: Section | None = None) -> str:
+    """The findings as Markdown; `beside` is what other models add.
 
     Raises:
         UserFacingError: the tables are empty.
@@ -53,7 +65,9 @@ def findings(tables: Tables) -> str:
         raise UserFacingError("There are no ablations to tell of.", "Run: python scripts/run_study.py ablate")
     head = [claim(tables), answered(tables)]
     asked = [equal_harm(tables), shared_heads(tables), by_category(tables), alike_within(tables)]
-    besides = [methods_alike(tables), models_alike(tables), limits(tables)]
+    last = [real_filings(tables), published(tables), beside, limits(tables), missing(tables)]
+    besides = [methods_alike(tables), *([models_alike(tables)] if _several(tables) else [])]
+    besides += [section for section in last if section is not None]
     lines = [
         "# Findings",
         "",
@@ -83,11 +97,16 @@ def findings(tables: Tables) -> str:
     return text.rstrip() + "\n"
 
 
+def _several(tables: Tables) -> bool:
+    return len({row["model"] for row in tables["tops"]}) > 1
+
+
 def _about(tables: Tables) -> str:
-    models: dict[str, list[int]] = {}
+    models: dict[str, list[str]] = {}
     for setting in settings_of(tables):
-        models.setdefault(setting.model, []).append(setting.length)
-    message = [f"{model} ({' and '.join(map(str, lengths))} tokens)" for model, lengths in models.items()]
+        prompts = prompts_of({"length": setting.length, "data": setting.data})
+        models.setdefault(setting.model, []).append(prompts)
+    message = [f"{model} ({listed(prompts)})" for model, prompts in models.items()]
     methods = [short_method_name(method) for method in methods_in(tables["differences"])]
     questions = [task_name(question) for question in tasks_in(tables["differences"])]
     samples = sorted({row["n"] for row in tables["clean"]})

@@ -14,9 +14,8 @@ from typing import Any
 
 from retrieval.filings.tasks import TASKS
 from retrieval.rankings.overlap import chance_jaccard, chance_jaccard_by_layer, jaccard, shared_by_layer
-from study.figures.effects import compared_k
 from study.figures.overlap import heads_of
-from study.figures.style import Tables, methods_in, picked, tasks_in
+from study.figures.style import Tables, compared_k, methods_in, picked, prompts_of, tasks_in
 from study.tables.columns import Row
 from study.tables.intervals import Z95, Interval
 
@@ -28,18 +27,19 @@ CONTROL = "random_layer_matched"
 
 @dataclass(frozen=True)
 class Setting:
-    """One model at one length: what is looked at together."""
+    """One model at one length of one kind of filings: what is looked at together."""
 
     model: str
     length: int
+    data: str = "generated"
 
     def __str__(self) -> str:
-        return f"{self.model}, {self.length} tokens"
+        return f"{self.model}, {prompts_of({'length': self.length, 'data': self.data})}"
 
 
 def settings_of(tables: Tables) -> list[Setting]:
     """All settings of the study, in the order of its tables."""
-    return list(dict.fromkeys(Setting(row["model"], row["length"]) for row in tables["clean"]))
+    return list(dict.fromkeys(Setting(row["model"], row["length"], row["data"]) for row in tables["clean"]))
 
 
 def interval(row: Row, value: str) -> Interval:
@@ -222,14 +222,15 @@ class Effect:
 
 def effects(tables: Tables, setting: Setting, method: str) -> list[Effect]:
     """The effects of one method's own heads on every question, at the k nearest to a quarter of the heads."""
-    where = {"model": setting.model, "length": setting.length, "method": method}
+    where = {"model": setting.model, "length": setting.length, "data": setting.data, "method": method}
     rows = picked(tables["differences"], **where, of="within", control=CONTROL)
-    rows = picked(rows, k=compared_k(rows))
+    rows = picked(rows, k=compared_k(rows, tables))
     found: list[Effect] = []
     for question in tasks_in(rows):
         (row,) = picked(rows, question=question)
         here = {**where, "question": question, "k": row["k"]}
-        curve = picked(tables["transfer"], **where, question=question, source=question)
+        here_ranked = {"question": question, "source": question, "ranked_on": setting.data}
+        curve = picked(tables["transfer"], **where, **here_ranked)
         (own,) = picked(curve, k=row["k"])
         more = sorted((r for r in curve if r["k"] > row["k"] and r["high"] < 0), key=lambda r: r["k"])
         (control,) = picked(tables["accuracy"], **here, condition=CONTROL, of="within")
@@ -262,6 +263,17 @@ def all_effects(tables: Tables) -> dict[tuple[Setting, str], list[Effect]]:
     return {key: value for key, value in found.items() if value}
 
 
+def lead(tables: Tables) -> tuple[Setting, str] | None:
+    """The setting and method that answers are given for first: the claim's, else the first ablated."""
+    found = list(all_effects(tables))
+    if tables["claim"]:
+        first = tables["claim"][0]
+        for setting, method in found:
+            if (setting.model, setting.length, method) == (first["model"], first["length"], first["method"]):
+                return setting, method
+    return found[0] if found else None
+
+
 def percent(share: float | None) -> str:
     """A share as whole per cent; "–" where there is none."""
     return "–" if share is None else f"{share:.0%}"
@@ -280,6 +292,6 @@ def _whole(share: float) -> str:
 def by_heads(tables: Tables, setting: Setting, method: str) -> Mapping[str, Row]:
     """The rows of `tops` of one setting and method, by task."""
     rows: Sequence[dict[str, Any]] = picked(
-        tables["tops"], model=setting.model, length=setting.length, method=method
+        tables["tops"], model=setting.model, length=setting.length, data=setting.data, method=method
     )
     return {row["task"]: row for row in rows}

@@ -71,9 +71,13 @@ def _curves(tables: Tables) -> tuple[list[list[str]], dict[str, list[bool]]]:
             own = [
                 row
                 for row in picked(
-                    tables["transfer"], model=setting.model, length=setting.length, method=method
+                    tables["transfer"],
+                    model=setting.model,
+                    length=setting.length,
+                    data=setting.data,
+                    method=method,
                 )
-                if row["source"] == row["question"]
+                if row["source"] == row["question"] and row["ranked_on"] == row["data"]
             ]
             curves = {
                 q: {row["k"]: interval(row, "change") for row in picked(own, question=q)}

@@ -1,12 +1,14 @@
 """The aggregated tables, from cells and rankings (`study.tables.columns` says what is in them)."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 
 import numpy as np
 
 from retrieval.rankings.overlap import top_size
-from study.data.cell_records import CONTROLS, TESTED, AblationCell, HeadSet
+from study.ablation.head_sets import wanted_portions
+from study.data.cell_records import CONTROLS, NO_STEM, TESTED, AblationCell, HeadSet, merged
 from study.data.protocol import Protocol
 from study.tables.columns import Row
 from study.tables.intervals import Interval, mean_bootstrap, paired_bootstrap, share_interval
@@ -27,32 +29,60 @@ def build_tables(
         rankings: likewise.
         protocol: the protocol.
     """
-    positions = [(model.name, length) for model in protocol.models for length in sorted(set(model.lengths))]
-    of_cell = {(cell.model, cell.length, cell.question): cell for cell in cells}
-    chosen = [
-        of_cell[name, length, question]
-        for name, length in positions
-        for question in protocol.questions
-        if (name, length, question) in of_cell
+    settings = [
+        (model.name, length, data) for model in protocol.models for length, data in protocol.settings(model)
     ]
-    of_ranking = {(one.model_key, one.total_tokens, one.method, one.question): one for one in rankings}
+    of_cell = {(cell.model, cell.length, cell.data, cell.question): cell for cell in merged(cells)}
+    bare = {
+        (cell.model, cell.length, cell.data, cell.question): cell for cell in cells if cell.portion == NO_STEM
+    }
+    asked = [(*setting, question) for setting in settings for question in protocol.questions]
+    chosen = [of_cell[key] for key in asked if key in of_cell]
+    of_ranking = {
+        (one.model_key, one.total_tokens, one.settings.get("data"), one.method, one.question): one
+        for one in rankings
+    }
     ranked = [
-        of_ranking[name, length, method, task]
-        for name, length in positions
+        of_ranking[name, length, data, method, task]
+        for name, length, data in settings
         for method in protocol.methods
-        for task in protocol.ranking_questions
-        if (name, length, method, task) in of_ranking
+        for task in protocol.tasks(data)
+        if (name, length, data, method, task) in of_ranking
     ]
     differences = [row for cell in chosen for row in difference_rows(cell, protocol)]
+    accuracy = [row for cell in chosen for row in accuracy_rows(cell, protocol)]
     return {
-        "clean": [clean_row(cell) for cell in chosen],
-        "accuracy": [row for cell in chosen for row in accuracy_rows(cell, protocol)],
+        "clean": [clean_row(found[key]) for key in asked for found in (of_cell, bare) if key in found],
+        "accuracy": accuracy,
         "differences": differences,
         "transfer": [row for cell in chosen for row in transfer_rows(cell, protocol)],
         "single_heads": [row for cell in chosen for row in single_rows(cell, protocol)],
         "tops": [top_row(record) for record in ranked],
-        "claim": claim_rows(differences, chosen, protocol),
+        "progress": progress_rows(cells, protocol),
+        "claim": claim_rows(differences, accuracy, chosen, protocol),
     }
+
+
+def progress_rows(cells: Sequence[AblationCell], protocol: Protocol) -> list[Row]:
+    """The rows of `progress`: what the protocol asks for, and how much of it is there."""
+    done = Counter((cell.model, cell.length, cell.data, cell.portion) for cell in cells)
+    rows = []
+    for model in protocol.models:
+        settings = protocol.settings(model)
+        for length, data in settings:
+            moved = any(each == length and kind != data for each, kind in settings)
+            for portion in wanted_portions(protocol, length, data, moved):
+                rows.append(
+                    {
+                        "model": model.name,
+                        "length": length,
+                        "data": data,
+                        "portion": portion,
+                        "done": done[model.name, length, data, portion],
+                        "questions": len(protocol.questions),
+                    }
+                )
+    return rows
 
 
 def clean_row(cell: AblationCell) -> Row:
@@ -62,10 +92,13 @@ def clean_row(cell: AblationCell) -> Row:
         "model": cell.model,
         "question": cell.question,
         "length": cell.length,
+        "data": cell.data,
+        "stem": cell.stem and cell.portion != NO_STEM,
         "n_layers": cell.n_layers,
         "n_heads": cell.n_heads,
         "n": len(cell.clean),
         **_named(interval, "accuracy"),
+        "exact": fmean(sample.clean_exact for sample in cell.samples),
     }
 
 
@@ -114,6 +147,7 @@ def _accuracy_row(
         "model": cell.model,
         "question": cell.question,
         "length": cell.length,
+        "data": cell.data,
         "method": method,
         "condition": condition,
         "of": of,
@@ -139,6 +173,7 @@ def difference_rows(cell: AblationCell, protocol: Protocol) -> Iterator[Row]:
                 "model": cell.model,
                 "question": cell.question,
                 "length": cell.length,
+                "data": cell.data,
                 "method": method,
                 "of": of,
                 "source": source,
@@ -157,11 +192,13 @@ def difference_rows(cell: AblationCell, protocol: Protocol) -> Iterator[Row]:
 def transfer_rows(cell: AblationCell, protocol: Protocol) -> Iterator[Row]:
     """A cell's rows of `transfer`."""
     for one in cell.sets:
-        if one.condition in ("within", "across"):
+        if one.condition in ("within", "across", "across_data"):
             yield {
                 "model": cell.model,
                 "method": one.method,
                 "length": cell.length,
+                "data": cell.data,
+                "ranked_on": _other_data(cell.data) if one.condition == "across_data" else cell.data,
                 "source": one.source,
                 "question": cell.question,
                 "k": one.k,
@@ -178,17 +215,24 @@ def single_rows(cell: AblationCell, protocol: Protocol) -> Iterator[Row]:
                 "model": cell.model,
                 "question": cell.question,
                 "length": cell.length,
+                "data": cell.data,
                 "layer": one.head_set()[0].layer,
                 "head": one.heads[0],
                 **_change(cell, one, protocol),
             }
 
 
+def _other_data(data: str) -> str:
+    return "real" if data == "generated" else "generated"
+
+
 def _change(cell: AblationCell, one: HeadSet, protocol: Protocol) -> Row:
-    interval = paired_bootstrap(one.matches, cell.clean, protocol.resamples, protocol.seed)
+    # Single heads may be tried on the first samples only.
+    clean = cell.clean[: len(one.matches)]
+    interval = paired_bootstrap(one.matches, clean, protocol.resamples, protocol.seed)
     return {
-        "n": len(cell.samples),
-        "clean": fmean(cell.clean),
+        "n": len(clean),
+        "clean": fmean(clean),
         "accuracy": fmean(one.matches),
         **_named(interval, "change"),
     }
@@ -206,6 +250,7 @@ def top_row(record: RankingRecord) -> Row:
         "method": record.method,
         "task": record.question,
         "length": record.total_tokens,
+        "data": record.settings.get("data", "generated"),
         "n_layers": n_layers,
         "n_heads": 1 + max(head.head for head in heads),
         "k": k,
@@ -217,23 +262,37 @@ def top_row(record: RankingRecord) -> Row:
     }
 
 
-def claim_rows(differences: Iterable[Row], cells: Sequence[AblationCell], protocol: Protocol) -> list[Row]:
+def claim_rows(
+    differences: Iterable[Row], accuracy: Iterable[Row], cells: Sequence[AblationCell], protocol: Protocol
+) -> list[Row]:
     """The rows of `claim`: none where nothing is claimed, or where its cells are not there."""
     claim = protocol.claim
     of_model = next((cell for cell in cells if claim and cell.model == claim.model), None)
     if claim is None or of_model is None:
         return []
     k = protocol.claim_k(of_model.total_heads)
-    wanted = {
+    where = {
         "model": claim.model,
         "method": claim.method,
         "length": claim.length,
+        "data": protocol.data.source,
         "of": "within",
-        "control": claim.control,
         "k": k,
     }
-    found = [row for row in differences if all(row[name] == value for name, value in wanted.items())]
-    below = sum(row["below"] for row in found)
+    found = [
+        row
+        for row in differences
+        if row["control"] == claim.control and all(row[name] == value for name, value in where.items())
+    ]
+    short = {
+        row["question"]: row["short"]
+        for row in accuracy
+        if row["condition"] == claim.control and all(row[name] == value for name, value in where.items())
+    }
+    counted = {
+        row["question"]: row["below"] and 1 - short[row["question"]] / k >= claim.same_layers for row in found
+    }
+    below = sum(counted.values())
     return [
         {
             "model": claim.model,
@@ -242,9 +301,16 @@ def claim_rows(differences: Iterable[Row], cells: Sequence[AblationCell], protoc
             "share": claim.share,
             "k": k,
             "control": claim.control,
-            **{name: row[name] for name in ("question", "n", "difference", "low", "high", "below")},
-            "questions_below": below,
+            **{
+                name: row[name]
+                for name in ("question", "n", "tested", "random", "difference", "low", "high", "below")
+            },
+            "same_layers": 1 - short[row["question"]] / k,
+            "same_layers_needed": claim.same_layers,
+            "counts": counted[row["question"]],
+            "questions_counted": below,
             "questions_needed": claim.questions,
+            "questions_missing": len(protocol.questions) - len(found),
             "holds": below >= claim.questions,
         }
         for row in found

@@ -32,10 +32,11 @@ class Interval:
 
 
 def paired_bootstrap(a: ArrayLike, b: ArrayLike, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
-    """The mean of a - b over samples, with the percentile bootstrap interval over samples.
+    """The mean of a - b over samples, with the percentile bootstrap interval over samples and draws.
 
     Samples are drawn with replacement, a sample's values in `a` and `b` together: how hard a sample is
-    cancels out. Draws of a random control are averaged within a sample first; they are no more samples.
+    cancels out. Where `b` is some draws of a random control, as many of these are drawn with replacement too
+    in each resample: draws differ widely, and the interval says so.
 
     Args:
         a: a value a sample [n].
@@ -48,8 +49,9 @@ def paired_bootstrap(a: ArrayLike, b: ArrayLike, resamples: int = RESAMPLES, see
     """
     first = np.asarray(a, dtype=np.float64)
     second = np.asarray(b, dtype=np.float64)
-    if second.ndim == 2 and len(second):
-        second = second.mean(axis=0)
+    draws = second if second.ndim == 2 and len(second) else None
+    if draws is not None:
+        second = draws.mean(axis=0)
     if first.ndim != 1 or not len(first) or first.shape != second.shape:
         raise ValueError(
             "a must have shape (n,) with n > 0 and b (n,) or (draws, n). "
@@ -57,7 +59,15 @@ def paired_bootstrap(a: ArrayLike, b: ArrayLike, resamples: int = RESAMPLES, see
         )
     difference = first - second
     # All resamples in one product: means of thousands of tables are a matter of seconds.
-    means = _resample_counts(len(difference), resamples, seed) @ difference / len(difference)
+    counts = _resample_counts(len(difference), resamples, seed)
+    # Divided at the end: sums of right answers are whole numbers, and an end at 0 is 0 and not nearly so.
+    if draws is None:
+        means = counts @ difference / len(difference)
+    else:
+        # Another stream than the samples', so that the two choices are independent.
+        weights = _resample_counts(len(draws), resamples, seed + 1)
+        sums = len(draws) * (counts @ first) - ((counts @ draws.T) * weights).sum(axis=1)
+        means = sums / (len(draws) * len(difference))
     low, high = np.percentile(means, _TAILS)
     return Interval(float(difference.mean()), float(low), float(high))
 
@@ -65,8 +75,8 @@ def paired_bootstrap(a: ArrayLike, b: ArrayLike, resamples: int = RESAMPLES, see
 def mean_bootstrap(values: ArrayLike, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
     """The mean of `values`, [n] or [draws, n] (averaged over draws first), with its bootstrap interval."""
     array = np.asarray(values, dtype=np.float64)
-    per_sample = array.mean(axis=0) if array.ndim == 2 else array
-    return paired_bootstrap(per_sample, np.zeros_like(per_sample), resamples, seed)
+    found = paired_bootstrap(np.zeros(array.shape[-1]), array, resamples, seed)
+    return Interval(0.0 - found.mean, 0.0 - found.high, 0.0 - found.low)
 
 
 @lru_cache(maxsize=8)

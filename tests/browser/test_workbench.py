@@ -34,10 +34,11 @@ BOXES = """selectors => selectors.map(selector => {
     const box = document.querySelector(selector).getBoundingClientRect();
     return [selector, box.left, box.top, box.right, box.bottom];
 })"""
-# What is cut: text that its box cannot hold, though nothing lets the reader scroll to it.
+# What is cut: text that its box cannot hold, though nothing lets the reader scroll to it. (A help mark
+# takes a finger 6 pixels beyond what is seen of it.)
 CUT = """() => Array.from(document.querySelectorAll(
     ".hs-pane-title, .hs-role-title, .hs-tab, #toggle-head, .hs-sentence, #run, .hs-chip"
-)).filter(element => element.checkVisibility() && element.scrollWidth > element.clientWidth + 1
+)).filter(element => element.checkVisibility() && element.scrollWidth > element.clientWidth + 8
 ).map(element => element.className + ": " + element.textContent)"""
 ROOM = """() => [
     document.documentElement.scrollHeight - innerHeight, scrollY, document.documentElement.scrollWidth
@@ -197,9 +198,8 @@ def test_back_leaves_the_page_after_ten_heads(page: Page, app_url: str) -> None:
     show_lines(page)
     for number in range(10):
         page.locator(f'.hs-cell[data-head="L1H{number}"]').click()
-        expect(page.frame_locator("#bertviz-place iframe").locator("title")).to_have_text(
-            f"BertViz view of L1H{number}"
-        )
+        shown = page.frame_locator("#bertviz-place iframe").locator(f"[id='bertviz-L1H{number}']")
+        expect(shown).to_be_attached()
     page.go_back()
     expect(page.locator("#glossary-list")).to_be_visible()
 
@@ -210,7 +210,7 @@ def test_what_is_typed_and_not_run_is_marked_and_an_error_leaves_it_marked(page:
     page.locator("#prompt").fill("A ship sailed")
     expect(page.locator("#run-status")).to_have_text("edited, not run")
     page.locator("#run").click()
-    expect(page.locator(".hs-token")).to_have_count(4)
+    expect(page.locator(".hs-token-text").nth(2)).to_have_text("·ship")
     expect(page.locator("#run-status")).to_be_empty()
     run_prompt(page, "word " * 200)
     expect(page.locator("#alert")).to_contain_text("tokens")
@@ -221,7 +221,7 @@ def test_what_is_typed_and_not_run_is_marked_and_an_error_leaves_it_marked(page:
 
 def test_a_click_is_heard_at_once(page: Page, app_url: str) -> None:
     open_page(page, app_url)
-    page.wait_for_load_state("networkidle")
+    page.wait_for_function("() => !document.documentElement.dataset.heard")
     heard = page.evaluate(
         """async () => {
             const said = {};

@@ -40,7 +40,8 @@ def test_four_random_heads_hardly_ever_do_as_much_to_the_cat(prepared: PreparedP
     effect = effect_of(prepared, "black-cat", "demo-gpt2")
     assert effect.clean > 0.7 and effect.ablated < 0.1
     assert effect.clean - effect.median > 0.1, "they often do a lot"
-    assert effect.comparison.contrasts["probability"].share_as_strong <= 0.05
+    share = effect.comparison.contrasts["probability"].share_as_strong
+    assert share is not None and share <= 0.05
 
 
 def test_one_of_eight_induction_heads_is_not_missed(service: LiveService, prepared: PreparedPresets):
@@ -308,7 +309,7 @@ def test_three_heads_of_a_fact_and_of_a_number(service: LiveService, prepared: P
     )
     contrast = beside.contrasts["probability"]
     assert 0.4 < 1 + contrast.tested / beside.clean_probability < 0.6
-    assert 0.05 <= contrast.share_as_strong < 0.5
+    assert contrast.share_as_strong is not None and 0.05 <= contrast.share_as_strong < 0.5
 
 
 def test_no_head_carries_mary_alone(service: LiveService, prepared: PreparedPresets):

@@ -156,7 +156,7 @@ def test_opening_any_of_them_needs_no_forward(prepared: PreparedPresets, service
             prepared.effect(result)
             for state in (result.asked, result.revealed):
                 service.analyze(model, preset.prompt)
-                service.next_token_logits(model, preset.prompt, state.ablated or (), state.mode or "zero")
+                service.next_token_logits(model, preset.prompt, state.ablated or (), preset.mode)
         assert count.passes == 0
         service.analyze(MODELS[0], "A text that nobody has prepared.")
         assert count.passes == 1

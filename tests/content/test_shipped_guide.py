@@ -2,8 +2,8 @@
 
 import pytest
 
+from callbacks.answer.effects_view import EffectsView
 from callbacks.live.context import Request
-from callbacks.live.effects_view import EffectsView
 from callbacks.live.guide import Guide
 from callbacks.live.page import LivePage
 from components import ids

@@ -34,7 +34,9 @@ def test_the_strongest_head_for_the_right_name_is_said_to_lower_the_other(servic
     """Largest for A against B, and taken apart: it looks at B and lowers B, so it is no copying."""
     loaded, writing = service.store.get(REAL_MODEL), service.writing
     tokens = [tuple(service.token(loaded, name) for name in pair) for pair in NAMES]
-    effects = [writing.direct(REAL_MODEL, sentence(i), None, *pair) for i, pair in enumerate(tokens)]
+    effects = [
+        writing.direct(REAL_MODEL, sentence(i), None, pair[0], pair[1]) for i, pair in enumerate(tokens)
+    ]
     mean = torch.stack([one.heads for one in effects]).mean(0)
     head = Head(*divmod(int(mean.argmax()), mean.shape[1]))
     assert float(mean[head]) > 2

@@ -134,7 +134,7 @@ def test_the_page_shows_the_prompt_the_roles_and_every_head(
     assert ("start token included" in message) == started
     cards, problem, unanalyzed = page.show_roles(shown, [])
     assert problem is None and unanalyzed is None and "induction" in text_of(cards).lower()
-    grid = HeadMap(page.service, lambda shown: None).show_grid(shown, [str(head) for head in OFF], "L1H0")
+    grid = HeadMap(page.service).show_grid(shown, [str(head) for head in OFF], "L1H0")
     assert len(find(grid, "hs-cell")) == geometry.n_layers * geometry.n_heads
     assert len(find(grid, "hs-cell-off")) == len(OFF)
     last = Head(geometry.n_layers - 1, geometry.n_heads - 1)

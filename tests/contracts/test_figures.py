@@ -3,8 +3,9 @@
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from components.plots import graph, graph_config
+from components.plots import graph, graph_config, heads_figure, score_scale
 
 ROOT = Path(__file__).resolve().parents[2]
 FACTORY = ROOT / "components" / "plots.py"
@@ -34,4 +35,10 @@ def test_they_offer_one_button_that_keeps_the_figure_here() -> None:
     )
     assert config["toImageButtonOptions"] == {"format": "svg", "filename": "some-name"}
     assert graph_config("some-name", toolbar=False)["displayModeBar"] is False
-    assert graph("figure", toolbar=False).config == graph_config("headscope-figure", toolbar=False)
+    drawn: Any = graph("figure", toolbar=False)
+    assert drawn.config == graph_config("headscope-figure", toolbar=False)
+
+
+def test_the_scale_of_scores_can_be_drawn_for_any_threshold() -> None:
+    for percent in range(0, 101):
+        heads_figure([[0.1, 0.9]], "dark", "score", colorscale=score_scale("dark", percent / 100))

@@ -24,7 +24,7 @@ from retrieval.rankings.methods import METHODS, RankingMethod, RankingOptions, R
 from retrieval.rankings.records import as_json, load_ranking
 from scripts.analyze_heads import main as check
 from scripts.run_study import main
-from study.data.cell_records import load_cells, load_rankings
+from study.data.cell_records import load_cells, load_rankings, merged
 from study.figures.registry import FIGURES
 from study.figures.style import method_look
 from study.tables.columns import load_tables
@@ -41,6 +41,7 @@ methods = ["summed_attention", "wu24", "qrhead", "reasoning", "needle_peak"]
 questions = ["inc_state", "hq_state"]
 ranking_questions = ["inc_state", "hq_state"]
 resamples = 200
+stem = false
 [[models]]
 name = "demo-llama"
 lengths = [80]
@@ -124,7 +125,7 @@ def test_heads_are_ranked_by_it(study: Path) -> None:
 
 
 def test_its_top_heads_are_ablated_and_tabled(study: Path) -> None:
-    for cell in load_cells(study):
+    for cell in merged(load_cells(study)):
         assert any("needle_peak" in str(one.model_dump()) for one in cell.sets)
     tables = load_tables(study)
     assert "needle_peak" in {row["method"] for row in tables["accuracy"]}
@@ -204,7 +205,7 @@ def test_the_lab_offers_reads_and_links_it(service: LiveService, tmp_path: Path)
     message, here, there, *_, top, table = views.show_method(shown, "needle_peak", None, "light")
     assert NEEDLE_PEAK.explanation in words(message) and "Even attention would score" in words(message)
     assert len(here.data[0].z) == 4 and there.data and "L" in top and "rank" in words(table)
-    _, body, _ = views.show_off(ids.LAB_K, shown, "needle_peak", "here", 2, "zero", "me")
+    _, body, _ = views.show_off(ids.LAB_OFF_RUN, shown, "needle_peak", "here", 2, "zero", "me")
     assert "random" in words(body)
     state = LabState(prompt, LabView("needle_peak"))
     assert from_query(to_query(state), [MODEL])[0].view.method == "needle_peak"

@@ -164,7 +164,7 @@ def test_the_live_page_shows_it(service: LiveService) -> None:
     # The most telling of the roles that are active.
     head = interesting_head(analysis)
     assert head in [activity.head for activity in analysis.listed["nearby"] if activity.is_active]
-    assert "Nearby" in text_of(HeadMap(service, lambda shown: None).show_grid(request, [], str(head)))
+    assert "Nearby" in text_of(HeadMap(service).show_grid(request, [], str(head)))
     assert "Nearby" in text_of(HeadPanel(service).show_head(request, str(head))[2])
     assert [fact.role for fact in role_facts(analysis, head)] == list(measured_roles())
     layout = page.layout("")

@@ -14,16 +14,19 @@ import psutil
 import pytest
 
 from scripts.run_study import main
-from study.data.cell_records import load_cell, load_cells, load_rankings
+from study.data.cell_records import load_cell, load_cells, load_rankings, merged
 from study.data.results_folder import ResultPaths
 from study.tables.columns import load_table, load_tables
 
 ROOT = Path(__file__).resolve().parents[2]
+# Three questions: claim, own and other heads of two methods, and single heads.
+CELLS = 3 * 7
 PROTOCOL = """
 methods = ["summed_attention", "wu24"]
 questions = ["inc_state", "inc_year", "hq_state"]
 ranking_questions = ["inc_state", "inc_year", "hq_state"]
 resamples = 200
+stem = false
 [[models]]
 name = "demo-llama"
 lengths = [80]
@@ -81,7 +84,7 @@ def prepared(whole: Path, folder: Path) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
 
 
 def changed(protocol: Path, tmp_path: Path, old: str, new: str) -> Path:
@@ -103,7 +106,8 @@ def one_line(capsys: pytest.CaptureFixture[str], said: str) -> None:
 
 def test_every_part_is_there(whole: Path) -> None:
     assert len(load_rankings(whole)) == 2 * 3
-    cells = load_cells(whole)
+    assert len(load_cells(whole)) == CELLS
+    cells = merged(load_cells(whole))
     assert [cell.question for cell in cells] == ["hq_state", "inc_state", "inc_year"]
     for cell in cells:
         assert len(cell.samples) == 1
@@ -126,7 +130,7 @@ def test_heads_are_ranked_and_tried_on_different_samples(whole: Path) -> None:
         assert (len(part["train"]), len(part["test"])) == (4, 1)
         assert not set(part["train"]) & set(part["test"])
         if part["task"] == "inc_year":
-            cell = load_cell(ResultPaths(whole).cell("demo-llama", "inc_year", 80))
+            cell = load_cell(ResultPaths(whole).cell("demo-llama", "inc_year", 80, "wu24-own"))
             assert [sample.key for sample in cell.samples] == part["test"]
     assert {record.samples_processed for record in load_rankings(whole)} == {4}
     assert "Data report" in (whole / "data_report.md").read_text(encoding="utf-8")
@@ -136,13 +140,13 @@ def test_what_is_there_is_not_done_again(
     whole: Path, protocol: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.glob("[ar]*/*.json")}
-    assert len(before) == 9
+    assert len(before) == 6 + CELLS
     assert run("rank", protocol, whole) == 0
     assert run("ablate", protocol, whole) == 0
     assert {path: path.stat().st_mtime_ns for path in before} == before
     err = capsys.readouterr().err
     assert "rank: 6 rankings are there and stand." in err
-    assert "ablate: 3 cells are there and stand." in err
+    assert f"ablate: {CELLS} cells are there and stand." in err
 
 
 def test_another_protocol_does_again_what_it_touches(
@@ -150,15 +154,19 @@ def test_another_protocol_does_again_what_it_touches(
 ) -> None:
     folder = prepared(whole, tmp_path)
     shutil.copytree(whole / "ablations", folder / "ablations")
-    damaged = ResultPaths(folder).cell("demo-llama", "inc_year", 80)
+    damaged = ResultPaths(folder).cell("demo-llama", "inc_year", 80, "wu24-own")
     damaged.write_text("{", encoding="utf-8")
     other = changed(protocol, tmp_path, "k_levels = [0, 2]", "k_levels = [0, 1]")
     assert run("rank", other, folder) == 0
     assert run("ablate", other, folder, "--jobs", "1") == 0
     err = capsys.readouterr().err
     assert "rank: 6 rankings are there and stand." in err
-    assert "ablate: demo-llama__inc_state__80.json was made with other settings, data or model: it is" in err
-    assert "demo-llama__inc_year__80.json is damaged" in err
+    changed_cell = "demo-llama__inc_state__80__wu24-own.json"
+    assert f"ablate: {changed_cell} was made with other settings, data or model: it is" in err
+    assert "demo-llama__inc_year__80__wu24-own.json is damaged" in err
+    # The claim's own heads and the single ones are as they were.
+    assert "__wu24-claim.json" not in err and "__single.json" not in err
+    assert "ablate: 9 cells are there and stand." in err
     assert {row["k"] for row in load_table(folder, "accuracy")} == {0, 1, 16}
 
 
@@ -182,7 +190,7 @@ def test_a_stopped_study_goes_on_to_the_same_tables(
             process.send_signal(stop)
         _, err = process.communicate()
         assert "Traceback" not in err
-        # On a busy machine the three cells may be done before the signal comes.
+        # On a busy machine the cells may be done before the signal comes.
         if process.returncode:
             break
     assert len(workers) >= 2
@@ -246,6 +254,22 @@ def test_a_protocol_that_cannot_be_run_is_one_line(
 ) -> None:
     assert run("prepare", changed(protocol, tmp_path, old, new), tmp_path / "results") == 1
     one_line(capsys, said)
+
+
+def test_a_piece_of_the_study_at_a_time(whole: Path, protocol: Path, tmp_path: Path) -> None:
+    for stage in ("prepare", "rank", "ablate", "report"):
+        assert run(stage, protocol, tmp_path, "--claim-only", "--jobs", "1") == 0
+    done = contents(tmp_path / "ablations")
+    assert set(done) == {
+        f"demo-llama__{task}__80__wu24-claim.json" for task in ("inc_state", "inc_year", "hq_state")
+    }
+    assert load_table(tmp_path, "claim") == load_table(whole, "claim")
+    assert "wu24-others, summed_attention-own" in (tmp_path / "FINDINGS.md").read_text(encoding="utf-8")
+    # The rest goes on from there, to the same tables.
+    for stage in ("prepare", "rank", "ablate"):
+        assert run(stage, protocol, tmp_path, "--jobs", "1") == 0
+    assert contents(tmp_path / "tables") == contents(whole / "tables")
+    assert done.items() <= contents(tmp_path / "ablations").items()
 
 
 REAL = 'source = "real"\ntruth = "{folder}/truth.csv"\ntexts = "{folder}/texts.jsonl"\nsamples = 5'

@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from utils.compare.sentences import SMALL_DIFFERENCE
 from utils.compare.side_by_side import SideBySide, score_differences, side_by_side
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
 from utils.models.prompts import TokenizedPrompt
+from utils.roles.registry import MIN_POSITIONS, Z_SEARCH
 
 MAX_CHANGED = 8
 
@@ -36,15 +40,21 @@ class ChangedHead:
 
 
 def most_changed(left: LiveAnalysis, right: LiveAnalysis, count: int) -> tuple[ChangedHead, ...]:
-    """The `count` largest differences of any head for any role, the largest first; small ones are left out.
+    """The `count` largest differences of any head for any role, the largest first.
+
+    Left out is what may be chance: small differences, roles with fewer than `MIN_POSITIONS` places on a side,
+    and heads that clear the role's chance bound (where all heads are searched) on neither.
 
     Raises:
         ValueError: the analyses are of two models.
     """
     changed = []
     for role, table in score_differences(left, right).items():
+        if min(side.scores.target(role).rows for side in (left, right)) < MIN_POSITIONS:
+            continue
         listed = {activity.head for activity in left.carrying.get(role, ())}
-        for layer, head in (table.abs() >= SMALL_DIFFERENCE).nonzero().tolist():
+        told = (table.abs() >= SMALL_DIFFERENCE) & (_clears_chance(left, role) | _clears_chance(right, role))
+        for layer, head in told.nonzero().tolist():
             changed.append(
                 ChangedHead(
                     Head(layer, head),
@@ -56,6 +66,13 @@ def most_changed(left: LiveAnalysis, right: LiveAnalysis, count: int) -> tuple[C
             )
     changed.sort(key=lambda entry: (-abs(entry.difference), entry.head))
     return tuple(changed[:count])
+
+
+def _clears_chance(analysis: LiveAnalysis, role: str) -> Tensor:
+    """Which heads score more than chance explains, bool [layer, head]."""
+    inputs, live = analysis.scores.inputs[role], analysis.scores.live[role]
+    bounds = torch.tensor([one.chance_bound(Z_SEARCH) for one in inputs]).to(live)
+    return live > bounds[:, None]
 
 
 @dataclass(frozen=True)

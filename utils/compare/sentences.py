@@ -15,22 +15,28 @@ def short_name(role: str) -> str:
 
 
 def summary_sentence(comparison: SideBySide) -> str:
-    """Which roles are active on one side alone."""
+    """Which roles are active on one side alone, those with little evidence apart."""
     if comparison.same_model and comparison.same_prompt:
         return "Both sides are the same model and the same text, so nothing differs."
-    parts = []
+    parts, weak = [], []
     for position, where in enumerate(SIDES):
-        names = [
-            short_name(role.role).lower()
-            for role in comparison.roles
-            if role.changed and (role.left, role.right)[position].state == "active"
-        ]
+        names = []
+        for role in comparison.roles:
+            side = (role.left, role.right)[position]
+            if not role.changed or side.state != "active":
+                continue
+            if side.positions >= MIN_POSITIONS:
+                names.append(short_name(role.role).lower())
+            else:
+                weak.append(f"{short_name(role.role).lower()} on the {where}{_evidence(side)}")
         if names:
             parts.append(f"{listed(names)} on the {where}")
-    if not parts:
-        active = any(role.left.state == "active" for role in comparison.roles)
-        return f"The same roles are active on both sides{'' if active else ': none'}."
-    return f"Active on one side alone: {'; '.join(parts)}."
+    # A place or two may look like a role by chance: that is no headline.
+    aside = f" Too little to tell: {'; '.join(weak)}." if weak else ""
+    if parts:
+        return f"Active on one side alone: {'; '.join(parts)}.{aside}"
+    active = any(role.left.state == role.right.state == "active" for role in comparison.roles)
+    return f"{'The same roles are active on both sides' if active else 'No role differs clearly'}.{aside}"
 
 
 def prediction_sentence(comparison: SideBySide) -> str:

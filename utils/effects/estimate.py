@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from utils.effects.effect_map import EffectMap, check_token
@@ -193,5 +192,8 @@ def correlate(one: Tensor, other: Tensor, heads: Collection[Head] | None = None)
     if len(pairs[0]) < 3 or any(bool((values == values[0]).all()) for values in pairs):
         return None
     first, second = (values.double().numpy() for values in pairs)
+    # It takes a second to load: nobody who looks at no map should wait for it.
+    from scipy.stats import spearmanr
+
     found: Any = spearmanr(first, second)
     return float(found.statistic)

@@ -6,7 +6,7 @@ draws differ widely: the result is always a mean with its interval over the draw
 
 import random
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, get_args
@@ -30,6 +30,8 @@ DRAWS = 20
 MAX_DRAWS = 100
 # The interval over draws holds the middle 95% of them.
 INTERVAL = (0.025, 0.975)
+# From fewer different sets neither an interval nor a share is given: a twentieth of them is no set at all.
+MIN_DISTINCT = 20
 WHAT = "ablating random sets of heads"
 
 
@@ -47,6 +49,11 @@ class RandomSets:
     moved: int
 
     @property
+    def distinct(self) -> int:
+        """How many of the sets differ from each other."""
+        return len(set(self.sets))
+
+    @property
     def caveat(self) -> str:
         """What a reader of the result should know about the draws, "" where there is nothing."""
         said = []
@@ -56,9 +63,8 @@ class RandomSets:
                 f"Too few other heads are left in the same layers: {some} of each random set "
                 f"{'comes' if self.moved == 1 else 'come'} from the nearest layer."
             )
-        distinct = len(set(self.sets))
-        if distinct < len(self.sets):
-            different = "only one set" if distinct == 1 else f"only {distinct} different sets"
+        if self.distinct < len(self.sets):
+            different = "only one set" if self.distinct == 1 else f"only {self.distinct} different sets"
             said.append(f"{len(self.sets)} draws gave {different}, since there are few to choose from.")
         return " ".join(said)
 
@@ -75,10 +81,15 @@ class Contrast:
         draws: each random set's effect, in order of the draws.
         mean: of the draws.
         median: of the draws.
-        low: the 2.5th percentile of the draws (linear between neighbours).
-        high: the 97.5th percentile.
-        share_as_strong: the share of draws whose effect goes the tested set's way at least as far; 1 where
-            the tested set has no effect.
+        least: the smallest of the draws.
+        most: the largest.
+        low: the 2.5th percentile of the draws (linear between neighbours); None from fewer than
+            `MIN_DISTINCT` different sets.
+        high: the 97.5th percentile, likewise.
+        distinct: how many different sets were drawn.
+        as_strong: how many of these have an effect that goes the tested set's way at least as far; all of
+            them where the tested set has no effect.
+        share_as_strong: the share of draws that have; None from fewer than `MIN_DISTINCT` different sets.
     """
 
     measure: MeasureKey
@@ -86,9 +97,13 @@ class Contrast:
     draws: tuple[float, ...]
     mean: float
     median: float
-    low: float
-    high: float
-    share_as_strong: float
+    least: float
+    most: float
+    low: float | None
+    high: float | None
+    distinct: int
+    as_strong: int
+    share_as_strong: float | None
 
 
 @dataclass(frozen=True)
@@ -185,23 +200,38 @@ def _matched(rng: random.Random, left: dict[int, list[Head]], wanted: Counter[in
     return tuple(sorted(chosen))
 
 
-def contrast(measure: MeasureKey, tested: float, draws: Sequence[float]) -> Contrast:
-    """Put one effect beside those of random sets; see `Contrast` for the definitions."""
+def contrast(
+    measure: MeasureKey, tested: float, draws: Sequence[float], sets: Sequence[Hashable] | None = None
+) -> Contrast:
+    """Put one effect beside those of random sets; see `Contrast` for the definitions.
+
+    Args:
+        measure: of the effects.
+        tested: the tested set's.
+        draws: each random set's.
+        sets: what each draw is, so that one that came up twice is counted as one; None where all differ.
+    """
     effects = torch.tensor(list(draws), dtype=torch.float64)
     low, median, high = torch.quantile(
         effects, torch.tensor([INTERVAL[0], 0.5, INTERVAL[1]], dtype=torch.float64)
     ).tolist()
     sign = (tested > 0) - (tested < 0)
     as_strong = sign * effects >= abs(tested)
+    of_set = dict(zip(range(len(draws)) if sets is None else sets, as_strong.tolist(), strict=True))
+    enough = len(of_set) >= MIN_DISTINCT
     return Contrast(
         measure=measure,
         tested=tested,
         draws=tuple(effects.tolist()),
         mean=float(effects.mean()),
         median=median,
-        low=low,
-        high=high,
-        share_as_strong=float(as_strong.double().mean()),
+        least=float(effects.min()),
+        most=float(effects.max()),
+        low=low if enough else None,
+        high=high if enough else None,
+        distinct=len(of_set),
+        as_strong=sum(of_set.values()),
+        share_as_strong=float(as_strong.double().mean()) if enough else None,
     )
 
 
@@ -248,7 +278,8 @@ def compare_with_random(
     for measure in MEASURES:
         change = (off[measure] - asked.clean[measure]).tolist()
         effect = dict(zip(sets, change, strict=True))
-        contrasts[measure] = contrast(measure, effect[tested], [effect[one] for one in drawn.sets])
+        draws_of = [effect[one] for one in drawn.sets]
+        contrasts[measure] = contrast(measure, effect[tested], draws_of, drawn.sets)
     return RandomComparison(
         heads=tested,
         kind=kind,

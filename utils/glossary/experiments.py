@@ -32,6 +32,57 @@ EXPERIMENTS = (
         WANG,
     ),
     Term(
+        "interchange",
+        "ablation",
+        "Interchange (activation patching)",
+        "Chosen heads get the values that they have on a second prompt of as many tokens. What then changes "
+        "is what these heads know of the difference between the two.",
+        "Recovered: 0 for the second prompt's own logit difference, 1 for the first one's.",
+        WANG,
+    ),
+    Term(
+        "total_effect",
+        "ablation",
+        "Total effect",
+        "What is lost when a head is ablated, through all that later heads and layers make of what "
+        "it writes.",
+        "Large beside a small direct effect: it works through others. Small beside a large one: backed up.",
+    ),
+    Term(
+        "direct_effect",
+        "ablation",
+        "Direct effect (direct logit attribution)",
+        "What a head itself adds to a token's logit, the final norm's scale held fixed. All heads, MLPs, "
+        "embeddings and biases add up to the logit.",
+        "For a pair it is the difference of two logits: the head may raise the one or lower the other.",
+        ELHAGE,
+    ),
+    Term(
+        "promoted_tokens",
+        "ablation",
+        "Promoted and suppressed tokens",
+        "The tokens whose logits a head raises or lowers most at a position, read off what it writes.",
+        "Centred over the vocabulary: what it adds to all tokens alike counts for nothing.",
+        ELHAGE,
+    ),
+    Term(
+        "others_without",
+        "ablation",
+        "Other heads, without it",
+        "The role scores of all other heads, with all heads on and with the chosen ones ablated. So one sees "
+        "which heads need what the ablated ones write.",
+        "A change counts where fewer than 5% of random sets of the same layers change the head as much.",
+    ),
+    Term(
+        "logit_lens",
+        "ablation",
+        "Logit lens",
+        "What the output layer would say if the model ended after a layer. It shows where along the layers "
+        "the answer forms.",
+        "Nothing is tuned for it, and in early layers it says little.",
+        "Nostalgebraist 2020, Interpreting GPT: the logit lens",
+    ),
+    Term(
         "backup_head",
         "ablation",
         "Backup head",

@@ -82,7 +82,7 @@ class PageLink(Link):
     """The link of the live page.
 
     `view` comes last because programs that find links in a text often cut a full stop off their end, which a
-    prompt may well have. Version 2 has the second prompt of an interchange.
+    prompt may well have.
     """
 
     version: ClassVar[int] = 2
@@ -97,11 +97,11 @@ class PageLink(Link):
         Annotated[str, one_of(lambda: ABLATION_METHODS, " or ")] | None, Part("The ablation method (mode)")
     ] = None
     second: Annotated[
-        Annotated[str, at_most(LONGEST_PROMPT)] | None, Part("The second prompt", as_typed=True)
+        Annotated[str, at_most(LONGEST_PROMPT)] | None, Part("The second prompt (second)", as_typed=True)
     ] = None
-    fit: Annotated[
-        Annotated[str, one_of(lambda: FITS, " or ")] | None, Part("How the second prompt is made to fit")
-    ] = None
+    fit: Annotated[Annotated[str, one_of(lambda: FITS)] | None, Part("How the second prompt fits (fit)")] = (
+        None
+    )
     position: Annotated[Annotated[int, whole_number(0, 99_999)] | None, Part("The position")] = None
     target: Annotated[_Token | None, Part("The watched token (target)", as_typed=True)] = None
     against: Annotated[_Token | None, Part("The second token (against)", as_typed=True)] = None
@@ -129,7 +129,7 @@ def to_query(state: PageState) -> str:
         UserFacingError: the prompt is too long for a link, or holds half a character.
     """
     values = {key: getattr(state, _field(key)) for key in PageLink.parts()}
-    if max(len(state.prompt or ""), len(state.second or "")) > LONGEST_PROMPT:
+    if len(state.prompt or "") > LONGEST_PROMPT:
         raise too_long()
     return write_query(
         {key: _write(value) for key, value in values.items() if value is not None}, PageLink.version

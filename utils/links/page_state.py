@@ -33,7 +33,12 @@ VIEWS: dict[str, View] = {
     view.key: view
     for view in (
         View("next", "In numbers", "The watched token in numbers, clean beside ablated."),
-        View("effects", "Which heads matter", "The effect of switching off each head alone, as a grid."),
+        View("direct", "Who writes it", "What each head itself adds to the watched token's logit."),
+        View(
+            "effects", "Which heads matter", "The effect of ablating each head alone, as colours of the map."
+        ),
+        View("others", "Other heads", "What the other heads do without those that are ablated."),
+        View("lens", "Logit lens", "What the model would say after each of its layers."),
         View("positions", "At every position", "What the model expects after each token of the prompt."),
         View("continuations", "Continuations", "How the model goes on with the text, clean beside ablated."),
         View("random", "Random control", "The ablated heads against random sets of as many heads."),
@@ -47,6 +52,7 @@ HEAD_VIEWS: dict[str, View] = {
         View("heatmap", "Heatmap", "Its attention pattern, a row for each query token."),
         View("lines", "Lines", "Its attention pattern, drawn as lines (BertViz)."),
         View("scores", "Scores", "What it scores for each role, and where its attention goes."),
+        View("writes", "Writes", "The tokens that it promotes, and which tokens it copied them from."),
     )
 }
 
@@ -61,8 +67,8 @@ class PageState:
         head: the chosen head.
         ablated: heads that are off; an empty set says that all are on.
         mode: "zero", "mean" or "interchange" ablation.
-        second: the second prompt, whose values an interchange takes.
-        fit: how that is made to fit, a key of `utils.effects.second_prompt.FITS`.
+        second: the second prompt of an interchange.
+        fit: how it is made as long as the prompt, a key of `second_prompt.FITS`.
         position: which token's prediction is shown, counted as on the token strip; None for the last.
         target: text of the token that is watched.
         against: text of a second token, for the logit difference.

@@ -69,8 +69,8 @@ class Link(BaseModel):
     """A link's parts, in the order in which it has them; a part that it does not have is None."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-    # Of this page's links. Those of earlier versions say less, and what they say means the same.
+    # What a link of this page says of itself. Those of earlier versions are read all the same: later ones
+    # have more parts, and none means another thing.
     version: ClassVar[int] = VERSION
 
     @classmethod
@@ -194,7 +194,7 @@ def read_query(
     Args:
         query: with or without its "?".
         words: of each part that there may be, what it is called in a sentence.
-        latest: the version that is written now; earlier ones are read too.
+        latest: the last version that is read.
 
     Returns:
         The texts that can be read, and one sentence for each thing that is wrong. Never raises.
@@ -229,7 +229,7 @@ def read_query(
     if unknown:
         few = ", ".join(excerpt(key) for key in unknown[:3]) + (" and more" if len(unknown) > 3 else "")
         problems.append(f"This link has parts that mean nothing here ({few}); they are left out.")
-    version = texts.pop("v", str(latest))
+    version = texts.pop("v", str(VERSION))
     if version not in map(str, range(1, latest + 1)):
         problems.insert(
             0,

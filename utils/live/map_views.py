@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from utils.effects.effect_map import EffectMap
+from utils.effects.estimate import EffectEstimate
+from utils.effects.interchange_map import InterchangeMap
 from utils.effects.measures import MEASURES, MeasureKey
 from utils.live.analysis import LiveAnalysis
 from utils.roles.registry import ROLES, measured_roles
@@ -25,14 +27,27 @@ class MapSource:
         effects: the effect of ablating each head alone, None while it is not known. Heads that have not been
             computed yet are NaN in it.
         measure: what of the effects is shown.
-        direct: what each head itself adds to the watched pair; None for that of the two most likely tokens
-            after the last one.
+        estimate: a first-order estimate of the effects, which stands where they are not known yet.
+        direct: what each head itself adds to the watched token's logit, None where that cannot be said.
+        swapped: what each head's values on the second prompt do, None while that is not known.
     """
 
     analysis: LiveAnalysis
     effects: EffectMap | None = None
     measure: MeasureKey = "probability"
+    estimate: EffectEstimate | None = None
     direct: DirectEffect | None = None
+    swapped: InterchangeMap | None = None
+
+    def estimated(self) -> Tensor | None:
+        """Which heads' effects are estimates so far [layer, head]; None where none is."""
+        if self.estimate is None or self.measure not in self.estimate.changes:
+            return None
+        guess = self.estimate.change(self.measure)
+        missing = torch.ones_like(guess, dtype=torch.bool)
+        if self.effects is not None:
+            missing = self.effects.change(self.measure).isnan()
+        return missing if bool(missing.any()) else None
 
 
 @dataclass(frozen=True)
@@ -46,8 +61,9 @@ class MapView:
         values: the value of each head [layer, head]; None where there is none yet. A view without it shows
             the roles, as the cells are drawn.
         scale: "share" from 0 to 1, "signed" around 0, "positive" from 0 to the largest.
-        unit: of the values, "" for none.
-        needs: what has to be computed for it besides the analysis: "" or "effects".
+        needs: what has to be computed for it besides the analysis: "", "direct" (at once), "effects" or
+            "interchange" (a while).
+        unit: of its values, "" for shares and where the measure says it.
     """
 
     key: str
@@ -55,7 +71,7 @@ class MapView:
     description: str
     values: Callable[[MapSource], Tensor | None] | None
     scale: Literal["share", "signed", "positive"] = "share"
-    needs: Literal["", "effects"] = ""
+    needs: Literal["", "direct", "effects", "interchange"] = ""
     unit: str = ""
 
 
@@ -74,18 +90,20 @@ def _sink(source: MapSource) -> Tensor | None:
 
 
 def _effect(source: MapSource) -> Tensor | None:
-    return None if source.effects is None else source.effects.change(source.measure)
+    exact = None if source.effects is None else source.effects.change(source.measure)
+    missing = source.estimated()
+    if missing is None or source.estimate is None:
+        return exact
+    guess = source.estimate.change(source.measure)
+    return guess if exact is None else torch.where(missing, guess, exact)
 
 
 def _direct(source: MapSource) -> Tensor | None:
-    if source.direct is not None:
-        return source.direct.heads
-    analysis = source.analysis
-    if analysis.stream is None:
-        return None
-    target, against = analysis.logits.topk(2).indices.tolist()
-    last = len(analysis.prompt.ids) - 1
-    return analysis.direct_effect(last, target, against).heads
+    return None if source.direct is None else source.direct.heads
+
+
+def _recovered(source: MapSource) -> Tensor | None:
+    return None if source.swapped is None else source.swapped.recovered
 
 
 MAP_VIEWS: dict[str, MapView] = {
@@ -118,10 +136,21 @@ MAP_VIEWS: dict[str, MapView] = {
         MapView(
             "direct",
             "Direct effect",
-            "What each head itself adds to the watched token's logit against the next most likely one.",
+            "What each head itself adds to the watched token's logit, against its rival.",
             _direct,
             scale="signed",
+            needs="direct",
             unit="logits",
+        ),
+        MapView(
+            "recovered",
+            "Interchange: recovered",
+            "How much of the logit difference each head's values from the prompt bring back on the "
+            "second one.",
+            _recovered,
+            scale="signed",
+            needs="interchange",
+            unit="of the difference",
         ),
     )
 }
@@ -141,8 +170,9 @@ def map_values(view: MapView, source: MapSource) -> dict[str, Any] | None:
         source: what it reads.
 
     Returns:
-        {"title", "scale", "unit", "largest", "values": [layer][head], None where not known yet}; None for a
-        view of the roles, or where the model or the prompt has no such values.
+        {"title", "scale", "unit", "largest", "values": [layer][head], None where not known yet, and where
+        some are estimates "estimated": [layer][head]}; None for a view of the roles, or where the model or
+        the prompt has no such values.
     """
     values = view.values(source) if view.values is not None else None
     if values is None:
@@ -157,4 +187,6 @@ def map_values(view: MapView, source: MapSource) -> dict[str, Any] | None:
     known = values[~values.isnan()].abs()
     largest = 1.0 if scale == "share" else max(float(known.max()) if len(known) else 0.0, 1e-9)
     rows = [[None if value != value else round(value, DECIMALS) for value in row] for row in values.tolist()]
-    return {"title": view.title, "scale": scale, "unit": unit, "largest": largest, "values": rows}
+    drawn = {"title": view.title, "scale": scale, "unit": unit, "largest": largest, "values": rows}
+    estimated = source.estimated() if view.needs == "effects" else None
+    return drawn if estimated is None else {**drawn, "estimated": estimated.tolist()}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from utils.catalog.catalog import Catalog
-from utils.effects.random_sets import MAX_DRAWS, RandomComparison, compare_with_random
+from utils.effects.random_sets import MAX_DRAWS, MIN_DISTINCT, RandomComparison, compare_with_random
 from utils.errors import UserFacingError
 from utils.live.service import LiveService
 from utils.models.prompts import token_label, token_of_text
@@ -63,7 +63,7 @@ class PresetEffect:
     @property
     def different_sets(self) -> int:
         """How many of the random sets differ from each other: few where little is left to choose from."""
-        return len(set(self.comparison.random.sets))
+        return self.comparison.random.distinct
 
     @property
     def sentence(self) -> str:
@@ -81,6 +81,11 @@ class PresetEffect:
             only = f"Without {several} of {where} (there is only one such set) it is {self.median:.0%}."
             return f"{message} {only}"
         low, high = min(self.random), max(self.random)
+        if self.different_sets < MIN_DISTINCT:
+            return (
+                f"{message} Without {several} of {where} ({self.different_sets} different sets, chosen by "
+                f"chance) it is between {low:.0%} and {high:.0%}."
+            )
         return (
             f"{message} Without {several} of {where}, chosen by chance {len(self.random)} times, it is "
             f"{self.median:.0%} in the middle (from {low:.0%} to {high:.0%})."

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from dash import no_update
 
+from callbacks.answer.effects_view import EffectsView
+from callbacks.answer.next_token_view import NOTHING_YET
+from callbacks.answer.random_sets_panel import RandomSetsPanel
 from callbacks.live.context import find_shown
-from callbacks.live.effects_view import EffectsView
 from callbacks.live.export_panel import BYTE_ORDER_MARK, CANNOT_BE_SHOWN, ExportPanel, ExportRequest, Held
-from callbacks.live.next_token_view import NOTHING_YET
-from callbacks.live.random_sets_panel import RandomSetsPanel
 from components import ids
 from components.live.export_panel import FIGURES, export_drawer
 from tests.fixtures.guides import NAME, guide_of
@@ -120,7 +120,7 @@ def test_what_was_computed_goes_along(built_service: LiveService, panel: ExportP
     assert data["random_sets"]["heads"] == [str(INDUCTION)]
     assert len(data["random_sets"]["contrasts"]["probability"]["draws"]) == 20
     record = saved(panel.download(export_request("markdown"), now))
-    assert "matters most" in record and "20 random sets of 1 head from all layers" in record
+    assert "matters most" in record and "different random sets of 1 head from all layers" in record
     # Another watched token, or another way to draw: what was computed is not about it.
     other = held(off=[str(INDUCTION)], kind="uniform", draws="20", target="q")
     data = json.loads(saved(panel.download(export_request("analysis"), other)))
@@ -254,7 +254,7 @@ def test_every_figure_of_the_live_page_can_be_saved() -> None:
     sources = Path(__file__).resolve().parents[3] / "components"
     named = {
         part
-        for room in ("live", "guide")
+        for room in ("live", "answer", "guide")
         for path in (sources / room).glob("*.py")
         for part in re.findall(r'graph\(\s*"([\w-]+)"', path.read_text(encoding="utf-8"))
     }

@@ -2,8 +2,8 @@
 
 import pytest
 
+from callbacks.answer.effects_view import EffectsView
 from callbacks.live.context import Request
-from callbacks.live.effects_view import EffectsView
 from callbacks.live.head_map import HeadMap
 from components import ids
 from tests.fixtures.guides import NAME
@@ -22,7 +22,7 @@ def effects(built_service: LiveService) -> EffectsView:
 
 @pytest.fixture(scope="module")
 def head_map(built_service: LiveService, effects: EffectsView) -> HeadMap:
-    return HeadMap(built_service, effects.so_far)
+    return HeadMap(built_service, effects)
 
 
 def values(head_map: HeadMap, view: str, measure: str = "probability"):

@@ -29,7 +29,7 @@ def figure(panel: HeadPanel, request: Request = REQUEST, view: str = "heatmap", 
 def test_it_says_what_the_head_is_known_for_and_does(panel: HeadPanel):
     title, sentence, scores, pattern = panel.show_head(REQUEST, str(INDUCTION))
     assert title == f"Head {INDUCTION}"
-    assert "In the catalog: induction" in sentence and "On this text" in sentence
+    assert "In the catalog: primarily induction" in sentence and "On this text" in sentence
     text = text_of(scores)
     # The role that it has comes first, those that it does not have are folded.
     assert text.index("Induction") < text.index("other roles that it does not have")

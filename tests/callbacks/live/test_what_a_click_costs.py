@@ -9,11 +9,11 @@ import pytest
 from dash import no_update
 from tokenizers import Tokenizer
 
+from callbacks.answer.next_token_view import NextTokenView
 from callbacks.live.context import Request
 from callbacks.live.guide import Guide
 from callbacks.live.head_map import HeadMap
 from callbacks.live.head_panel import HeadPanel
-from callbacks.live.next_token_view import NextTokenView
 from callbacks.live.page import LivePage
 from callbacks.live.token_strip import TokenStrip
 from components import ids
@@ -101,7 +101,7 @@ def show_all(page: LivePage, head: str, ablated: list[str]) -> None:
     TokenStrip(page.service).show(REQUEST)
     page.update_roles(REQUEST, ablated, None, toggled=False)
     page.choose_head(REQUEST, None)
-    view_of_map = HeadMap(page.service, lambda shown: None)
+    view_of_map = HeadMap(page.service)
     view_of_map.show_grid(REQUEST, ablated, head)
     view_of_map.show_values(REQUEST, "live-induction", None, "zero", None, None, None)
     panel = HeadPanel(page.service)

@@ -51,7 +51,7 @@ def test_heads_lead_to_the_live_page_on_a_prompt_that_shows_them(page: CatalogPa
     body = page.show(REAL_MODEL, "induction", "light")[0]
     catalog = load_catalog(catalog_path(REAL_MODEL, CATALOG_FOLDER))
     best = catalog.categories["induction"].top_heads[0]
-    (link,) = find(body, "hs-catalog-head", children="L18H6")
+    link: Any = find(body, "hs-catalog-head", children="L18H6")[0]
     state, problems = from_query(link.href.removeprefix("/"))
     assert problems == [] and (best.layer, best.head) == (18, 6)
     assert state == PageState(
@@ -60,8 +60,9 @@ def test_heads_lead_to_the_live_page_on_a_prompt_that_shows_them(page: CatalogPa
     # A cell's head takes the place of the one in this address.
     (place,) = find(body, **{"data-head": "L0H0"})
     assert getattr(place, "data-live").count("head=L0H0") == 1
-    figure: Any = find(place, id=ids.CATALOG_SCORES)[0].figure
-    assert figure.data[0].customdata[18][6][0] == "L18H6"
+    drawn: Any = find(place, id=ids.CATALOG_SCORES)[0]
+    figure = drawn.figure
+    assert figure.data[0].customdata[18][6] == "L18H6"
 
 
 def test_the_scale_changes_where_the_role_begins(page: CatalogPage):

@@ -94,8 +94,8 @@ def test_each_side_opens_in_the_live_page(page: ComparePage):
         if getattr(piece, "href", "/glossary").startswith("/?")
     ]
     assert links == [
-        "/?v=1&model=demo-gpt2&prompt=" + REPEATS.replace(" ", "+"),
-        "/?v=1&model=demo-gpt2&prompt=" + GOES_ON.replace(" ", "+"),
+        "/?v=2&model=demo-gpt2&prompt=" + REPEATS.replace(" ", "+"),
+        "/?v=2&model=demo-gpt2&prompt=" + GOES_ON.replace(" ", "+"),
     ]
 
 

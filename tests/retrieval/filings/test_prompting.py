@@ -9,7 +9,17 @@ import pytest
 from transformers import AutoTokenizer
 
 from retrieval.filings.generated import FilingOptions, make_filings
-from retrieval.filings.prompting import chat_date, encode_sample, spans_in_tokens, uses_chat_template
+from retrieval.filings.prompting import (
+    TRAINED_ON_FILINGS,
+    chat_date,
+    encode_sample,
+    spans_in_tokens,
+    stem_of,
+    uses_chat_template,
+    usual_stem,
+)
+from retrieval.filings.tasks import TASKS
+from training.recipes import RECIPES
 from utils.errors import UserFacingError
 from utils.models.loading import LoadedModel, load_model
 
@@ -158,3 +168,26 @@ def test_a_chat_template_with_todays_date_gets_a_fixed_one(demo: LoadedModel) ->
     assert told.startswith("\n[Friday, July 26, 2024 at 00] ")
     assert chat_date(_asked_in(demo, DATED)) == "2024-07-26"
     assert chat_date(demo) is None and chat_date(_asked_in(demo, CHAT)) is None
+
+
+@pytest.mark.parametrize("template", [None, CHAT])
+@pytest.mark.parametrize("task", ["inc_state", "employee_count", "hq_city"])
+def test_the_answer_begins_with_the_stem(demo: LoadedModel, template: str | None, task: str) -> None:
+    loaded = demo if template is None else _asked_in(demo, template)
+    (sample,) = make_filings(task, 1, 1)
+    stem = stem_of(task)
+    plain, begun = encode_sample(loaded, sample), encode_sample(loaded, sample, stem)
+    between = "" if template else " "
+    assert begun.text == plain.text + between + stem and not stem.endswith(" ")
+    assert begun.spans == plain.spans and begun.shared == plain.shared
+    said = str(loaded.tokenizer.decode(list(begun.null_ids), skip_special_tokens=True))
+    assert said.endswith(stem) and "N/A" in said
+
+
+def test_stems_are_those_of_the_tasks_where_wanted(demo: LoadedModel, tiny_llama: LoadedModel) -> None:
+    assert all(stem_of(key) == task.stem and task.stem for key, task in TASKS.items())
+    assert stem_of("inc_state", stem=False) == stem_of("own") == ""
+    # A model that learned the bare prompt gets it; any other a stem.
+    assert usual_stem(demo, "inc_state") == ""
+    assert usual_stem(tiny_llama, "inc_state") == TASKS["inc_state"].stem
+    assert set(TRAINED_ON_FILINGS) <= set(RECIPES)

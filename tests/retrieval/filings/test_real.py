@@ -264,3 +264,81 @@ def test_damaged_texts_are_told(truth: Path, folder: Path, tmp_path: Path) -> No
     binary = tmp_path / "binary.csv"
     binary.write_bytes(b"filename,\xff\xfe\n")
     refused(r"cannot be read", binary, folder)
+
+
+LONG = f"{FILLER} {BETA} {FILLER} It has 85 outlets and employs 90 men in Ohio."
+
+
+def windows(tmp_path: Path, length: int, seed: int = 0, text: str = LONG) -> RealFilings:
+    rows = (
+        ("beta_1993.txt", "Texas", "1950.0", "85", "NULL"),
+        ("alpha_1993.txt", "Delaware", "1929", "1200", "Ohio"),
+    )
+    folder = tmp_path / "long"
+    folder.mkdir(exist_ok=True)
+    (folder / "beta_1993.txt").write_text(text, encoding="utf-8")
+    (folder / "alpha_1993.txt").write_text(ALPHA, encoding="utf-8")
+    truth = write_truth(tmp_path / "long.csv", rows)
+    return load_real_filings(truth, folder, length=length, count_tokens=words, window=True, seed=seed)
+
+
+def test_a_window_holds_the_needle_and_what_stands_around_it(tmp_path: Path) -> None:
+    sample = windows(tmp_path, 120).samples["inc_state"][0]
+    assert words(sample.prompt) == 120
+    assert sample.document in " ".join(LONG.split())
+    assert "Texas" in sample.needle and span(sample, "answer") == "Texas"
+    assert sample.depth is not None and 0 < sample.depth < 1
+    # The head of the section, which a cut at the same length would leave, does not tell it.
+    assert "Texas" not in " ".join(LONG.split()[:120])
+
+
+def test_a_windows_depth_is_drawn_from_the_seed(tmp_path: Path) -> None:
+    depths = [windows(tmp_path, 120, seed).samples["inc_state"][0].depth for seed in range(8)]
+    assert len(set(depths)) > 4
+    assert depths[3] == windows(tmp_path, 120, 3).samples["inc_state"][0].depth
+
+
+def test_a_window_at_an_end_of_the_filing_is_filled_from_the_other_side(tmp_path: Path) -> None:
+    for text in (f"{BETA[-90:]} {FILLER}", f"{FILLER} {BETA[-90:]}"):
+        for seed in range(6):
+            sample = windows(tmp_path, 100, seed, text).samples["inc_state"][0]
+            assert 97 <= words(sample.prompt) <= 100 and "Texas" in sample.needle
+    short = windows(tmp_path, 5000).samples["inc_state"][0]
+    assert short.document == " ".join(LONG.split())
+
+
+def test_distractors_in_a_window_are_counted(tmp_path: Path) -> None:
+    whole = windows(tmp_path, 5000)
+    beta = {
+        task: samples[0] for task, samples in whole.samples.items() if samples[0].key.endswith("beta_1993")
+    }
+    # "Ohio" for the state; no other year; of people "85 outlets and employs 90 men" tells another number.
+    assert {task: sample.distractors for task, sample in beta.items()} == {
+        "inc_state": 1,
+        "inc_year": 0,
+        "employee_count": 1,
+    }
+    assert whole.counts["inc_state"].distracted == 2  # Alpha's offices are in Ohio
+    assert windows(tmp_path, 100).samples["inc_year"][0].distractors == 0
+
+
+def test_a_filing_whose_needle_is_not_found_has_no_window(tmp_path: Path) -> None:
+    found = windows(tmp_path, 100, text=f"Lamps from Texas. {FILLER} 1950. {FILLER} 85.")
+    assert found.counts["inc_state"].no_needle == 1 and found.counts["inc_state"].samples == 1
+    with pytest.raises(UserFacingError, match="tokens are too few for the sentence"):
+        windows(tmp_path, 12)
+    with pytest.raises(ValueError, match="window needs length"):
+        load_real_filings(tmp_path / "long.csv", tmp_path / "long", window=True)
+
+
+def test_companies_are_known_by_their_number_or_each_filing_is_its_own(
+    truth: Path, folder: Path, tmp_path: Path
+) -> None:
+    assert [one.company for one in load_real_filings(truth, folder).samples["inc_state"]] == [
+        "alpha_1993",
+        "beta_1993",
+    ]
+    rows = [(*row, "77") for row in TRUTH[:2]]
+    numbered = write_truth(tmp_path / "numbered.csv", rows, (*HEAD, "cik"))
+    samples = load_real_filings(numbered, folder, tasks=["inc_state"]).samples["inc_state"]
+    assert [one.company for one in samples] == ["77", "77"]

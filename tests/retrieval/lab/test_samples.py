@@ -54,14 +54,14 @@ def test_depth_moves_the_needle_and_the_seed_changes_the_facts(bundled: Bundled)
     ("changes", "message"),
     [
         ({"length": 10}, "10 are too few"),
-        ({"length": 497}, "497 tokens are too many for demo-llama"),
+        ({"length": 489}, "489 tokens are too many for demo-llama"),
         ({"depth": 101}, "depth cannot be 101"),
         ({"seed": 10**9}, "number cannot be"),
         ({"question": "colour"}, "There is no question “colour”"),
     ],
 )
 def test_a_filing_that_cannot_be_is_told(bundled: Bundled, changes: dict[str, Any], message: str):
-    assert longest(bundled("demo-llama")) == 496
+    assert longest(bundled("demo-llama")) == 488
     with pytest.raises(UserFacingError, match=message):
         generated_sample(replace(LabPrompt("demo-llama"), **changes), bundled("demo-llama"))
 

@@ -48,7 +48,7 @@ def test_the_same_seed_gives_the_same_rankings(bundled: Callable[[str], LoadedMo
 
 
 def test_a_length_that_the_model_cannot_read(bundled: Callable[[str], LoadedModel]) -> None:
-    with pytest.raises(UserFacingError, match="at most 240"):
+    with pytest.raises(UserFacingError, match="at most 232"):
         rank_for_catalog(bundled("demo-gpt2"), CatalogRankingOptions(length=250), _silent)
     with pytest.raises(UserFacingError, match="20 are too few"):
         rank_for_catalog(bundled("demo-gpt2"), CatalogRankingOptions(length=20), _silent)
@@ -63,7 +63,7 @@ def test_a_context_that_is_too_small_for_filings_is_one_sentence(
         rank_for_catalog(small, OPTIONS, _silent)
     assert caught.value.message == (
         f"demo-gpt2 reads {context} tokens at once, which are too few for a filing with its question and an "
-        "answer of 16 tokens."
+        "answer of 24 tokens."
     )
     assert "--rankings" in caught.value.remedy
 

@@ -214,3 +214,37 @@ def test_the_same_file_twice_overlaps_fully(tmp_path: Path) -> None:
     record = {**RECORD, "n_layers": 32, "n_heads": 32}
     path = str(_write(tmp_path, "a.json", record))
     assert "1.00 (0.00)" in _compared(path, path)
+
+
+def ranked(*heads: str) -> dict[str, object]:
+    """A record of these heads in a model of 32 x 32, scores from 1 down by a tenth."""
+    entries = [
+        {"head": head, "score": round(1 - 0.1 * place, 2), "rank": place + 1}
+        for place, head in enumerate(heads)
+    ]
+    return {**RECORD, "n_layers": 32, "n_heads": 32, "head_rankings": entries}
+
+
+def test_compare_lists_top_heads_with_scores_and_what_is_in_common(tmp_path: Path) -> None:
+    one = str(_write(tmp_path, "a.json", ranked("L3H4", "L5H6", "L7H8")))
+    other = str(_write(tmp_path, "b.json", ranked("L5H6", "L9H1", "L7H8", "L2H2")))
+    lines = _compared(one, other).splitlines()
+    start = lines.index("Top 20 heads with their scores; * in the tops of all")
+    listed = [line.split() for line in lines[start + 3 : start + 7]]
+    assert listed == [
+        ["1", "L3H4", "1.000", "L5H6", "1.000*"],
+        ["2", "L5H6", "0.900*", "L9H1", "0.900"],
+        ["3", "L7H8", "0.800*", "L7H8", "0.800*"],
+        ["4", "–", "L2H2", "0.700"],
+    ]
+    start = lines.index("In the tops of all 2: 2 heads, by mean rank, with rank and score in each")
+    assert [line.split() for line in lines[start + 2 : start + 4]] == [
+        ["L5H6", "#2", "0.900", "#1", "1.000"],
+        ["L7H8", "#3", "0.800", "#3", "0.800"],
+    ]
+
+
+def test_compare_has_nothing_in_common_for_models_of_unlike_shape() -> None:
+    message = _compared("llama-2-7b-80k", "Qwen1.5-14B")
+    assert "Top 20 heads with their scores" in message
+    assert "In the tops of all" not in message and "*\n" not in message

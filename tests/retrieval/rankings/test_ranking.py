@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from retrieval.filings.generated import FilingOptions, Sample, make_filings
-from retrieval.filings.prompting import EncodedPrompt, encode_sample
+from retrieval.filings.prompting import EncodedPrompt, encode_sample, usual_stem
 from retrieval.rankings.methods import METHODS, RankingOptions, Readings
 from retrieval.rankings.ranking import rank_heads, read_sample, sample_scores
 from retrieval.reading.query_rows import query_rows
@@ -107,7 +107,7 @@ def test_every_family_can_be_ranked(loaded: LoadedModel) -> None:
     geometry = loaded.geometry
     for record in records.values():
         assert len(record.heads()) == geometry.n_layers * geometry.n_heads
-    encoded = encode_sample(roomy, sample)
+    encoded = encode_sample(roomy, sample, usual_stem(roomy, "inc_state"))
     last = query_rows(loaded, encoded.ids, len(encoded.ids) - 1)
     expected = slow.summed_attention(last, encoded.spans["needle"])
     best = records["summed_attention"].head_rankings[0]

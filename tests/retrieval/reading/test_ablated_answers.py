@@ -1,15 +1,20 @@
 """Answers with clean layers reused and attention fused are those of plain decoding, in every family."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Any
 
+import pytest
 import torch
 
+from retrieval.reading import decoding
 from retrieval.reading.ablated_answers import answers_with_heads_off, fused_attention
 from retrieval.reading.decoding import greedy_answers
+from tests.fixtures.hooks_by_hand import by_hand
 from utils.forward.ablation import forward_rows
 from utils.heads import Head
 from utils.models.loading import LoadedModel
+from utils.models.prompts import end_tokens
 
 
 def some_sets(loaded: LoadedModel, count: int) -> list[tuple[Head, ...]]:
@@ -31,6 +36,57 @@ def test_the_same_as_plain_decoding(exact: LoadedModel) -> None:
     assert answers_with_heads_off(exact, ids, sets, "zero", 2, rows=2) == plain
     # The heads matter; Gemma 2's tiny model repeats its last token whatever happens.
     assert len({answer.ids for answer in plain}) > 1 or exact.family.model_type == "gemma2"
+
+
+def greedy_by_hand(
+    loaded: LoadedModel, ids: list[int], heads: Collection[Head], count: int
+) -> tuple[tuple[int, ...], torch.Tensor]:
+    """A whole forward a token, no cache, slices zeroed by hooks: the tokens, and the first logits."""
+    written: list[int] = []
+    first = torch.empty(0)
+    while len(written) < count:
+        inputs = {"input_ids": torch.tensor([[*ids, *written]]), "use_cache": False}
+        logits = by_hand(loaded, heads, **inputs).logits[0, -1]
+        first = first if written else logits.float()
+        token = int(logits.argmax())
+        if token in end_tokens(loaded):
+            break
+        written.append(token)
+    return tuple(written), first
+
+
+def test_the_same_as_a_plain_loop_with_hooks_by_hand(
+    exact: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every family: shared keys and values, windows, soft caps and parallel blocks among them."""
+    ids = [exact.bos_id or 1, *range(3, 14)]
+    sets = some_sets(exact, 5)
+    logits: dict[tuple[Head, ...], torch.Tensor] = {}
+    advance = decoding.advance
+
+    def watched(loaded: LoadedModel, new: Any, cache: Any, off: Any, *args: Any, **kwargs: Any) -> Any:
+        step = advance(loaded, new, cache, off, *args, **kwargs)
+        if cache is None:
+            logits.update(zip(map(tuple, off), step.logits.clone(), strict=True))
+        return step
+
+    monkeypatch.setattr(decoding, "advance", watched)
+    with fused_attention(exact):
+        answers = answers_with_heads_off(exact, ids, sets, "zero", 3, rows=2, ends=lambda text: None)
+    for heads, answer in zip(sets, answers, strict=True):
+        written, first = greedy_by_hand(exact, ids, heads, 3)
+        assert answer.ids == written
+        scale = max(1.0, float(first.abs().max()))
+        torch.testing.assert_close(logits[heads], first, atol=1e-5 * scale, rtol=0)
+
+
+def test_an_answer_stops_where_it_is_said_to_and_progress_is_told(tiny_llama: LoadedModel) -> None:
+    ids, sets, told = list(range(3, 14)), some_sets(tiny_llama, 5), []
+    whole = answers_with_heads_off(tiny_llama, ids, sets, "zero", 6, 2, lambda text: None, told.append)
+    assert told[-1] == len(sets) and told == sorted(told) and len(told) >= 3
+    cut = answers_with_heads_off(tiny_llama, ids, sets, "zero", 6, 2, lambda text: len(text) or None)
+    assert [len(answer.ids) for answer in cut] == [1] * len(sets)
+    assert [answer.ids[0] for answer in cut] == [answer.ids[0] for answer in whole]
 
 
 def test_mean_ablation_too(tiny_gpt2: LoadedModel) -> None:

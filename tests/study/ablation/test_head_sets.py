@@ -1,18 +1,22 @@
 """Which heads each condition switches off."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from study.ablation.head_sets import (
+    SINGLE,
     HeadOrder,
     PlannedSet,
     SetOptions,
     control_sets,
     global_order,
     plan_sets,
+    portions,
     shared_order,
 )
+from study.data.cell_records import NO_STEM
 from utils.heads import Head
 from utils.models.families import HeadGeometry
 
@@ -58,8 +62,48 @@ def test_global_heads_are_the_top_by_mean_score() -> None:
     assert sorted(found.heads) == list(HEADS)
 
 
+def whole_plan(by_task: dict[str, HeadOrder], questions: list[str]) -> list[PlannedSet]:
+    """All portions of question "a" with one method, nothing ranked on other data."""
+    names = portions(["wu24"], "wu24", moved=False, stem=True)
+    assert names == ["wu24-claim", NO_STEM, "wu24-own", "wu24-others", SINGLE]
+    found = {name: plan_sets(name, by_task, "a", questions, GEOMETRY, OPTIONS) for name in names}
+    assert found[NO_STEM] == []
+    assert {one.k for one in found["wu24-claim"]} <= {OPTIONS.claim_k}
+    ordered = sorted((one for each in found.values() for one in each), key=lambda one: one.k)
+    return ordered
+
+
+def test_what_the_claim_is_about_is_run_first() -> None:
+    names = portions(["summed_attention", "wu24"], "wu24", moved=True, stem=True)
+    assert names == [
+        "wu24-claim", NO_STEM, "summed_attention-claim", "wu24-own", "wu24-moved", "wu24-others",
+        "summed_attention-own", "summed_attention-moved", "summed_attention-others", SINGLE,
+    ]  # fmt: skip
+
+
+def test_levels_of_others_and_of_controls_may_be_fewer() -> None:
+    options = replace(OPTIONS, other_levels=(2,), control_levels=(1, 3), controls_at_claim=())
+    own = plan_sets("wu24-own", ORDERS["wu24"], "a", ["a", "b"], GEOMETRY, options)
+    assert Counter((one.condition, one.k) for one in own) == {
+        ("within", 1): 1, ("within", 2): 1, ("within", 6): 1,
+        ("random_uniform", 1): 5, ("random_layer_matched", 1): 5,
+    }  # fmt: skip
+    others = plan_sets("wu24-others", ORDERS["wu24"], "a", ["a", "b"], GEOMETRY, options)
+    assert [(one.condition, one.k) for one in others] == [("across", 2), ("shared", 2), ("global", 2)]
+
+
+def test_heads_ranked_on_other_data_are_their_own_condition() -> None:
+    options = replace(OPTIONS, other_levels=(2, 3), controls_at_claim=("across_data",))
+    moved = plan_sets("wu24-moved", {"a": ORDERS["wu24"]["c"]}, "a", ["a", "b"], GEOMETRY, options)
+    tested = [one for one in moved if one.condition == "across_data"]
+    assert [(one.source, one.k) for one in tested] == [("a", 2), ("a", 3)]
+    assert tested[0].heads == (Head(1, 1), Head(2, 2))
+    drawn = [one for one in moved if one.condition != "across_data"]
+    assert {(one.of, one.k) for one in drawn} == {("across_data", 3)} and len(drawn) == 2 * 5
+
+
 def test_a_plan_has_every_condition() -> None:
-    planned = plan_sets(ORDERS, "a", ["a", "b"], GEOMETRY, OPTIONS)
+    planned = whole_plan(ORDERS["wu24"], ["a", "b"])
     count = Counter((one.condition, one.of) for one in planned)
     assert count == {
         ("single", None): 12,
@@ -79,11 +123,11 @@ def test_a_plan_has_every_condition() -> None:
     assert {one.source for one in planned if one.condition == "across"} == {"b"}
     assert [one.unscored for one in within] == [0, 0, 0, 3]
     assert all(one.source is None for one in planned if one.condition in ("shared", "global"))
-    assert plan_sets(ORDERS, "a", ["a", "b"], GEOMETRY, OPTIONS) == planned
+    assert whole_plan(ORDERS["wu24"], ["a", "b"]) == planned
 
 
 def test_a_task_without_a_ranking_is_left_out() -> None:
-    planned = plan_sets({"wu24": {}}, "a", ["a"], GEOMETRY, OPTIONS)
+    planned = whole_plan({}, ["a"])
     assert {one.condition for one in planned} == {"single"}
 
 

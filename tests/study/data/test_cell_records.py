@@ -46,7 +46,7 @@ def cell(**changes: Any) -> AblationCell:
     ]
     fields: dict[str, Any] = {
         "model": "demo-llama", "question": "inc_state", "length": 128, "n_layers": 2, "n_heads": 4,
-        "fingerprint": "f", "settings": {"seed": 1}, "samples": samples, "sets": sets,
+        "fingerprint": "f", "portion": "wu24-own", "settings": {"seed": 1}, "samples": samples, "sets": sets,
     }  # fmt: skip
     return AblationCell(**(fields | changes))
 
@@ -71,7 +71,7 @@ def rows(name: str, *cells: AblationCell, **fields: Any) -> list[dict[str, Any]]
 
 def test_a_cell_comes_back_as_it_was(tmp_path: Path) -> None:
     path = save_cell(cell(), tmp_path)
-    assert path == tmp_path / "ablations" / "demo-llama__inc_state__128.json"
+    assert path == tmp_path / "ablations" / "demo-llama__inc_state__128__wu24-own.json"
     assert load_cell(path) == cell()
     assert load_cells(tmp_path) == [cell()]
     # A set a line, matches as digits: files can be compared and read.
@@ -80,7 +80,10 @@ def test_a_cell_comes_back_as_it_was(tmp_path: Path) -> None:
 
 def test_the_name_of_a_model_of_the_hub_is_one_file(tmp_path: Path) -> None:
     paths = ResultPaths(tmp_path)
-    assert paths.cell("meta/L-8B", "inc_year", 4096).name == "meta--L-8B__inc_year__4096.json"
+    assert paths.cell("meta/L-8B", "inc_year", 4096, "single").name == (
+        "meta--L-8B__inc_year__4096__single.json"
+    )
+    assert paths.ranking("a", "qrhead", "hq_city", 1, "real").name == "a__qrhead__hq_city__real-1.json"
     assert paths.ranking("a/b", "qrhead", "hq_city", 1).name == "a--b__qrhead__hq_city__1.json"
 
 
@@ -100,7 +103,7 @@ def test_a_damaged_cell_is_one_sentence(tmp_path: Path, text: str, said: str) ->
 @pytest.mark.parametrize(
     "changes",
     [
-        {"schema_version": 2},
+        {"schema_version": 1},
         {"sets": [head_set("single", "L2H0", "1111")]},
         {"sets": [head_set("single", "L0H0", "111")]},
         {"samples": []},
@@ -179,7 +182,7 @@ def test_the_claim_counts_questions() -> None:
         ("inc_year", 2, True),
     ]
     assert {row["holds"] for row in found} == {True}
-    assert {row["questions_below"] for row in found} == {sum(row["below"] for row in found)}
+    assert {row["questions_counted"] for row in found} == {sum(row["counts"] for row in found)}
     assert rows("claim", cell(model="demo-gpt2")) == []
 
 
@@ -196,7 +199,8 @@ def ranking(**fields: Any) -> RankingRecord:
     about: dict[str, Any] = {
         "method": "wu24", "model_key": "demo-llama", "model_name": "demo-llama", "question": "inc_state",
         "question_prompt": "?", "total_tokens": 128, "span": "needle", "successful_samples": 3,
-        "rouge_threshold": 50.0, "samples_processed": 4, "samples_skipped": 0, "settings": {},
+        "rouge_threshold": 50.0, "samples_processed": 4, "samples_skipped": 0,
+        "settings": {"data": "generated"},
         "timestamp": "2026-01-01", "head_rankings": ranked, "top_50_heads": [one.head for one in ranked],
     }  # fmt: skip
     return RankingRecord(**(about | fields))

@@ -23,23 +23,50 @@ def test_the_shipped_protocol_is_what_the_study_promises() -> None:
     assert tuple(protocol.questions) == MAIN_TASKS
     assert tuple(protocol.ranking_questions) == tuple(TASKS)
     assert len(protocol.methods) == 3
-    assert [model.name for model in protocol.models] == ["demo-llama", "demo-llama-instruct", "demo-gpt2"]
-    # docs/METHODS.md, section 4.
-    assert set(protocol.ablation.k_levels) == {0, 1, 2, 5, 10, 20, 30}
+    (model,) = protocol.models
+    assert model.name == "smollm2-135m-instruct"
+    assert protocol.settings(model) == [
+        (256, "generated"), (512, "generated"), (512, "real"), (1024, "generated")
+    ]  # fmt: skip
+    assert protocol.stem is True and protocol.ablation.new_tokens == 24
+    assert set(protocol.ablation.k_levels) == {0, 1, 2, 5, 10, 20, 30, 50}
     assert protocol.ablation.draws >= 5
     assert protocol.ablation.shared_min_tasks == 7
-    assert (protocol.data.train_share, protocol.seed, protocol.resamples) == (0.8, 42, 10_000)
+    assert (protocol.seed, protocol.resamples) == (42, 10_000)
+    # At least 40 test samples a question at 256 tokens.
+    at_256 = protocol.data_at(256, "generated")
+    assert at_256.samples * (1 - at_256.train_share) >= 40
     assert protocol.claim is not None
-    assert (protocol.claim.share, protocol.claim.questions) == (0.25, 3)
-    assert protocol.claim.control == "random_layer_matched"
-    # Levels in a model of 64 heads: the claim's quarter is among them.
-    assert protocol.levels(64) == [1, 2, 5, 10, 16, 20, 30]
+    claim = protocol.claim
+    assert (claim.share, claim.questions, claim.same_layers) == (0.05, 3, 0.8)
+    assert (claim.method, claim.length, claim.control) == ("wu24", 256, "random_layer_matched")
+    # Levels in a model of 270 heads: the claim's twentieth is among them.
+    assert protocol.levels(270) == [1, 2, 5, 10, 14, 20, 30, 50]
     assert protocol.levels(20) == [1, 2, 5, 10]
+
+
+def test_the_short_protocol_has_the_toy_models_and_compares_base_and_instruct() -> None:
+    demo = load_protocol(DEFAULT_PROTOCOL.with_name("protocol-demo.toml"))
+    assert [model.name for model in demo.models] == ["demo-llama", "demo-llama-instruct", "demo-gpt2"]
+    assert demo.stem is False and demo.real is None
+    assert (demo.data.train_share, demo.claim and demo.claim.share) == (0.8, 0.25)
+
+
+def test_what_is_otherwise_at_a_length() -> None:
+    protocol = load_protocol()
+    longer, whole = protocol.ablation_at(512, "generated"), protocol.ablation_at(256, "generated")
+    assert whole == protocol.ablation
+    assert longer.k_levels == [0, 2, 5, 10, 30] and longer.draws == whole.draws
+    real = protocol.data_at(512, "real")
+    assert (real.source, real.window, real.train_share) == ("real", True, 0.5)
+    assert real.truth == "../shared/filings/truth.csv"
+    assert protocol.tasks("real") == protocol.questions
+    assert protocol.tasks("generated") == protocol.ranking_questions
 
 
 def test_the_protocol_for_a_large_model_asks_the_same_of_it() -> None:
     large, small = load_protocol(DEFAULT_PROTOCOL.with_name("protocol-8b.toml")), load_protocol()
-    assert (large.questions, large.methods, large.data) == (small.questions, small.methods, small.data)
+    assert (large.questions, large.methods) == (small.questions, small.methods)
     assert large.ranking == small.ranking
     assert {model.device for model in large.models} == {"cuda"}
     assert large.levels(1024) == [1, 2, 5, 10, 20, 30, 40, 50, 51]
@@ -71,7 +98,7 @@ Change = Callable[[dict[str, Any]], object]
         (lambda p: p["ranking_questions"].append("ceo"), "ranking_questions names 'ceo', which is no task"),
         (lambda p: p["questions"].append("ceo"), "questions names 'ceo', which is no task of ranking_quest"),
         (lambda p: p["methods"].append("wu24"), "methods names something twice"),
-        (lambda p: p["models"].append(p["models"][0]), "'demo-llama' stands twice"),
+        (lambda p: p["models"].append(p["models"][0]), "'smollm2-135m-instruct' stands twice"),
         (lambda p: p["ablation"].update(draws=-1), "ablation.draws"),
         (lambda p: p["ablation"].update(draws=4), "greater than or equal to 5, got '4'"),
         (lambda p: p["ablation"].update(k_levels=[-1]), "at ablation.k_levels.0"),
@@ -83,6 +110,8 @@ Change = Callable[[dict[str, Any]], object]
         (lambda p: p["claim"].update(length=64), "claim.length is 64"),
         (lambda p: p["claim"].update(share=0.6), "less than or equal to 0.5, got '0.6'"),
         (lambda p: p["claim"].update(questions=5), "claim.questions is 5"),
+        (lambda p: p["at"][0].update(length=300), "at names 300 tokens of generated filings"),
+        (lambda p: p["real"].update(lengths=[128]), "at names 512 tokens of real filings"),
         (lambda p: p.update(seed="42"), "wrong at seed"),
     ],
 )
@@ -109,7 +138,7 @@ def test_a_file_that_is_no_protocol(tmp_path: Path) -> None:
 
 
 def test_what_a_command_line_changes() -> None:
-    protocol = load_protocol()
+    protocol = load_protocol(DEFAULT_PROTOCOL.with_name("protocol-demo.toml"))
     small = restricted(protocol, models=["demo-gpt2"], max_samples=10, device="cuda", dtype="bfloat16")
     (model,) = small.models
     assert (model.name, model.device, model.dtype) == ("demo-gpt2", "cuda", "bfloat16")
@@ -121,6 +150,21 @@ def test_what_a_command_line_changes() -> None:
         restricted(protocol, models=["x"])
     with pytest.raises(UserFacingError, match="cannot be split"):
         restricted(protocol, max_samples=1)
+
+
+def test_a_piece_of_the_study() -> None:
+    protocol = load_protocol()
+    longer = restricted(protocol, lengths=[512], filings="elsewhere", max_samples=10)
+    assert longer.settings(longer.models[0]) == [(512, "generated"), (512, "real")]
+    assert longer.data_at(512, "real").truth == "elsewhere/truth.csv"
+    assert {longer.data_at(512, kind).samples for kind in ("generated", "real")} == {10}
+    # Nothing but how many samples there are differs from the whole.
+    assert longer.ablation_at(512, "real") == protocol.ablation_at(512, "real")
+    claim = restricted(protocol, claim_only=True)
+    assert claim.settings(claim.models[0]) == [(256, "generated")]
+    assert claim.ranking_questions == claim.questions
+    with pytest.raises(UserFacingError, match="no prompts of 7 tokens"):
+        restricted(protocol, lengths=[7])
 
 
 def test_every_value_is_explained() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from retrieval.filings.generated import Sample, make_filings
-from study.data.splits import Split, split
+from study.data.splits import Split, company_sides, split, split_by_company
 from utils.errors import UserFacingError
 
 
@@ -91,3 +91,30 @@ def test_what_cannot_be_split_is_refused() -> None:
 def test_a_split_holds_samples() -> None:
     parts = split(make_filings("inc_year", 10, seed=1))
     assert isinstance(parts, Split) and all(isinstance(sample, Sample) for sample in parts.train)
+
+
+def of_companies(task: str, *companies: str) -> list[Sample]:
+    samples = make_filings(task, len(companies), seed=4)
+    return [replace(sample, company=name) for sample, name in zip(samples, companies, strict=True)]
+
+
+def test_a_company_is_on_one_side_for_all_questions() -> None:
+    samples = {
+        "inc_year": of_companies("inc_year", *"aaaabbcdef"),
+        "hq_state": of_companies("hq_state", *"abbbccdg"),
+    }
+    train = company_sides(samples, 0.5, seed=42)
+    assert train == company_sides(samples, 0.5, seed=42)
+    for task, some in samples.items():
+        parts = split_by_company(some, train, 0.5, 42)
+        one, other = ({sample.company for sample in part} for part in (parts.train, parts.test))
+        assert not one & other and one <= train and not other & train
+        assert len(parts.train) + len(parts.test) == len(some)
+        # Of the draws the one is taken in which shares are nearest to what was asked for.
+        assert abs(len(parts.train) / len(some) - 0.5) <= 0.1, task
+    assert len({frozenset(company_sides(samples, 0.5, seed, tries=1)) for seed in range(10)}) > 1
+
+
+def test_companies_of_one_side_are_refused() -> None:
+    with pytest.raises(UserFacingError, match="companies of one side"):
+        split_by_company(of_companies("inc_year", "a", "a"), {"a"}, 0.5, 1)

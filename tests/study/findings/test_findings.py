@@ -7,7 +7,9 @@ import pytest
 
 from study.figures.style import picked
 from study.findings.limits import NOTHING_TO_LOSE, RANDOM_HURTS, STAND_INS, TOO_FEW, singles, why_not
-from study.findings.models import models_alike
+from study.findings.models import answered, models_alike
+from study.findings.published import published
+from study.findings.real_filings import real_filings
 from study.findings.report import findings, write_findings
 from study.findings.rules import (
     Setting,
@@ -22,7 +24,8 @@ from study.findings.rules import (
     settings_of,
     shared,
 )
-from study.tables.columns import save_tables
+from study.findings.state import missing
+from study.tables.columns import Row, save_tables
 from study.tables.intervals import Interval, share_interval
 from tests.fixtures.hand_made_tables import tables
 from utils.errors import UserFacingError
@@ -87,13 +90,18 @@ def test_points_are_whole_and_never_minus_zero() -> None:
     assert points(Interval(-0.001, -0.254, 0.1)) == "+0 [-25, +10]"
 
 
-def test_effects_are_read_at_a_quarter_of_the_heads() -> None:
+def test_effects_are_read_at_the_claims_share_of_the_heads() -> None:
     (state, year) = effects(tables(), BASE, "wu24")
     assert (state.question, year.question) == ("inc_state", "inc_year")
     assert (state.k, state.clean, state.tested, state.random) == (5, 0.9, 0.3, 0.8)
     assert state.against.mean == pytest.approx(-0.5)
     assert state.change.mean == pytest.approx(-0.6)
     assert not state.random_hurts  # 0.8 + 0.1 is not below 0.9
+    made = tables()
+    for row in made["claim"]:
+        row["share"] = 0.1
+    assert effects(made, BASE, "wu24")[0].k == 2
+    assert effects({**made, "claim": []}, BASE, "wu24")[0].k == 5
 
 
 def test_a_sound_effect_is_told_as_one() -> None:
@@ -116,9 +124,15 @@ def test_a_control_from_other_layers_is_told_as_weak() -> None:
     for row in weak["accuracy"]:
         if row["condition"] == "random_layer_matched" and row["question"] == "inc_state" and row["k"] == 5:
             row["short"] = 4
+    state, year = weak["claim"]
+    state.update(same_layers=0.2, counts=False)
+    for row in (state, year):
+        row.update(questions_counted=1, holds=False)
     text = findings(weak)
     assert "Its control is weak for 1 of 2 questions" in text
-    assert "| incorporation state | 25 | -50 [-60, -40] | yes | 4 of 5 |" in text
+    assert "The claim fixed beforehand **does not hold**, for 1 of 2 questions (2 needed)" in text
+    assert "| incorporation state | 25 | 30% | 80% | -50 [-60, -40] | 20% | no |" in text
+    assert "20% to 100% of the random heads are from the same layers" in text
     assert "| incorporation year | 5 | -50 [-60, -40] | yes | 0 of 5 |" in text
     assert "| incorporation state | 5 | -50" not in text.split("half of the random heads")[1]
     assert "control is weak" not in findings(tables(drop=0.6))
@@ -129,7 +143,9 @@ def test_questions_that_differ_are_told_so() -> None:
     for row in uneven["transfer"]:
         if row["question"] == "inc_year":
             row.update(change=0.0, low=-0.05, high=0.05)
-    assert "*Do equal numbers of ablated heads hurt questions equally?* No: " in findings(uneven)
+    text = findings(uneven)
+    assert "*Do equal numbers of ablated heads hurt questions equally?* No: by Wu24 at 128 tokens" in text
+    assert "from -60 [-70, -50] points (incorporation state) to +0 [-5, +5] (incorporation year)" in text
     assert "hurt questions equally?* No inequality is shown: " in findings(tables())
 
 
@@ -138,10 +154,11 @@ def test_categories_are_compared_by_the_interval_of_their_difference() -> None:
     for row in uneven["differences"]:
         if row["question"] == "inc_year":
             row.update(difference=0.0, low=-0.05, high=0.05, below=False)
-    assert "Not always: of 10 rankings 10 hurt state questions more, 0 number questions more" in findings(
-        uneven
-    )
-    assert "No difference is shown: of 10 rankings 0 hurt" in findings(tables())
+    text = findings(uneven)
+    assert "of 10 rankings 10 hurt state questions more, 0 number questions more" in text
+    assert "Not always: by Wu24 at 128 tokens states minus numbers is -50 [-61, -39] points" in text
+    assert "; of 10 rankings 0 hurt" in findings(tables())
+    assert "No difference is shown: by Wu24" in findings(tables())
 
 
 @pytest.mark.parametrize(
@@ -228,6 +245,104 @@ def test_the_same_tables_give_the_same_file_and_are_not_changed(tmp_path: Path) 
 def test_a_study_without_ablations_says_what_to_run() -> None:
     with pytest.raises(UserFacingError, match=r"run_study\.py ablate"):
         findings({name: [] for name in tables()})
+
+
+def test_a_claim_is_open_while_questions_are_missing() -> None:
+    made = tables()
+    for row in made["claim"]:
+        row.update(questions_counted=1, holds=False, questions_missing=2)
+    text = findings(made)
+    assert "The claim fixed beforehand **is open**, for 1 of 2 questions" in text
+    assert "for at least 2 of 4 questions" in text and "Not run yet: 2 of the 4 questions." in text
+
+
+def test_accuracy_without_the_stem_stands_beside() -> None:
+    made = tables()
+    bare = [{**row, "stem": False, "accuracy": 0.4} for row in made["clean"][:2]]
+    section = answered({**made, "clean": [*made["clean"], *bare]})
+    assert "The stem makes +50 points of that in the mean over 2 questions" in section.short
+    row = next(line for line in section.lines if line.startswith("| base, 128 tokens | incorporation state"))
+    assert row.endswith("| 25 | 90% [72%, 97%] | 80% | 40% [72%, 97%] |")
+    assert "without the stem" not in str(answered(made).lines)
+
+
+def with_real(made: dict[str, list[Row]]) -> dict[str, list[Row]]:
+    """The study with its first setting's effects on real filings too, and with heads from the other kind."""
+    moved: dict[str, list[Row]] = {name: list(rows) for name, rows in made.items()}
+    for name in ("clean", "differences", "accuracy", "transfer"):
+        here = picked(made[name], model="base", length=128)
+        moved[name] += [{**row, "data": "real", "ranked_on": "real"} if name == "transfer" else
+                        {**row, "data": "real"} for row in here]  # fmt: skip
+    here = picked(made["differences"], model="base", length=128)
+    moved["differences"] += [
+        {**row, "of": "across_data", "data": data} for row in here for data in ("real", "generated")
+    ]
+    moved["progress"].append(
+        {"model": "base", "length": 128, "data": "real", "portion": "single", "done": 1, "questions": 4}
+    )
+    return moved
+
+
+def test_real_filings_have_a_section_with_both_transfers() -> None:
+    section = real_filings(with_real(tables()))
+    assert section is not None
+    for name in ("ranked and ablated on real filings", "ranked on generated filings, ablated on real ones",
+                 "ranked on real filings, ablated on generated ones"):  # fmt: skip
+        assert f"{name}: 4 of 4 below 0" in section.short
+    row = (
+        "| 128 tokens of real filings | Wu24 | incorporation state | 25 | 90% | 30% | 80% | -50 [-60, -40] |"
+    )
+    assert row in section.lines
+    assert real_filings(tables()) is None
+    bare = {**tables(), "progress": with_real(tables())["progress"]}
+    unrun = real_filings(bare)
+    assert unrun is not None and unrun.short == "Nothing was run on real filings yet."
+
+
+def test_heads_of_other_data_are_not_taken_for_a_questions_own() -> None:
+    made = with_real(tables())
+    own = effects(made, BASE, "wu24")
+    made["transfer"] += [{**row, "ranked_on": "real", "change": 0.5} for row in tables()["transfer"]]
+    assert effects(made, BASE, "wu24") == own
+
+
+def test_published_values_stand_beside_ours() -> None:
+    section = published(tables())
+    row = next(line for line in section.lines if line.startswith("| base, 128 tokens"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[4].startswith("at least 20.0%")  # all four recorded scores of 20 are above 0.1
+    assert "0.10 to 0.35" in section.short and "0.37 to 0.51" in section.short
+    # Heads 0 to 3 and 3, 4, 0, 1 of a layer: three of five. Two tasks of three have one layer.
+    assert (cells[1], cells[2]) == ("0.60", "Wu24 0.33, QRHead 0.33")
+    assert "Wu et al. (2024): with the top 20 of 1,024" in "".join(section.lines)
+
+
+def test_one_question_alone_is_not_compared() -> None:
+    made = tables()
+    for name in ("clean", "accuracy", "differences", "transfer", "single_heads", "claim"):
+        made[name] = picked(made[name], question="inc_state")
+    text = findings(made)
+    assert "hurt questions equally?* No two questions of one setting were ablated yet." in text
+    assert "Not both kinds of question were ablated." in text
+
+
+def test_what_is_missing_is_told() -> None:
+    assert missing(tables()) is None
+    section = missing(with_real(tables()))
+    assert section is not None
+    assert "| base | 128 tokens of real filings | single (1 of 4 questions done) |" in section.lines
+    assert section.short.startswith("1 of 4 cells are done")
+    assert "## What is not run yet" in findings(with_real(tables()))
+
+
+def test_toy_models_are_told_of_in_short(tmp_path: Path) -> None:
+    save_tables(tables(), tmp_path / "results")
+    save_tables(tables(), tmp_path / "results-demo")
+    text = write_findings(tmp_path / "results", tmp_path / "results-demo").read_text(encoding="utf-8")
+    assert "## What the toy models add" in text and "../results-demo/FINDINGS.md" in text
+    assert "What the toy models add" not in write_findings(tmp_path / "results").read_text(encoding="utf-8")
+    nothing = write_findings(tmp_path / "results", tmp_path / "none").read_text(encoding="utf-8")
+    assert "What the toy models add" not in nothing
 
 
 def test_all_settings_are_looked_at() -> None:

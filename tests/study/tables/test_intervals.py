@@ -52,12 +52,26 @@ def test_pairing_cancels_how_hard_a_sample_is() -> None:
     assert mean_bootstrap(hard).high - mean_bootstrap(hard).low > 0.3
 
 
-def test_draws_are_averaged_within_a_sample() -> None:
-    a = [1, 0, 1, 1]
-    draws = [[1, 1, 0, 0], [0, 1, 0, 1]]
-    assert paired_bootstrap(a, draws, seed=5) == paired_bootstrap(a, [0.5, 1, 0, 0.5], seed=5)
-    # Draws are not samples: twice as many of them make the interval no narrower.
-    assert paired_bootstrap(a, draws * 2, seed=5) == paired_bootstrap(a, draws, seed=5)
+def test_draws_are_resampled_too() -> None:
+    # Two draws that differ in everything: a resample has one of them twice, the other twice, or both.
+    a, draws = np.ones(50), np.array([np.ones(50), np.zeros(50)])
+    found = paired_bootstrap(a, draws, seed=5)
+    assert (found.mean, found.low, found.high) == (0.5, 0.0, 1.0)
+    averaged = paired_bootstrap(a, draws.mean(axis=0), seed=5)
+    assert (averaged.low, averaged.high) == (0.5, 0.5)
+    # Draws that agree add nothing.
+    rng = np.random.default_rng(1)
+    one, other = rng.integers(2, size=30), rng.integers(2, size=30)
+    assert paired_bootstrap(one, [other] * 5) == paired_bootstrap(one, other)
+    assert mean_bootstrap([one] * 3) == mean_bootstrap(one)
+
+
+def test_resampled_draws_and_samples_are_counted_by_hand() -> None:
+    # One sample, three draws of 0, 0, 1: the mean of three drawn with replacement is binomial / 3.
+    found = paired_bootstrap([0], [[0], [0], [1]], resamples=100_000)
+    assert found.mean == pytest.approx(-1 / 3)
+    chances = stats.binom(3, 1 / 3)
+    assert (found.low, found.high) == pytest.approx((-chances.ppf(0.975) / 3, -chances.ppf(0.025) / 3))
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:

@@ -52,6 +52,16 @@ def test_induction_wakes_on_the_side_that_repeats(plain: LiveAnalysis, repeating
     mirrored = side_by_side(repeating, plain)
     assert "becomes active on the left" in said(mirrored, "induction")
     assert "induction on the left" in summary_sentence(mirrored)
+    # A role that rests on two places is no headline.
+    weak = replace(
+        comparison,
+        roles=tuple(
+            replace(each, right=replace(each.right, positions=2)) if each.role == "induction" else each
+            for each in comparison.roles
+        ),
+    )
+    headline, _, aside = summary_sentence(weak).partition("Too little to tell: ")
+    assert "induction" not in headline and "induction on the right (little evidence: 2 places)" in aside
 
 
 def test_on_one_model_each_head_stands_beside_itself(service: LiveService, repeating: LiveAnalysis) -> None:

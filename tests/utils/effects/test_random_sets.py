@@ -12,7 +12,7 @@ from utils.effects import ablated_batches
 from utils.effects.effect_map import effect_map
 from utils.effects.measures import MEASURES
 from utils.effects.prediction import compare
-from utils.effects.random_sets import KINDS, SetKind, compare_with_random, contrast, draw_sets
+from utils.effects.random_sets import KINDS, MIN_DISTINCT, SetKind, compare_with_random, contrast, draw_sets
 from utils.errors import UserFacingError
 from utils.forward.ablation import ABLATION_MODES, AblationMode
 from utils.forward.attention_capture import capture
@@ -106,15 +106,31 @@ def test_what_cannot_be_drawn_is_refused() -> None:
 
 
 def test_mean_interval_and_share_by_hand() -> None:
-    found = contrast("probability", -0.5, [-0.1, -0.5, 0.9, -0.6, 0.0])
-    assert found.mean == pytest.approx(-0.06) and found.median == pytest.approx(-0.1)
-    # Between neighbours: a tenth of the way from the first to the second of five, and the same from above.
-    assert found.low == pytest.approx(-0.6 + 0.1 * 0.1) and found.high == pytest.approx(0.9 - 0.1 * 0.9)
+    draws = [-0.1, -0.5, 0.9, -0.6, 0.0] * 4 + [0.3]
+    found = contrast("probability", -0.5, draws)
+    assert found.mean == pytest.approx(-0.9 / 21) and found.median == -0.1
+    # Between neighbours: the position 0.025 * 20 lies half way between the first two, which are equal.
+    assert found.low == pytest.approx(-0.6) and found.high == pytest.approx(0.9)
     # Only what goes the same way counts, and as much counts as at least as much.
-    assert found.share_as_strong == pytest.approx(2 / 5)
-    assert found.draws == (-0.1, -0.5, 0.9, -0.6, 0.0) and found.tested == -0.5
-    assert contrast("kl", 0.3, [0.1, 0.3, 0.31, 2.0]).share_as_strong == pytest.approx(3 / 4)
-    assert contrast("kl", 0.0, [0.1, 0.0]).share_as_strong == 1
+    assert found.share_as_strong == pytest.approx(8 / 21) and (found.as_strong, found.distinct) == (8, 21)
+    assert (found.least, found.most) == (-0.6, 0.9)
+    assert found.draws == tuple(draws) and found.tested == -0.5
+    kl = [0.1, 0.3, 0.31, 2.0] * 5
+    assert contrast("kl", 0.3, kl).share_as_strong == pytest.approx(3 / 4)
+    assert contrast("kl", 0.0, kl).share_as_strong == 1
+
+
+def test_few_different_sets_give_neither_interval_nor_share() -> None:
+    draws = [-0.1, -0.5, -0.1, -0.7]
+    found = contrast("probability", -0.5, draws, ["a", "b", "a", "c"])
+    assert (found.low, found.high, found.share_as_strong) == (None, None, None)
+    assert (found.distinct, found.as_strong, found.least, found.most) == (3, 2, -0.7, -0.1)
+    # A set that is drawn often is still one.
+    many = contrast("kl", 0.5, [0.1, 0.6] * 50, ["a", "b"] * 50)
+    assert (many.low, many.share_as_strong, many.distinct, many.as_strong) == (None, None, 2, 1)
+    just_enough = contrast("kl", 0.5, [0.1] * MIN_DISTINCT)
+    assert just_enough.low == pytest.approx(0.1) and just_enough.share_as_strong == 0
+    assert contrast("kl", 0.5, [0.1] * (MIN_DISTINCT - 1)).low is None
 
 
 @pytest.mark.parametrize("mode", ABLATION_MODES)
@@ -141,7 +157,7 @@ def test_effects_are_those_of_each_set_off_alone(loaded: LoadedModel, mode: Abla
             assert ours == pytest.approx(expected[measure], abs=3e-5, rel=0), (measure, off)
     for measure in MEASURES:
         one = found.contrasts[measure]
-        assert one == contrast(measure, one.tested, one.draws)
+        assert one == contrast(measure, one.tested, one.draws, found.random.sets)
 
 
 def test_it_agrees_with_the_effect_map(tiny_gpt2: LoadedModel) -> None:
@@ -165,9 +181,9 @@ def test_the_built_induction_circuit_stands_out(tmp_path_factory: pytest.TempPat
     for kind in KINDS:
         found = compare_with_random(built, ids, [INDUCTION, PREVIOUS], target=target, kind=kind, draws=30)
         one = found.contrasts["probability"]
-        assert one.tested < -0.9 and one.share_as_strong == 0
+        assert one.tested < -0.9 and one.as_strong == 0
         # None of the others is in the circuit.
-        assert abs(one.mean) < 1e-6 and one.high - one.low < 1e-6
+        assert abs(one.mean) < 1e-6 and one.most - one.least < 1e-6
     # Layers of two heads: there is one other in each, however often it is drawn.
     assert "30 draws gave only one set" in found.random.caveat
 

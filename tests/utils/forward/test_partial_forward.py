@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -66,7 +67,7 @@ def test_as_few_logits_as_a_product_that_rounds_alike_needs(tiny_llama: LoadedMo
     def seen(module: nn.Module, args: tuple[Tensor, ...]) -> None:
         asked.append(tuple(args[0].shape[:2]))
 
-    head = tiny_llama.model.get_output_embeddings()
+    head: Any = tiny_llama.model.get_output_embeddings()
     handle = head.register_forward_pre_hook(seen)
     next_logits(tiny_llama, clean, [[Head(1, 1)]] * rows)
     handle.remove()

@@ -72,7 +72,7 @@ def test_what_was_prepared_needs_no_forward(
             assert opened.model == model and prepared.is_ready(key, model)
             prepared.effect(opened)
             for state in (opened.asked, opened.revealed):
-                off, mode = state.ablated or (), state.mode or "zero"
+                off, mode = state.ablated or (), opened.preset.mode
                 service.analyze(model, opened.preset.prompt)
                 service.next_token_logits(model, opened.preset.prompt, off, mode)
                 if state.view == "positions":
@@ -133,16 +133,20 @@ def test_the_effect_is_asked_for_where_and_how_the_preset_says(
     assert torch.equal(service.position_logits(GPT2, opened.preset.prompt)[3], clean)
 
 
-def test_the_effect_in_words(prepared: PreparedPresets) -> None:
+def test_the_effect_in_words(prepared: PreparedPresets, monkeypatch: pytest.MonkeyPatch) -> None:
     asks, middle = (prepared.effect(prepared.open(key, None)) for key in ("asks", "middle"))
     assert asks is not None and middle is not None
     assert asks.sentence.startswith(
         "Without the first induction head and the first previous-token head “mat” goes from "
     )
+    assert asks.different_sets == 9 and middle.different_sets == 3
+    # Too few sets for a middle that means something.
+    few = "Without 2 other heads of their layers (9 different sets, chosen by chance) it is between "
+    assert few in asks.sentence and "in the middle" not in asks.sentence
+    assert "Without another head of the same layer (3 different sets" in middle.sentence
+    monkeypatch.setattr("utils.teaching.prepared_presets.MIN_DISTINCT", 9)
     assert "Without 2 other heads of their layers, chosen by chance 100 times, it is " in asks.sentence
     assert " in the middle (from " in asks.sentence and asks.sentence.endswith("%).")
-    assert "Without another head of the same layer, chosen by chance" in middle.sentence
-    assert asks.different_sets == 9 and middle.different_sets == 3
 
 
 def test_where_few_sets_are_possible_it_says_so(prepared: PreparedPresets, tmp_path: Path) -> None:

@@ -50,7 +50,8 @@ def seen_by_hand(module: torch.nn.Module) -> Iterator[list[Any]]:
 
 def uncapped_logits(loaded: LoadedModel, ids: tuple[int, ...]) -> Tensor:
     """The model's own logits [position, vocab], before a cap where it has one."""
-    with seen_by_hand(loaded.model.get_output_embeddings()) as found, torch.inference_mode():
+    output: Any = loaded.model.get_output_embeddings()
+    with seen_by_hand(output) as found, torch.inference_mode():
         loaded.model(torch.tensor([ids]))
     return found[1][0]
 

@@ -1,0 +1,1 @@
+"""What the column of the model's answer answers: a module for each of its views."""
