@@ -44,7 +44,7 @@ def test_interchange_with_a_second_prompt(page: Page, app_url: str, new_page: Ca
     page.locator("#second-prompt").fill("The king took the")
     page.locator("#second-prompt").press("Enter")
     expect(page.locator("#second-status")).to_contain_text("make them equally long")
-    page.locator("#second-prompt").fill("The king took the silver coin and the golden")
+    page.locator("#second-prompt").fill("The king took the little dog and the golden")
     page.locator("#second-prompt").press("Enter")
     expect(page.locator("#second-status")).to_contain_text("differ")
     page.locator("#toggle-head").click()

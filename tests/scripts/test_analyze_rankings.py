@@ -44,7 +44,7 @@ def test_a_length_that_cannot_be_is_one_line(tmp_path: Path, capsys: pytest.Capt
     argv = [*QUICK, "--rankings", "--ranking-length", "5000", "--output", str(tmp_path)]
     assert main(argv) == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("analyze_heads:")]
-    assert "Choose a --ranking-length of at most 240" in line
+    assert "Choose a --ranking-length of at most 232" in line
     assert not list(tmp_path.glob("*.json"))
 
 

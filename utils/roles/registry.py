@@ -257,7 +257,7 @@ _ROWS = (
         score=RoleScore(earlier_tokens, chance=None, written=-1),
         scoring=(
             "Score: attention on earlier tokens (not the first) whose own logit the head lowers by at least "
-            f"{MIN_WRITTEN:g}, mean over all tokens from the fourth on."
+            f"{MIN_WRITTEN:g}, and more than it does anyway; mean over all tokens from the fourth on."
         ),
         source=MCDOUGALL,
         telling_rank=4,

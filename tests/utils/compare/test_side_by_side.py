@@ -75,8 +75,12 @@ def test_on_one_model_each_head_stands_beside_itself(service: LiveService, repea
             each.pairs, repeating.listed[each.role], other.listed[each.role], strict=True
         ):
             assert pair.left and pair.right and pair.left.head == pair.right.head
-            assert pair.left.live == here.live and pair.left.active is here.is_active
-            assert pair.right.live == there.live and pair.right.active is there.is_active
+            assert pair.left.active is here.is_active and pair.right.active is there.is_active
+            # None where the role asks nothing of the text: what the model expects is not in it, say.
+            if pair.left.live is None or pair.right.live is None:
+                assert pair.difference is None and each.role == "copying"
+                continue
+            assert pair.left.live == here.live and pair.right.live == there.live
             assert pair.difference == pytest.approx(there.live - here.live)
     induction = role(comparison, "induction")
     moved = max(induction.pairs, key=lambda pair: abs(pair.difference or 0))
@@ -88,11 +92,11 @@ def test_on_one_model_each_head_stands_beside_itself(service: LiveService, repea
 def test_every_heads_difference(service: LiveService, plain: LiveAnalysis, repeating: LiveAnalysis) -> None:
     other = service.analyze("demo-gpt2", LIST)
     differences = score_differences(repeating, other)
-    assert set(differences) == set(measured_roles())
+    assert set(measured_roles()) - {"copying"} <= set(differences)
     torch.testing.assert_close(
         differences["induction"], other.scores.live["induction"] - repeating.scores.live["induction"]
     )
-    assert set(score_differences(plain, repeating)) == {"previous_token", "positional", "diffuse"}
+    assert set(score_differences(plain, repeating)) >= {"previous_token", "positional", "diffuse"}
     with pytest.raises(ValueError, match="demo-gpt2 and demo-llama"):
         score_differences(plain, service.analyze("demo-llama", PLAIN))
 
@@ -137,7 +141,7 @@ def test_the_same_twice_differs_in_nothing(repeating: LiveAnalysis) -> None:
     assert summary_sentence(comparison).endswith("so nothing differs.")
     assert comparison.shared_tokens == len(repeating.prompt.ids)
     for each in comparison.roles:
-        assert not each.changed and all(pair.difference == 0 for pair in each.pairs)
+        assert not each.changed and all(not pair.difference for pair in each.pairs)
     assert said(comparison, "induction").endswith("with scores alike.")
     assert prediction_sentence(comparison).startswith("On both sides the model expects")
 

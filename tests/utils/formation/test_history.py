@@ -25,22 +25,25 @@ from utils.formation.story import (
     untrained_sentence,
 )
 from utils.heads import Head
-from utils.roles.registry import ROLES, pattern_roles
+from utils.roles.registry import ROLES, measured_roles
 
 MODELS = Path(__file__).resolve().parents[3] / "models"
 SCAFFOLD = Scaffold(300, 500, {"previous_token": (Head(0, 1),), "induction": (Head(1, 0), Head(1, 1))})
 
+# The roles that a training log has.
+SHOWN_BY_PATTERNS = [role for role in measured_roles() if not ROLES[role].by_output]
+
 
 def line(tokens: int, accuracy: float = 0.0, **scores: float) -> dict[str, Any]:
     """A log line of a model of 2 x 2 heads; each role's score is that of L1H0, the others have 0.1."""
-    tables = {role: [[0.1, 0.1], [scores.get(role, 0.1), 0.1]] for role in pattern_roles()}
+    tables = {role: [[0.1, 0.1], [scores.get(role, 0.1), 0.1]] for role in SHOWN_BY_PATTERNS}
     return {
         "tokens": tokens,
         "context": 32,
         "losses": {"prose": 8.5, "repeated": 7.25},
         "repeated_accuracy": accuracy,
         "filing_accuracy": {"inc_state": 0.5},
-        "best_heads": {role: {"head": "L1H0", "score": scores.get(role, 0.1)} for role in pattern_roles()},
+        "best_heads": {role: {"head": "L1H0", "score": scores.get(role, 0.1)} for role in SHOWN_BY_PATTERNS},
         "role_scores": tables,
     }
 
@@ -216,7 +219,7 @@ def test_the_bundled_logs(bundled: History) -> None:
     assert bundled.shape == (4, 16) and len(bundled.checkpoints) >= 50
     # A run ends with the batch that reaches its tokens.
     assert 0 <= bundled.tokens[-1] - recipe.tokens < recipe.tokens_a_step
-    assert set(bundled.best_scores) == set(pattern_roles())
+    assert set(bundled.best_scores) == set(SHOWN_BY_PATTERNS)
     for checkpoint in bundled.checkpoints:
         for role, (head, score) in checkpoint.best.items():
             table = checkpoint.role_scores[role]
@@ -355,7 +358,7 @@ def changed(**changes: Any) -> dict[str, Any]:
         ([line(0), changed(losses={"prose": 1.0})], "than the line before"),
         ([line(0), changed(filing_accuracy={})], "than the line before"),
         (
-            [line(0), changed(role_scores={role: [[0.1] * 3] * 2 for role in pattern_roles()})],
+            [line(0), changed(role_scores={role: [[0.1] * 3] * 2 for role in SHOWN_BY_PATTERNS})],
             "than the line before",
         ),
     ],

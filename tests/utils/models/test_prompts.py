@@ -177,7 +177,7 @@ def test_a_model_without_bos_gets_none(tiny_gpt2: LoadedModel) -> None:
     assert prompt.special == (False,) * len(prompt.ids)
     assert count_tokens(loaded, "The cat") == len(prompt.ids)
     with pytest.raises(UserFacingError) as caught:
-        tokenize_prompt(loaded, "a" * 70)
+        tokenize_prompt(loaded, "a" * 70, 64)
     assert "start token" not in caught.value.message
 
 
@@ -200,10 +200,11 @@ def test_what_cannot_be_a_prompt_is_refused(loaded: LoadedModel, text: str, mess
 
 
 def test_the_cap_is_exact_and_says_what_to_cut(loaded: LoadedModel) -> None:
+    assert DEFAULT_MAX_TOKENS == 128
     start = filling(loaded, 64)
-    assert len(tokenize_prompt(loaded, start).ids) == DEFAULT_MAX_TOKENS == 128
+    assert len(tokenize_prompt(loaded, start, 64).ids) == 64
     with pytest.raises(UserFacingError) as caught:
-        tokenize_prompt(loaded, start + "zqzq")
+        tokenize_prompt(loaded, start + "zqzq", 64)
     included = ", the start token included" if loaded.bos_id is not None else ""
     assert caught.value.message == f"The prompt has 68 tokens and the limit is 64{included}."
     assert caught.value.remedy == "Cut the last 4 tokens, from “zqzq” on."
@@ -230,7 +231,7 @@ def test_the_context_of_the_model_is_a_limit_too(loaded: LoadedModel) -> None:
 
 def test_a_quoted_place_has_nothing_invisible_in_it(loaded: LoadedModel) -> None:
     with pytest.raises(UserFacingError) as caught:
-        tokenize_prompt(loaded, filling(loaded, 64) + "\u202e\nabc</script>")
+        tokenize_prompt(loaded, filling(loaded, 64) + "\u202e\nabc</script>", 64)
     assert "“⟨U+202E⟩⏎abc</script>”" in caught.value.remedy
 
 
@@ -276,7 +277,7 @@ def test_a_text_with_far_too_many_characters_is_refused_before_it_is_tokenized(l
     with pytest.raises(UserFacingError) as caught:
         tokenize_prompt(unread, "a" * 10**7)
     assert str(caught.value) == (
-        "The prompt has 10,000,000 characters and at most 6,400 are read. "
+        "The prompt has 10,000,000 characters and at most 12,800 are read. "
         "Use a shorter prompt, or a part of this one."
     )
     # The model's context counts too.
@@ -284,7 +285,7 @@ def test_a_text_with_far_too_many_characters_is_refused_before_it_is_tokenized(l
         tokenize_prompt(unread, "a" * 12_801, limit=MAX_TOKENS_LIMIT)
     # Just below the answer is the one in tokens.
     with pytest.raises(UserFacingError, match="tokens and the limit is 64"):
-        tokenize_prompt(loaded, "a" * 6_400)
+        tokenize_prompt(loaded, "a" * 6_400, 64)
     # A word of the box beside the prediction.
     assert token_of_text(unread, "a" * 101) is None
 
