@@ -137,13 +137,16 @@ class EffectsView:
         return view.partial.effects if view is not None and view.partial is not None else None
 
     def prepare(self, opened: OpenPreset) -> None:
-        """Compute the map of a preset that shows it, so that opening it needs no forward."""
+        """Compute the map of a preset that shows it, and its estimate, so that opening it needs no forward."""
         state = opened.revealed
         if state.view != "effects":
             return
         request = Request(model=opened.model, prompt=opened.preset.prompt)
         shown = find_shown(self.service, request, (), state.mode, state.position, state.target, state.against)
-        if shown is not None and self.effects.get(self._key(shown)) is None:
+        if shown is None or isinstance(shown.mode, Interchange):
+            return
+        self.estimate(shown)
+        if self.effects.get(self._key(shown)) is None:
             self.effects.keep(self._key(shown), self._compute(shown, lambda what, done, total: None))
 
     def show(

@@ -159,7 +159,7 @@ def compare_layout(
                             class_name="hs-compare-run",
                         ),
                     ],
-                    className="hs-compare-tools hs-prompt-foot",
+                    className="hs-compare-tools",
                 ),
                 html.Div(
                     [html.Span("Try:", className="hs-hint"), *tries],

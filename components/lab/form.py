@@ -125,7 +125,7 @@ def ask_section(models: Sequence[str], prompt: LabPrompt) -> html.Section:
                 id=ids.LAB_RUN,
                 color="primary",
             ),
-            className="hs-prompt-foot",
+            className="hs-lab-ask",
         ),
         html.Div(id=ids.LAB_PROGRESS, role="status"),
         html.Div(id=ids.LAB_ALERT, role="alert"),

@@ -107,7 +107,7 @@ def test_predict_then_see(page: Page, app_url: str) -> None:
     page.get_by_role("button", name="Reveal").click()
     expect(page.locator(".hs-guide-answer")).to_be_visible()
     expect(page.locator("#ablation-chips .hs-chip")).to_have_count(1)
-    expect(page.locator(".hs-guide")).to_contain_text("chosen by chance 100 times")
+    expect(page.locator(".hs-guide")).to_contain_text("15 different sets, chosen by chance")
     expect(page.locator("#guide-answer")).to_have_value("It becomes about half.")
 
 
