@@ -134,6 +134,7 @@
     const head = event.target.closest && event.target.closest("[data-choose]");
     if (head) {
       window.dash_clientside.set_props("store-selected", { data: head.dataset.choose });
+      window.dash_clientside.set_props("store-chosen", { data: head.dataset.choose });
       if (head.dataset.show) {
         window.dash_clientside.set_props("head-view", { value: head.dataset.show });
       }

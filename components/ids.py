@@ -223,6 +223,7 @@ WANTED = "store-wanted"  # as REQUEST: what is shown as soon as its model is loa
 # A name for this browser's page, so that it may leave a job that others wait for.
 SESSION_ID = "store-session"
 SELECTED = "store-selected"  # "L5H5"
+CHOSEN = "store-chosen"  # the same, where somebody chose it and the page did not by itself
 ABLATED = "store-ablated"  # ["L5H5", ...]
 OPENED = "store-opened"  # {"preset": key, "revealed"} or {"lesson": key, "step", "done", "finished"}
 LINK = "store-link"  # the query that restores the page

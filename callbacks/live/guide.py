@@ -146,7 +146,7 @@ class Guide:
             act: what the student has just done, a key of `lesson_acts.ACTS`, None for another thing.
             opened: what is open.
             request: what is shown.
-            head: the chosen head.
+            head: the head that the student chose.
             off: heads that are off.
             view: the view that is shown.
         """
@@ -214,7 +214,7 @@ def register(app: Dash, guide: Guide) -> None:
 
     @app.callback(
         Input(ids.REQUEST, "data"),
-        Input(ids.SELECTED, "data"),
+        Input(ids.CHOSEN, "data"),
         Input(ids.ABLATED, "data"),
         Input(ids.VIEW, "value"),
         Input(ids.HOVERED, "data"),
@@ -223,7 +223,8 @@ def register(app: Dash, guide: Guide) -> None:
     )
     def _(request, head, off, view, hovered, opened):
         acts = {ids.REQUEST: "run", ids.HOVERED: "hover_token"}
-        done = guide.check(acts.get(str(ctx.triggered_id)), opened, request, head, off, view)
+        chosen = head if ctx.triggered_id == ids.CHOSEN else None
+        done = guide.check(acts.get(str(ctx.triggered_id)), opened, request, chosen, off, view)
         if done is not None:
             set_known({ids.OPENED: ("data", done)})
 

@@ -35,6 +35,7 @@ def _stores(state: PageState, ready: bool) -> list[Any]:
         dcc.Store(ids.ABLATED, data=[str(head) for head in sorted(state.ablated or ())]),
         dcc.Store(ids.OPENED, data={key: value for key, value in opened.items() if value}),
         dcc.Store(ids.LINK),
+        dcc.Store(ids.CHOSEN),
         dcc.Store(ids.HOVERED),
         dcc.Store(ids.GO),
         dcc.Store(ids.PRESSED),

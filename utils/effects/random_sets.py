@@ -26,7 +26,8 @@ from utils.runtime.jobs import Progress
 # "uniform": from all other heads; "layer-matched": as many from each layer as the tested set has.
 SetKind = Literal["uniform", "layer-matched"]
 KINDS: tuple[SetKind, ...] = get_args(SetKind)
-DRAWS = 20
+# More than `MIN_DISTINCT`: a few draws come up twice, also where there are hundreds of sets to choose from.
+DRAWS = 30
 MAX_DRAWS = 100
 # The interval over draws holds the middle 95% of them.
 INTERVAL = (0.025, 0.975)
