@@ -137,7 +137,7 @@ class EffectsView:
         return view.partial.effects if view is not None and view.partial is not None else None
 
     def prepare(self, opened: OpenPreset) -> None:
-        """Compute the map of a preset that shows it, and its estimate, so that opening it needs no forward."""
+        """Compute the map of a preset that shows it, and its estimate: opening it needs no forward."""
         state = opened.revealed
         if state.view != "effects":
             return
