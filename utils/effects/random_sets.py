@@ -6,7 +6,7 @@ draws differ widely: the result is always a mean with its interval over the draw
 
 import random
 from collections import Counter
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, get_args
@@ -26,9 +26,10 @@ from utils.runtime.jobs import Progress
 # "uniform": from all other heads; "layer-matched": as many from each layer as the tested set has.
 SetKind = Literal["uniform", "layer-matched"]
 KINDS: tuple[SetKind, ...] = get_args(SetKind)
-# More than `MIN_DISTINCT`: a few draws come up twice, also where there are hundreds of sets to choose from.
-DRAWS = 30
+DRAWS = 20
 MAX_DRAWS = 100
+# How often a set that has come up before is drawn again.
+TRIES = 50
 # The interval over draws holds the middle 95% of them.
 INTERVAL = (0.025, 0.975)
 # From fewer different sets neither an interval nor a share is given: a twentieth of them is no set at all.
@@ -179,12 +180,23 @@ def draw_sets(
     }
     if kind == "uniform":
         everything = [head for heads_of_layer in left.values() for head in heads_of_layer]
-        return RandomSets(
-            tuple(tuple(sorted(rng.sample(everything, len(tested)))) for _ in range(draws)), moved=0
-        )
+        return RandomSets(_drawn(lambda: tuple(sorted(rng.sample(everything, len(tested)))), draws), moved=0)
     wanted = Counter(head.layer for head in tested)
     moved = sum(max(0, count - len(left[layer])) for layer, count in wanted.items())
-    return RandomSets(tuple(_matched(rng, left, wanted) for _ in range(draws)), moved)
+    return RandomSets(_drawn(lambda: _matched(rng, left, wanted), draws), moved)
+
+
+def _drawn(draw: Callable[[], tuple[Head, ...]], draws: int) -> tuple[tuple[Head, ...], ...]:
+    """So many sets, each another one as long as one is found: a set says nothing new a second time."""
+    sets: list[tuple[Head, ...]] = []
+    for _ in range(draws):
+        one = draw()
+        for _ in range(TRIES):
+            if one not in sets:
+                break
+            one = draw()
+        sets.append(one)
+    return tuple(sets)
 
 
 def _matched(rng: random.Random, left: dict[int, list[Head]], wanted: Counter[int]) -> tuple[Head, ...]:

@@ -81,7 +81,7 @@ def test_the_other_heads_are_told_beside_random_sets(service: LiveService) -> No
     assert text_of(first) and (rests or "…" in text_of(first))
     state, body, _ = finished(lambda: view.show(ids.OTHERS_TICK, shown, "me"))
     changed = service.writing.changed(MODEL, PROMPT, shown.off if shown else [], "zero")
-    assert state is None and ("30 random sets" in text_of(body)) == bool(changed)
+    assert state is None and ("20 random sets" in text_of(body)) == bool(changed)
     told = view.scores_without(REQUEST, ["L0H0", "L0H1"], "zero", None, None)
     assert not set(told) & {"L0H0", "L0H1"} and all("→" in text for texts in told.values() for text in texts)
     assert view.scores_without(REQUEST, [], "zero", None, None) == {}

@@ -107,10 +107,10 @@ def test_what_was_computed_goes_along(built_service: LiveService, panel: ExportP
         pause.wait(0.1)
     shown = find_shown(built_service, request, [str(INDUCTION)])
     for trigger in (ids.RANDOM_RUN, *[ids.RANDOM_TICK] * 600):
-        if random_sets.show(trigger, shown, "uniform", "30", "light", "me")[2]:
+        if random_sets.show(trigger, shown, "uniform", "20", "light", "me")[2]:
             break
         pause.wait(0.1)
-    now = held(off=[str(INDUCTION)], kind="uniform", draws="30")
+    now = held(off=[str(INDUCTION)], kind="uniform", draws="20")
     data = json.loads(saved(panel.download(export_request("analysis"), now)))
     analysis = built_service.analyze(NAME, PROMPT)
     alone = effect_map(analysis.loaded, analysis.prompt.ids)
@@ -122,7 +122,7 @@ def test_what_was_computed_goes_along(built_service: LiveService, panel: ExportP
     record = saved(panel.download(export_request("markdown"), now))
     assert "matters most" in record and "different random sets of 1 head from all layers" in record
     # Another watched token, or another way to draw: what was computed is not about it.
-    other = held(off=[str(INDUCTION)], kind="uniform", draws="30", target="q")
+    other = held(off=[str(INDUCTION)], kind="uniform", draws="20", target="q")
     data = json.loads(saved(panel.download(export_request("analysis"), other)))
     assert data["effect_map"] is None and data["random_sets"] is None
     now["kind"] = "layer-matched"
