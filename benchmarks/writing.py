@@ -24,9 +24,7 @@ from benchmarks.measure import add_options, clock_for, interleaved, machine, rep
 from utils.catalog.catalog import (
     CATALOG_FOLDER,
     Catalog,
-    carrying_heads,
     catalog_path,
-    listed_heads,
     load_catalog,
 )
 from utils.effects.effect_map import effect_map
@@ -63,8 +61,8 @@ def _run_without(loaded: LoadedModel, prompt: TokenizedPrompt, catalog: Catalog)
     scores = prompt_scores(captured.attention, prompt.ids, roles, loaded.special_ids, loaded.geometry.windows)
     # As in `live/analysis.py`: each head that has a role, or is listed for one, is judged once.
     both = {
-        role: list(dict.fromkeys((*carriers, *listed_heads(catalog)[role])))
-        for role, carriers in carrying_heads(catalog).items()
+        role: list(dict.fromkeys((*carriers, *catalog.listed_heads[role])))
+        for role, carriers in catalog.carrying_heads.items()
         if role in roles
     }
     listed_activity(scores, both)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from utils.catalog.catalog import CATALOG_FOLDER, catalog_path, check_fit, listed_heads, load_catalog
+from utils.catalog.catalog import CATALOG_FOLDER, catalog_path, check_fit, load_catalog
 from utils.roles.activity import as_record, listed_activity, prompt_scores
 from utils.roles.registry import ROLES
 from utils.roles.scores import role_target
@@ -165,5 +165,5 @@ def get_active_head_summary(
     roles = [role for role in catalog.categories if ROLES[role].measured]
     written = _written(activation_data.get("outputs") or {}, attention)
     scores = prompt_scores(attention, tokens, roles, special, windows, written)
-    found = listed_activity(scores, listed_heads(catalog))
+    found = listed_activity(scores, catalog.listed_heads)
     return {role: [as_record(activity) for activity in heads] for role, heads in found.items()}

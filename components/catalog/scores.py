@@ -13,7 +13,7 @@ from components.plots import COLOURS, graph, heads_figure, score_scale
 from components.roles import role_style
 from components.section import section
 from components.tables import grid_table, number, scrolled_table, scroller
-from utils.catalog.catalog import Catalog, carrying_heads
+from utils.catalog.catalog import Catalog
 from utils.heads import Head
 from utils.roles.registry import MAX_HEADS, MAX_PER_LAYER, ROLES
 
@@ -87,7 +87,7 @@ def count_sentence(catalog: Catalog, role: str) -> str:
     if role not in catalog.all_scores:
         return f"{len(listed)} of the model's {heads} heads have no role."
     threshold = catalog.settings.thresholds[role].threshold
-    reaching = len(carrying_heads(catalog)[role])
+    reaching = len(catalog.carrying_heads[role])
     if not reaching:
         return f"None of the model's {heads} heads reaches the threshold, {threshold:g}."
     have = "1 head reaches" if reaching == 1 else f"{reaching} heads reach"
@@ -97,7 +97,7 @@ def count_sentence(catalog: Catalog, role: str) -> str:
 def shown_sentence(catalog: Catalog, role: str) -> str:
     """How many of a role's heads its list shows, and why not all of them."""
     threshold = catalog.settings.thresholds[role].threshold
-    reaching = len(carrying_heads(catalog)[role])
+    reaching = len(catalog.carrying_heads[role])
     listed = catalog.categories[role].top_heads
     shown = sum(entry.score >= threshold for entry in listed)
     parts = [f"{shown} of {reaching} shown"]

@@ -8,7 +8,6 @@ import torch
 from components.live.head_detail import describe_roles
 from retrieval.filings.generated import FilingOptions, make_filing
 from utils.analyzer.start_losses import start_loss
-from utils.catalog.catalog import carrying_heads
 from utils.forward.ablation import AblationMode
 from utils.forward.attention_capture import capture
 from utils.forward.mean_activations import mean_head_outputs
@@ -86,7 +85,7 @@ def test_content_roles_lead_and_resting_is_no_role(service: LiveService) -> None
     # Far more heads rest on the first token than have it for a role of their own.
     resting = sum(share >= 0.4 for row in catalog.sink_share for share in row)
     assert (
-        resting > len(carrying_heads(catalog)["positional"]) > len(catalog.categories["positional"].top_heads)
+        resting > len(catalog.carrying_heads["positional"]) > len(catalog.categories["positional"].top_heads)
     )
 
 

@@ -6,8 +6,9 @@ another model's, and each of these becomes one sentence.
 """
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -160,6 +161,40 @@ class Catalog(_Record):
         """
         return self.probe_scores.get("positional", {}).get("natural")
 
+    @cached_property
+    def carrying_heads(self) -> Mapping[str, Sequence[tuple[Head, float]]]:
+        """Each measured role's heads with their catalog scores, best first: all that reach its threshold.
+
+        The lists (`top_heads`) have room for a few of them, and may hold one of another layer below it.
+        """
+        return {
+            role: sorted(
+                (
+                    (Head(layer, head), score)
+                    for layer, row in enumerate(table)
+                    for head, score in enumerate(row)
+                    if score >= self.settings.thresholds[role].threshold
+                ),
+                key=lambda entry: (-entry[1], entry[0]),
+            )
+            for role, table in self.all_scores.items()
+        }
+
+    @cached_property
+    def listed_heads(self) -> Mapping[str, Sequence[tuple[Head, float]]]:
+        """Each role's listed heads with their catalog scores, in the catalog's order."""
+        return {
+            role: [(Head(entry.layer, entry.head), entry.score) for entry in category.top_heads]
+            for role, category in self.categories.items()
+        }
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, which would hand on what was worked out of the fields before they changed."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in ("carrying_heads", "listed_heads"):
+            vars(copy).pop(name, None)
+        return copy
+
     @model_validator(mode="before")
     @classmethod
     def _version_is_known(cls, data: Any) -> Any:
@@ -293,33 +328,6 @@ def check_fit(
             f"The catalog of {catalog.model_name} was made with other weights than this model has.",
             _make_it_again(catalog.model_name),
         )
-
-
-def carrying_heads(catalog: Catalog) -> dict[str, list[tuple[Head, float]]]:
-    """Each measured role's heads with their catalog scores, best first: all that reach its threshold.
-
-    The lists (`top_heads`) have room for a few of them, and may hold one of another layer below it.
-    """
-    return {
-        role: sorted(
-            (
-                (Head(layer, head), score)
-                for layer, row in enumerate(table)
-                for head, score in enumerate(row)
-                if score >= catalog.settings.thresholds[role].threshold
-            ),
-            key=lambda entry: (-entry[1], entry[0]),
-        )
-        for role, table in catalog.all_scores.items()
-    }
-
-
-def listed_heads(catalog: Catalog) -> dict[str, list[tuple[Head, float]]]:
-    """Each role's listed heads with their catalog scores, in the catalog's order."""
-    return {
-        role: [(Head(entry.layer, entry.head), entry.score) for entry in category.top_heads]
-        for role, category in catalog.categories.items()
-    }
 
 
 def merge_existing(catalog: Catalog, folder: Path) -> tuple[Catalog, str]:

@@ -10,14 +10,21 @@ leaves transformers' hooks alone (`interventions.OwnHooksIntervenable`), and eag
 import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from utils.errors import UserFacingError
 from utils.forward.ablation import AblationMethod, forward, replacements
+from utils.forward.layer_replay import recorded_layers
 from utils.forward.stream_capture import StreamParts, recorded_stream
 from utils.heads import Head
 from utils.models.loading import LoadedModel
+
+# A matrix product over few rows takes another way through the processor and rounds otherwise, by up to 1e-5
+# in the logits; with 16 rows the bundled models give the very numbers of a whole forward, with 8 they do not.
+# So at least so many rows go through the output layer.
+MIN_PRODUCT_ROWS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +33,17 @@ class Capture:
 
     Attributes:
         attention: [layer, head, query, key], probabilities; each row sums to 1.
-        logits: [position, vocab].
+        logits: [position, vocab], of all positions or the last ones.
         stream: what each part wrote into the residual stream, where that was asked for.
+        layers: what each decoder layer gave out, where that was asked for: hidden states
+            [1, position, width], or a tuple of such tensors where the family hands on more; on the model's
+            device, inference tensors.
     """
 
     attention: torch.Tensor
     logits: torch.Tensor
     stream: StreamParts | None = None
+    layers: tuple[Any, ...] | None = None
 
 
 def capture(
@@ -41,6 +52,8 @@ def capture(
     ablated: Collection[Head] = (),
     mode: AblationMethod = "zero",
     stream: bool = False,
+    layers: bool = False,
+    last_only: bool = False,
 ) -> Capture:
     """Run `ids` (BOS included where the model has one) with the heads `ablated`, as `mode` says.
 
@@ -50,6 +63,8 @@ def capture(
         ablated: heads to ablate.
         mode: what is put in their place.
         stream: also keep what each part writes into the residual stream, from the same forward.
+        layers: also keep what each layer gives out.
+        last_only: give the logits of the last `MIN_PRODUCT_ROWS` positions alone.
 
     Raises:
         UserFacingError: no tokens, more than the model's context, a token outside its vocabulary, a head
@@ -61,11 +76,13 @@ def capture(
     inputs = {
         "input_ids": torch.tensor([list(ids)], device=loaded.model.device),
         "output_attentions": True,
+        "logits_to_keep": MIN_PRODUCT_ROWS if last_only else 0,
     }
     # What is put in the heads' place comes from forwards of its own, which must not be recorded.
     replacements(loaded, mode if ablated else "zero")
     with contextlib.ExitStack() as recording:
         recorder = recording.enter_context(recorded_stream(loaded)) if stream else None
+        outputs = recording.enter_context(recorded_layers(loaded)) if layers else None
         output = forward(loaded, inputs, ablated, mode)
     patterns = output.attentions or ()
     # transformers gives an empty tuple, not an error, where its hooks are gone or attention is not eager.
@@ -78,6 +95,7 @@ def capture(
         attention=torch.stack([pattern[0] for pattern in patterns]).float().cpu(),
         logits=output.logits[0].clone().float().cpu(),
         stream=None if recorder is None else recorder.parts(),
+        layers=None if outputs is None else tuple(output for (output,) in outputs),
     )
 
 

@@ -23,18 +23,15 @@ from utils.forward.ablation import (
     forward_rows,
     replacements,
 )
-from utils.forward.attention_capture import check_ids
+from utils.forward.attention_capture import MIN_PRODUCT_ROWS, check_ids
 from utils.forward.interchange import Interchange, check_lengths
 from utils.forward.layer_replay import Forward, recorded_layers, repeated, replaced_layers
 from utils.heads import Head
 from utils.models.loading import LoadedModel
 
-# Logits are asked for at one position of each text. A matrix product over few rows takes another way through
-# the processor and rounds otherwise, by up to 1e-5 in the logits; with 16 rows the bundled models give the
-# very numbers of a whole forward, with 8 they do not. So at least so many rows go through the output layer:
-# those of the batch, and where it is small earlier positions of its texts too. And a text is cut behind the
-# position, for nothing that comes later can change it, but not to fewer tokens than this.
-MIN_PRODUCT_ROWS = 16
+# Logits are asked for at one position of each text. At least `MIN_PRODUCT_ROWS` rows go through the output
+# layer: those of the batch, and where it is small earlier positions of its texts too. And a text is cut
+# behind the position, for nothing that comes later can change it, but not to fewer tokens than this.
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +50,17 @@ class CleanRun:
     position: int
     logits: Tensor
     layers: tuple[Any, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what the layers gave out."""
+        return sum(_bytes_of(output) for output in self.layers)
+
+
+def _bytes_of(output: Any) -> int:
+    if isinstance(output, Tensor):
+        return output.nbytes
+    return sum(map(_bytes_of, output)) if isinstance(output, tuple) else 0
 
 
 def run_clean(loaded: LoadedModel, ids: Sequence[int], position: int | None = None) -> CleanRun:

@@ -4,11 +4,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
-from utils.catalog.catalog import Catalog, carrying_heads, listed_heads
+from utils.catalog.catalog import Catalog
 from utils.forward.ablation import AblationMethod
 from utils.forward.attention_capture import capture
+from utils.forward.partial_forward import CleanRun
 from utils.forward.stream_capture import StreamParts, check_stream
 from utils.heads import Head
 from utils.live.unlisted_heads import UnlistedHeads, find_unlisted_heads
@@ -42,6 +44,7 @@ class LiveAnalysis:
             empty without a catalog. A list has room for a few heads.
         carrying: what each head that has a role does, listed or not, {role: heads, the best in the catalog
             first}; empty without a catalog.
+        clean_run: what a forward with heads ablated begins with; None where heads are ablated already.
     """
 
     loaded: LoadedModel
@@ -55,12 +58,14 @@ class LiveAnalysis:
     catalog_problem: str
     listed: Mapping[str, tuple[HeadActivity, ...]]
     carrying: Mapping[str, tuple[HeadActivity, ...]]
+    clean_run: CleanRun | None
 
     @property
     def nbytes(self) -> int:
         """Bytes of its large tensors."""
         written = 0 if self.stream is None else self.stream.nbytes
-        return self.attention.nbytes + self.logits.nbytes + written
+        layers = 0 if self.clean_run is None else self.clean_run.nbytes
+        return self.attention.nbytes + self.logits.nbytes + written + layers
 
     def direct_effect(self, position: int, target: int, against: int | None = None) -> DirectEffect:
         """A logit (difference) taken apart; that of the two favourites after the last token is half done.
@@ -125,7 +130,7 @@ def analyze_prompt(
         UserFacingError: a head that the model does not have, or no such mode.
     """
     is_sum = not loaded.family.stream.not_a_sum(loaded.model.config)
-    result = capture(loaded, prompt.ids, ablated, mode, stream=is_sum)
+    result = capture(loaded, prompt.ids, ablated, mode, stream=is_sum, layers=not ablated, last_only=True)
     logits = result.logits[-1].clone()
     writes = None if result.stream is None else WrittenOn(loaded, prompt.ids, result.stream, logits)
     scores = prompt_scores(
@@ -138,6 +143,14 @@ def analyze_prompt(
     )
     listed, carrying = _activities(scores, catalog)
     favourite_effect = None if writes is None else writes.favourite_effect
+    clean_run = None
+    if result.layers is not None:
+        clean_run = CleanRun(
+            torch.tensor([prompt.ids], device=loaded.model.device),
+            len(prompt.ids) - 1,
+            logits,
+            result.layers,
+        )
     return LiveAnalysis(
         loaded,
         prompt,
@@ -150,6 +163,7 @@ def analyze_prompt(
         problem,
         listed,
         carrying,
+        clean_run,
     )
 
 
@@ -160,7 +174,7 @@ def _activities(scores: PromptScores, catalog: Catalog | None) -> tuple[_Activit
     """What the listed heads do, and what those that have a role do; a head that is both is judged once."""
     if catalog is None:
         return {}, {}
-    lists, carriers = listed_heads(catalog), carrying_heads(catalog)
+    lists, carriers = catalog.listed_heads, catalog.carrying_heads
     both = {role: list(dict.fromkeys((*carriers.get(role, ()), *heads))) for role, heads in lists.items()}
     found = {
         role: {activity.head: activity for activity in activities}

@@ -16,6 +16,7 @@ from utils.catalog.catalog import CATALOG_FOLDER, Catalog, catalog_path, check_f
 from utils.errors import UserFacingError
 from utils.forward.ablation import AblationMethod, check_mode
 from utils.forward.attention_capture import capture
+from utils.forward.partial_forward import next_logits
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis, analyze_prompt
 from utils.live.pinnable_cache import PinnableCache
@@ -188,7 +189,9 @@ class LiveService:
         with self._guard:
             if key in self._predictions:
                 return self._predictions[key]
-        logits = capture(loaded, prompt.ids, off, mode).logits[-1].clone()
+        clean = self.analyze(model, text).clean_run
+        assert clean is not None
+        logits = next_logits(loaded, clean, [off], mode)[0].clone()
         self._cache(self._predictions, key, logits)
         return logits
 

@@ -8,6 +8,7 @@ Scores come from `scores`, the same functions that make the catalog.
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -55,6 +56,10 @@ class RoleInput:
     target: RoleTarget
     chance: float
 
+    @cached_property
+    def _usual_bound(self) -> float:
+        return self.chance_bound()
+
     def chance_bound(self, errors: float = registry.Z_ONE_SIDED) -> float:
         """The score that heads hardly reach by chance: chance + max(0.15, so many standard errors).
 
@@ -69,7 +74,7 @@ class RoleInput:
         threshold = ROLES[self.role].threshold
         if score_of(self.role).chance is None:
             return threshold
-        return max(registry.MIN_LIVE_SHARE * max(catalog_score, threshold), self.chance_bound())
+        return max(registry.MIN_LIVE_SHARE * max(catalog_score, threshold), self._usual_bound)
 
     def needed_unlisted(self) -> float:
         """The live score from which a head that the catalog does not list counts.
@@ -182,6 +187,15 @@ class PromptScores:
     max_attention: Tensor
     written: Mapping[str, WrittenScores] = field(default_factory=dict)
 
+    @cached_property
+    def _live(self) -> dict[str, list[list[float]]]:
+        # Plain numbers: hundreds of heads ask for theirs, and one out of a tensor takes some microseconds.
+        return {role: scores.tolist() for role, scores in self.live.items()}
+
+    @cached_property
+    def _sinks(self) -> list[list[float]]:
+        return self.sink_share.tolist()
+
     def target(self, role: str) -> RoleTarget:
         """Where a head of the role would look on the prompt, whatever its layer sees."""
         return self.inputs[role][0].target
@@ -195,7 +209,7 @@ class PromptScores:
             catalog_score: its score in the catalog, None for a head that is not listed.
         """
         role_input, at = self.inputs[role][head.layer], (head.layer, head.head)
-        live, sink = float(self.live[role][at]), float(self.sink_share[at])
+        live, sink = self._live[role][at[0]][at[1]], self._sinks[at[0]][at[1]]
         checked = float(self.checked[role][at]) if role in self.checked else 0.0
         known = catalog_score or 0.0
         factors = self.written.get(role)

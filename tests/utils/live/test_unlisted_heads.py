@@ -8,7 +8,6 @@ import torch
 from tests.fixtures.activity import role_input
 from tests.fixtures.catalogs import make_catalog
 from tests.fixtures.makers.hand_built import BUILT, INDUCTION, WITHOUT_ROLE, save_hand_built
-from utils.catalog.catalog import carrying_heads, listed_heads
 from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
 from utils.live.service import LiveService
@@ -44,8 +43,8 @@ def listing(analysis: LiveAnalysis, listed: dict[str, list[tuple[Head, float]]])
     """The analysis with a catalog that lists just these heads."""
     geometry = analysis.loaded.geometry
     catalog = make_catalog(analysis.loaded.name, geometry.n_layers, geometry.n_heads, listed)
-    listed_now = listed_activity(analysis.scores, listed_heads(catalog))
-    carrying = listed_activity(analysis.scores, carrying_heads(catalog))
+    listed_now = listed_activity(analysis.scores, catalog.listed_heads)
+    carrying = listed_activity(analysis.scores, catalog.carrying_heads)
     return replace(analysis, catalog=catalog, catalog_problem="", listed=listed_now, carrying=carrying)
 
 
@@ -88,7 +87,7 @@ def test_a_head_that_the_list_had_no_room_for_has_the_role_all_the_same(hand_bui
     scores = {role: [list(row) for row in table] for role, table in known.catalog.all_scores.items()}
     scores["induction"][INDUCTION.layer][INDUCTION.head] = 0.45
     catalog = known.catalog.model_copy(update={"all_scores": scores})
-    carrying = listed_activity(known.scores, carrying_heads(catalog))
+    carrying = listed_activity(known.scores, catalog.carrying_heads)
     full = replace(known, catalog=catalog, carrying=carrying)
     assert INDUCTION in [acting.head for acting in known.unlisted["induction"].heads]
     assert INDUCTION not in [acting.head for acting in full.unlisted["induction"].heads]
