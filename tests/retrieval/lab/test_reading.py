@@ -11,7 +11,6 @@ from retrieval.lab.ablation import (
     most_heads,
     suitable_k,
     truth_tokens,
-    written_probabilities,
 )
 from retrieval.lab.agreement import agreement, scored_heads
 from retrieval.lab.reading import LabReading, read_lab
@@ -46,7 +45,7 @@ def test_the_answer_and_its_probabilities_are_the_models(model, read):
     assert reading.answer == greedy_answers(model, [ids], [()])[0]
     assert reading.right is True and reading.answer.text == reading.encoded.sample.answer
     logits = capture(model, [*ids, *reading.answer.ids]).logits.double().softmax(-1)
-    for step, (token, chance) in enumerate(zip(reading.answer.ids, reading.answer_chances, strict=True)):
+    for step, (token, chance) in enumerate(zip(reading.answer.ids, reading.written.chances, strict=True)):
         assert chance == pytest.approx(float(logits[len(ids) - 1 + step, token]), abs=1e-5)
     assert reading.prompt.length is not None and len(reading.labels) == len(ids) <= reading.prompt.length
 
@@ -122,7 +121,8 @@ def test_ablation_against_its_parts(model, read):
                 assert sorted(head.layer for head in draw.heads) == [0, 1, 2]
             assert draw.text == greedy_answers(model, [ids], [draw.heads])[0].text
     written = truth_tokens(model, ids, truth)
-    alone = written_probabilities(model, ids, written, [top]).prod()
+    logits = capture(model, [*ids, *written[:-1]], top).logits[len(ids) - 1 :].double().softmax(-1)
+    alone = logits[range(len(written)), list(written)].prod()
     assert done.tested.truth_probability == pytest.approx(float(alone), abs=1e-6)
     assert done == ablate_top(model, ids, truth, top, seed=2)
 
