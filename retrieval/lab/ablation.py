@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from retrieval.filings.grading import is_right, sentence_end
-from retrieval.lab.samples import NEW_TOKENS
 from retrieval.lab.progress import TokenProgress
+from retrieval.lab.samples import NEW_TOKENS
 from retrieval.reading.ablated_answers import answers_with_heads_off
 from utils.effects.random_sets import KINDS, RandomSets, SetKind, draw_sets
 from utils.errors import UserFacingError
@@ -107,8 +107,8 @@ def ablate_top(
         mode: what is put in their place.
         draws: random sets of each kind.
         seed: of the draws.
-        progress: called after each layer, with how many tokens went through how many layers; an exception from
-            it ends the work with the batch.
+        progress: called after each layer, in tokens times layers; an exception from it ends the work with
+            the batch.
 
     Raises:
         UserFacingError: heads that the model does not have, or too many of them.

@@ -15,9 +15,17 @@ from torch import Tensor
 
 from retrieval.filings.grading import is_right
 from retrieval.filings.prompting import EncodedPrompt, encode_sample, usual_stem
+from retrieval.filings.real import RealFiling
 from retrieval.lab.progress import TokenProgress
 from retrieval.lab.rows import QuestionRows, rows_of_reading
-from retrieval.lab.samples import check_own, generated_sample, needle_note, own_sample, suitable_length
+from retrieval.lab.samples import (
+    check_own,
+    generated_sample,
+    needle_note,
+    own_sample,
+    real_sample,
+    suitable_length,
+)
 from retrieval.lab.state import LabPrompt
 from retrieval.rankings.methods import METHODS, RankingMethod, RankingOptions, Readings
 from retrieval.rankings.ranking import READ_STEPS, read_sample, sample_scores
@@ -88,17 +96,21 @@ def resolve(prompt: LabPrompt, loaded: LoadedModel) -> LabPrompt:
     """The prompt with the length that it has where none was asked for."""
     if prompt.own or prompt.length is not None:
         return prompt
-    return replace(prompt, length=suitable_length(loaded))
+    return replace(prompt, length=suitable_length(loaded, prompt.question))
 
 
-def encode_lab(loaded: LoadedModel, prompt: LabPrompt) -> EncodedPrompt:
-    """The prompt as the model reads it.
+def encode_lab(
+    loaded: LoadedModel, prompt: LabPrompt, filings: Mapping[str, RealFiling] = MappingProxyType({})
+) -> EncodedPrompt:
+    """The prompt as the model reads it; a real filing is one of `filings`.
 
     Raises:
         UserFacingError: a prompt that cannot be made, or that is too long for the model.
     """
     if not prompt.own:
-        return encode_sample(loaded, generated_sample(prompt, loaded), usual_stem(loaded, prompt.question))
+        real = prompt.real
+        sample = real_sample(prompt, loaded, filings) if real else generated_sample(prompt, loaded)
+        return encode_sample(loaded, sample, usual_stem(loaded, prompt.question))
     check_own(prompt, loaded.context_length)
     return encode_sample(loaded, own_sample(prompt))
 
@@ -108,15 +120,17 @@ def read_lab(
     prompt: LabPrompt,
     progress: Progress = lambda what, done, total: None,
     publish: Callable[[Written], None] = lambda written: None,
+    filings: Mapping[str, RealFiling] = MappingProxyType({}),
 ) -> tuple[LabReading, QuestionRows]:
     """Let the model read a prompt and answer it, and rank its heads.
 
     Args:
         loaded: the model.
         prompt: what it reads.
-        progress: called after each layer, with how many tokens went through how many layers; an exception from
-            it ends the work with the step.
+        progress: called after each layer, in tokens times layers; an exception from it ends the work with
+            the step.
         publish: called with the answer after each of its tokens.
+        filings: the real filings that there are, by name.
 
     Returns:
         What was read, which is small; and the attention of the question, which need not be.
@@ -126,7 +140,7 @@ def read_lab(
     """
     prompt = resolve(prompt, loaded)
     progress(READ_STEPS[0], 0, 0)
-    encoded = encode_lab(loaded, prompt)
+    encoded = encode_lab(loaded, prompt, filings)
     options = RankingOptions()
     # Read: the prompt, the null query's end, and the answer, which may turn out shorter.
     tokens = len(encoded.ids) + len(encoded.null_ids) - encoded.shared + options.new_tokens
@@ -149,7 +163,7 @@ def read_lab(
         encoded=encoded,
         labels=tuple(token_label(loaded, token) for token in encoded.ids),
         context_length=loaded.context_length,
-        note=needle_note(prompt, encoded.sample) if prompt.own else "",
+        note=needle_note(prompt, encoded.sample),
         answer=answer,
         written=written,
         right=is_right(answer.text, truth) if truth else None,

@@ -46,7 +46,7 @@ class Decoded:
         ids: what was written, without the token that ended it (the end token, or one that is wholly beyond
             the answer's end).
         text: without special tokens, stripped, up to the answer's end.
-        truth_probability: that of the true answer's tokens, one after the other; None where they were not given.
+        truth_probability: of the true answer's tokens, one after the other; None where they were not given.
     """
 
     ids: tuple[int, ...]
@@ -129,8 +129,8 @@ def greedy_with_rows(
         before: a reading of the prompt with these heads ablated, to its last token, whose row it holds; then
             the prompt is not read again.
         ends: where the answer ends before `new_tokens` are written.
-        wrote: called with each token of the answer as it is written, and its probability; an exception from it
-            ends the work.
+        wrote: called with each token of the answer as it is written, and its probability; an exception from
+            it ends the work.
 
     Returns:
         The answer; and its rows [step, layer, head, key], float32 on the CPU, keys of the prompt and then of
@@ -215,8 +215,7 @@ def _decode_batch(
             if known is None:
                 return found
             return [
-                replace(answer, truth_probability=chance)
-                for answer, chance in zip(found, known, strict=True)
+                replace(answer, truth_probability=chance) for answer, chance in zip(found, known, strict=True)
             ]
         cache = step.cache
         # Leaving rows out copies the cache: done when a good part of them has ended.

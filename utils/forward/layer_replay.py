@@ -1,4 +1,4 @@
-"""Decoder layers: their outputs recorded in one forward and handed out again in another, and heard of as they run."""
+"""Decoder layers: what one gives out recorded and handed out again, and each heard of as it runs."""
 
 import contextlib
 import threading
@@ -39,7 +39,7 @@ def recorded_layers(loaded: LoadedModel) -> Iterator[list[list[Any]]]:
 
 @contextlib.contextmanager
 def heard_layers(loaded: LoadedModel, heard: Callable[[int], None]) -> Iterator[None]:
-    """Hear of each decoder layer that this thread runs within the block: a forward of seconds then shows how far it is.
+    """Hear of each decoder layer that this thread runs within the block, so that a long forward is no silence.
 
     The model's lock is taken at the block's two ends alone, so that others may use the model between two
     forwards; theirs are not heard.
