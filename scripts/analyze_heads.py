@@ -2,6 +2,7 @@
 
 python scripts/analyze_heads.py --model demo-gpt2 --model demo-llama
 python scripts/analyze_heads.py --model demo-gpt2 --rankings
+python scripts/analyze_heads.py --model smollm2-135m-instruct --rankings-only --ranking-length 256
 python scripts/analyze_heads.py --model path/to/a/model/folder --output catalogs/
 python scripts/analyze_heads.py --model demo-gpt2 --compare-detect-head
 python scripts/analyze_heads.py --check
@@ -58,7 +59,7 @@ class _Rankings:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._options = None
         self.pieces = 0
-        if arguments.rankings:
+        if arguments.rankings or arguments.rankings_only:
             from retrieval.rankings.for_catalog import CatalogRankingOptions, samples_in_all
 
             self._options = CatalogRankingOptions(
@@ -135,6 +136,29 @@ def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "Progr
     lines.finish(str(path))
 
 
+def _rank_alone(source: "ModelSource", arguments: argparse.Namespace, lines: "ProgressLines") -> None:
+    """Put new rankings into the catalog that the folder has of a model; the rest of it stays."""
+    from retrieval.rankings.for_catalog import empty_rankings
+    from utils.analyzer.start_losses import choose_start
+    from utils.catalog.catalog import catalog_path, check_fit, load_catalog, save_catalog
+    from utils.models.files import weights_digest
+    from utils.runtime.files import defer_signals
+
+    ranked = _Rankings(arguments)
+    loaded = _load(source, arguments, lambda what, done, total: lines(what, 0, ranked.pieces))
+    geometry = loaded.geometry
+    catalog = load_catalog(catalog_path(loaded.name, arguments.output))
+    check_fit(catalog, geometry.n_layers, geometry.n_heads, lambda: weights_digest(loaded.weight_files))
+    loaded, _ = choose_start(loaded)
+    rankings = ranked.make(loaded, lines) or {}
+    with defer_signals():
+        path = save_catalog(catalog.model_copy(update={"rankings": rankings}), arguments.output)
+    lines.close()
+    for note in empty_rankings(rankings):
+        sys.stderr.write(f"{loaded.name}: {note}\n")
+    lines.finish(str(path))
+
+
 @contextlib.contextmanager
 def _explained(model: str, output: Path) -> Iterator[None]:
     """Turn what the machine refuses into an error that says what to do.
@@ -189,7 +213,7 @@ def _analyze_all(arguments: argparse.Namespace, stdout: TextIO) -> int:
                         "Rename one of the folders, or analyze them one by one with --name.",
                     )
                 written[name] = name_or_dir
-                _analyze(source, arguments, lines)
+                (_rank_alone if arguments.rankings_only else _analyze)(source, arguments, lines)
         except UserFacingError as error:
             # One bad model does not keep the others from their catalogs.
             code = _fail(error, lines)

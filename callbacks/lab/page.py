@@ -89,7 +89,7 @@ class LabPage:
         at = names.index(prompt.filing) + 1 if prompt.filing in names else 0
         return replace(prompt, filing=names[at % len(names)] if names else "")
 
-    def filings(self, question: str | None) -> list[dict[str, str]]:
+    def filings(self, question: str | None) -> list[Any]:
         """The menu of filings that answer a question."""
         return filing_options(self.readings.filings, question or "")
 

@@ -15,16 +15,16 @@ from retrieval.filings.tasks import TASKS
 from retrieval.lab.state import LONGEST_ANSWER, LONGEST_QUESTION, LONGEST_TEXT, MAX_SEED, OWN, LabPrompt
 
 
-def field(label: str, box: Any) -> html.Div:
+def field(label: str, box: Any, look: str | None = None) -> html.Div:
     """A box of the form below its label."""
-    return html.Div([dbc.Label(label, html_for=box.id), box])
+    return html.Div([dbc.Label(label, html_for=box.id), box], className=look)
 
 
 # The menu's value for a filing that is made up: a menu shows no value of no characters.
 GENERATED = "generated"
 
 
-def filing_options(filings: Mapping[str, RealFiling], question: str) -> list[dict[str, str]]:
+def filing_options(filings: Mapping[str, RealFiling], question: str) -> list[Any]:
     """The menu of filings: a generated one, and the real ones that answer the question."""
     return [
         {"label": "Generated", "value": GENERATED},
@@ -52,9 +52,12 @@ def ask_section(
     value = prompt.filing or GENERATED
     if value not in [option["value"] for option in options]:
         options.append({"label": prompt.filing, "value": value})
-    chosen = field("Filing", dbc.Select(id=ids.LAB_FILING, options=options, value=value))
     # Without a folder of real filings there is nothing to choose.
-    chosen.className = "hs-lab-filing" if len(filings) else "hs-lab-filing hs-lab-nothing"
+    chosen = field(
+        "Filing",
+        dbc.Select(id=ids.LAB_FILING, options=options, value=value),
+        "hs-lab-filing" if filings else "hs-lab-filing hs-lab-nothing",
+    )
     generated = html.Div(
         [
             chosen,

@@ -186,9 +186,8 @@ def _head(state: LabState) -> html.Section:
 
 def _chooser(chosen: str | None) -> html.Div:
     """The menu of heads; its options come with the model."""
-    box = field("Head", dbc.Select(id=ids.LAB_HEAD, options=[chosen] if chosen else [], value=chosen))
-    box.className = "hs-lab-chooser"
-    return box
+    box = dbc.Select(id=ids.LAB_HEAD, options=[chosen] if chosen else [], value=chosen)
+    return field("Head", box, "hs-lab-chooser")
 
 
 def _off(state: LabState) -> html.Section:

@@ -1,10 +1,10 @@
 """What the retrieval lab shows, as one value, and the link that restores it.
 
-    /lab?v=1&model=demo-llama&question=inc_state&length=192&depth=50&seed=1&method=qrhead&ranking=here&head=L2H3&k=8
+    /lab?v=1&model=demo-llama&question=inc_state&length=192&depth=50&seed=1&method=qrhead&ranking=here&k=8
 
-A real filing has its name in place of the seed. With `question=own` the text, the question, the answer and the
-needle's sentence are in the link instead of length, depth and seed. What is wrong in a link is said in one
-sentence each and left out.
+A real filing has its name in place of the seed. With `question=own` the text, the question, the answer and
+the needle's sentence are in the link instead of length, depth and seed. What is wrong in a link is said in
+one sentence each and left out.
 """
 
 from collections.abc import Sequence

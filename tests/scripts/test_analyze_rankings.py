@@ -1,6 +1,7 @@
 """analyze_heads --rankings."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,12 @@ from retrieval.rankings.methods import METHODS
 from scripts.analyze_heads import main
 from tests.fixtures.makers.tiny_models import save_gpt2_with_context
 from tests.fixtures.model_folders import edit_config
-from utils.catalog.catalog import load_catalog
+from utils.catalog.catalog import CATALOG_FOLDER, load_catalog
 from utils.catalog.ranking_record import RankingRecord
 from utils.catalog.rankings import catalog_rankings, retrieval_facts
 from utils.heads import Head
 
+BUNDLED = CATALOG_FOLDER / "demo-gpt2.json"
 QUICK = ["--model", "demo-gpt2", "--sequences", "2"]
 RANKED = [*QUICK, "--rankings", "--ranking-samples", "1", "--ranking-length", "100"]
 
@@ -40,6 +42,19 @@ def test_rankings_go_into_the_catalog_and_stay_there(
     assert path.read_bytes() == before
 
 
+def test_rankings_alone_leave_the_rest_of_the_catalog(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = ["--model", "demo-gpt2", "--rankings-only", "--ranking-samples", "1", "--output", str(tmp_path)]
+    assert main(alone) == 1 and "There is no catalog of the heads of demo-gpt2" in capsys.readouterr().err
+    before = load_catalog(BUNDLED)
+    shutil.copy(BUNDLED, tmp_path)
+    assert main(alone) == 0
+    after = load_catalog(tmp_path / "demo-gpt2.json")
+    assert after.model_copy(update={"rankings": before.rankings}) == before
+    assert [record["samples_processed"] for record in after.rankings["wu24"]] == [1] * 4
+
+
 def test_a_length_that_cannot_be_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = [*QUICK, "--rankings", "--ranking-length", "5000", "--output", str(tmp_path)]
     assert main(argv) == 1
@@ -52,6 +67,7 @@ def test_a_length_that_cannot_be_is_one_line(tmp_path: Path, capsys: pytest.Capt
     "argv",
     [
         ["--check", "--rankings"],
+        ["--check", "--rankings-only"],
         ["--model", "demo-gpt2", "--compare-detect-head", "--rankings"],
         ["--model", "demo-gpt2", "--rankings", "--ranking-samples", "0"],
     ],

@@ -39,7 +39,7 @@ def recorded_layers(loaded: LoadedModel) -> Iterator[list[list[Any]]]:
 
 @contextlib.contextmanager
 def heard_layers(loaded: LoadedModel, heard: Callable[[int], None]) -> Iterator[None]:
-    """Hear of each decoder layer that this thread runs within the block, so that a long forward is no silence.
+    """Hear of each decoder layer that this thread runs within the block, while a long forward goes on.
 
     The model's lock is taken at the block's two ends alone, so that others may use the model between two
     forwards; theirs are not heard.
