@@ -2,7 +2,7 @@
 
 python scripts/analyze_heads.py --model demo-gpt2 --model demo-llama
 python scripts/analyze_heads.py --model demo-gpt2 --rankings
-python scripts/analyze_heads.py --model smollm2-135m-instruct --rankings-only --ranking-length 256
+python scripts/analyze_heads.py --model smollm2-135m-instruct --rankings-from study/results/rankings
 python scripts/analyze_heads.py --model path/to/a/model/folder --output catalogs/
 python scripts/analyze_heads.py --model demo-gpt2 --compare-detect-head
 python scripts/analyze_heads.py --check
@@ -59,7 +59,7 @@ class _Rankings:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._options = None
         self.pieces = 0
-        if arguments.rankings or arguments.rankings_only:
+        if arguments.rankings:
             from retrieval.rankings.for_catalog import CatalogRankingOptions, samples_in_all
 
             self._options = CatalogRankingOptions(
@@ -136,26 +136,18 @@ def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "Progr
     lines.finish(str(path))
 
 
-def _rank_alone(source: "ModelSource", arguments: argparse.Namespace, lines: "ProgressLines") -> None:
-    """Put new rankings into the catalog that the folder has of a model; the rest of it stays."""
-    from retrieval.rankings.for_catalog import empty_rankings
-    from utils.analyzer.start_losses import choose_start
-    from utils.catalog.catalog import catalog_path, check_fit, load_catalog, save_catalog
-    from utils.models.files import weights_digest
+def _take_rankings(source: "ModelSource", arguments: argparse.Namespace, lines: "ProgressLines") -> None:
+    """Put finished rankings of the study into the catalog that the folder has; the rest of it stays."""
+    from retrieval.rankings.for_catalog import finished_rankings
+    from utils.catalog.catalog import catalog_path, load_catalog, save_catalog
     from utils.runtime.files import defer_signals
 
-    ranked = _Rankings(arguments)
-    loaded = _load(source, arguments, lambda what, done, total: lines(what, 0, ranked.pieces))
-    geometry = loaded.geometry
-    catalog = load_catalog(catalog_path(loaded.name, arguments.output))
-    check_fit(catalog, geometry.n_layers, geometry.n_heads, lambda: weights_digest(loaded.weight_files))
-    loaded, _ = choose_start(loaded)
-    rankings = ranked.make(loaded, lines) or {}
+    name = arguments.name or source.name
+    catalog = load_catalog(catalog_path(name, arguments.output))
+    rankings = finished_rankings(arguments.rankings_from, name, arguments.ranking_length)
     with defer_signals():
         path = save_catalog(catalog.model_copy(update={"rankings": rankings}), arguments.output)
     lines.close()
-    for note in empty_rankings(rankings):
-        sys.stderr.write(f"{loaded.name}: {note}\n")
     lines.finish(str(path))
 
 
@@ -213,7 +205,8 @@ def _analyze_all(arguments: argparse.Namespace, stdout: TextIO) -> int:
                         "Rename one of the folders, or analyze them one by one with --name.",
                     )
                 written[name] = name_or_dir
-                (_rank_alone if arguments.rankings_only else _analyze)(source, arguments, lines)
+                work = _take_rankings if arguments.rankings_from else _analyze
+                work(source, arguments, lines)
         except UserFacingError as error:
             # One bad model does not keep the others from their catalogs.
             code = _fail(error, lines)

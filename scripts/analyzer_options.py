@@ -85,9 +85,11 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         help="also rank the heads by every retrieval method, on generated filings with four questions",
     )
     parser.add_argument(
-        "--rankings-only",
-        action="store_true",
-        help="rank the heads alone: the catalog in the folder gets the rankings, else it stays as it is",
+        "--rankings-from",
+        type=Path,
+        metavar="DIR",
+        help="take the study's finished rankings on generated filings of this folder into the model's catalog, "
+        "which else stays as it is; nothing is computed",
     )
     parser.add_argument(
         "--ranking-samples",
@@ -131,7 +133,7 @@ def build_parser(description: str) -> argparse.ArgumentParser:
 def check_arguments(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """End with usage and status 2 where options do not go together or the machine lacks the device."""
     models = arguments.model or []
-    ranked = arguments.rankings or arguments.rankings_only
+    ranked = arguments.rankings or arguments.rankings_from is not None
     if arguments.check is not None:
         if models or arguments.progress_json or ranked:
             parser.error("argument --check: goes with no model")
