@@ -69,6 +69,14 @@ class LabReadings:
         self._keep_rows(reading, rows)
         return reading
 
+    def _patience(self, again: bool) -> float:
+        """How long to wait for work to end, in seconds.
+
+        A tick does not wait: Dash drops its answer when the next tick comes before it, and the page would
+        never hear how far the work is.
+        """
+        return self.patience if again else 0
+
     def _keep_rows(self, reading: LabReading, rows: QuestionRows) -> None:
         # The cache refuses what is larger than all of it.
         if rows.rows.nbytes <= ROWS_BYTES:
@@ -95,7 +103,7 @@ class LabReadings:
             lambda progress: self._read(prompt, progress, progress.publish),
             session_id,
             again,
-            self.patience,
+            self._patience(again),
         )
         return _or_raise(found)
 
@@ -157,7 +165,7 @@ class LabReadings:
             )
 
         key = _ablation_key(reading, top, mode)
-        return _or_raise(self._ablations.soon(key, compute, session_id, again, self.patience))
+        return _or_raise(self._ablations.soon(key, compute, session_id, again, self._patience(again)))
 
     def known_ablation(self, reading: LabReading, top: list[Head], mode: AblationMode) -> LabAblation | None:
         """The answer without some heads, None where nobody has asked for it yet."""

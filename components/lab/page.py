@@ -24,7 +24,7 @@ from retrieval.lab.state import LabState
 from utils.forward.ablation import ABLATION_MODES
 
 PAGE = "lab"
-TICK_MS = 400
+TICK_MS = 500
 BENCH = "hs-bench hs-lab-bench"
 WAITING = "hs-lab-waiting"
 PANE = "hs-pane hs-lab-pane"
@@ -119,6 +119,7 @@ def _answer() -> html.Section:
         html.Div(id=ids.LAB_WRITING, className="hs-lab-writing", role="status"),
         html.Div(id=ids.LAB_WRITTEN, className="hs-static"),
         name="lab-answer",
+        term=("token", "needle"),
         look=f"{PANE} hs-lab-answer-pane",
     )
 
