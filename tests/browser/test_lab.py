@@ -43,13 +43,13 @@ def test_from_a_filing_to_its_heads_and_back_by_link(new_page: Callable[..., Pag
     # Three columns in one view: what the click did stands beside the list, on a phone below it.
     tops = column_tops(page)
     assert tops["ask"][0] < tops["rankings"][0] == tops["head"][0] < tops["answer"][0]
-    expect(page.locator("#lab-head-status")).to_be_in_viewport()
+    expect(page.locator("#lab-head-status .hs-lab-status")).to_be_in_viewport()
     page.set_viewport_size({"width": 390, "height": 844})
     tops = column_tops(page)
     order = ["ask", "answer", "text", "rankings", "head", "off"]
     assert sorted(tops, key=lambda name: tops[name][1]) == order
     third.click()
-    expect(page.locator("#lab-head-status")).to_be_in_viewport()
+    expect(page.locator("#lab-head-status .hs-lab-status")).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.set_viewport_size(WIDE)
     # The text is shaded by where that head looks.
