@@ -234,11 +234,11 @@ def test_the_lesson_of_three_heads_that_read_the_filing(service: LiveService):
         analysis = service.analyze(REAL_MODEL, state.prompt)
         (at,) = positions_of(analysis.prompt.labels, f"·{state.target}")
         beside = compare_with_random(loaded, ids, three, target=token, draws=100).contrasts["probability"]
-        clean, left = probability(service, state), probability(service, state, state.ablated)
+        clean, left = probability(service, state), probability(service, state, frozenset(three))
         strong = sum(draw <= beside.tested for draw in beside.draws)
         shares = [round(float(analysis.attention[head][-1, at]), 2) for head in three]
         found.append((round(clean, 2), round(left, 2), strong, shares))
-        assert int(_probabilities(service, state, state.ablated).argmax()) == token
+        assert int(_probabilities(service, state, frozenset(three)).argmax()) == token
         if number == 5:
             assert -beside.median < 0.02
             alone = probability(service, state, frozenset(three[:1]))

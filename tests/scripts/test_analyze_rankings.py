@@ -55,7 +55,7 @@ def test_the_studys_rankings_go_into_a_catalog_of_which_the_rest_stays(
     # The bundled catalog was made so.
     assert (tmp_path / bundled.name).read_bytes() == bundled.read_bytes()
     assert before.rankings["wu24"] and not before.rankings["reasoning"]
-    assert main([*argv[:3], str(tmp_path), *argv[4:]]) == 1
+    assert main([*argv[:3], str(tmp_path / "none"), *argv[4:]]) == 1
     assert "does not have the rankings" in capsys.readouterr().err
 
 
