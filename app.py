@@ -69,6 +69,7 @@ from callbacks.vendor_route import register_vendor_route
 from components import ids
 from components.messages import unexpected
 from components.shell import shell
+from retrieval.filings.real import RealFiling, read_filings
 from training.recipes import RECIPES
 from utils.analyzer.analysis_jobs import AnalysisJobs
 from utils.catalog.catalog import CATALOG_FOLDER
@@ -132,6 +133,7 @@ class Settings:
         pages: keys of the pages that may be opened, of `PAGES`; None for all.
         examples: a folder of presets besides those that come with HeadScope.
         lessons: a folder of lessons, likewise.
+        filings: a folder of real filings for the retrieval lab; None for generated ones alone.
         catalogs: folder of head catalogs.
         max_tokens: most tokens a prompt may have.
         device: where the models run: "cpu", "cuda", "cuda:1" or "mps".
@@ -147,6 +149,7 @@ class Settings:
     pages: tuple[str, ...] | None = None
     examples: Path | None = None
     lessons: Path | None = None
+    filings: Path | None = None
     catalogs: Path = CATALOG_FOLDER
     max_tokens: int = DEFAULT_MAX_TOKENS
     device: str = "cpu"
@@ -177,7 +180,8 @@ def create_app(settings: Settings | None = None) -> Dash:
     service = LiveService(store, settings.catalogs, settings.max_tokens)
     presets = load_presets(*_folders(PRESETS_FOLDER, settings.examples))
     lessons = load_lessons(*_folders(LESSONS_FOLDER, settings.lessons), presets=presets)
-    for problem in (*store.problems, *presets.problems, *lessons.problems):
+    filings, filing_problems = _read_filings(settings.filings)
+    for problem in (*store.problems, *presets.problems, *lessons.problems, *filing_problems):
         logger.warning("%s", problem)
     app = Dash(
         "headscope",
@@ -206,7 +210,7 @@ def create_app(settings: Settings | None = None) -> Dash:
     scaffolds = {name: recipe.scaffolds for name, recipe in RECIPES.items()}
     formation = FormationPage(store, scaffolds, logs_alone())
     comparing = ComparePage(service)
-    lab_readings, study = LabReadings(service), LabStudy()
+    lab_readings, study = LabReadings(service, filings=filings), LabStudy()
     lab_page = LabPage(lab_readings, study)
     pages = (
         Page("live", "/", "Live", live_page.layout),
@@ -259,6 +263,14 @@ def create_app(settings: Settings | None = None) -> Dash:
 
 def _folders(own: Path, operators: Path | None) -> tuple[Path, ...]:
     return (own,) if operators is None else (own, operators)
+
+
+def _read_filings(folder: Path | None) -> tuple[dict[str, RealFiling], list[str]]:
+    """The operator's real filings, and why there are none."""
+    try:
+        return ({} if folder is None else read_filings(folder)), []
+    except UserFacingError as error:
+        return {}, [str(error)]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -314,6 +326,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--lessons", type=Path, metavar="DIR", help="a folder of lessons (*.yaml) of your own, besides ours"
+    )
+    parser.add_argument(
+        "--filings",
+        type=Path,
+        metavar="DIR",
+        help="a folder of real filings for the retrieval lab: truth.csv and texts.jsonl (default: none)",
     )
     parser.add_argument(
         "--catalogs",
@@ -372,6 +390,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         pages=tuple(arguments.pages) if arguments.pages else None,
         examples=arguments.examples,
         lessons=arguments.lessons,
+        filings=arguments.filings,
         catalogs=arguments.catalogs,
         max_tokens=arguments.max_tokens,
         device=arguments.device,

@@ -18,6 +18,14 @@
     });
   }
 
+  // Where the chosen head looks stands beside the rankings, or below them where they fill the screen.
+  function choose(head) {
+    window.dash_clientside.set_props("lab-head", { value: head });
+    if (window.matchMedia("(max-width: 1099.98px)").matches) {
+      document.querySelector(".hs-lab-head-pane").scrollIntoView({ block: "start" });
+    }
+  }
+
   window.dash_clientside = window.dash_clientside || {};
   window.dash_clientside.lab = {
     showForm: function (question) {
@@ -33,7 +41,7 @@
     },
     // What the head looks at is the last to come of a reading.
     waiting: function (data) {
-      return "hs-page-body" + (data ? "" : " hs-lab-waiting");
+      return "hs-bench hs-lab-bench" + (data ? "" : " hs-lab-waiting");
     },
     showLink: function (query) {
       // Replaced, not pushed, and never the address of another page that was opened meanwhile.
@@ -44,7 +52,7 @@
     },
     pick: function (click) {
       if (click && click.points && click.points.length && click.points[0].customdata) {
-        window.dash_clientside.set_props("lab-head", { value: click.points[0].customdata });
+        choose(click.points[0].customdata);
       }
       return null; // so that the same cell can be clicked again
     },
@@ -59,7 +67,7 @@
   document.addEventListener("click", function (event) {
     const head = event.target.closest && event.target.closest("[data-pick]");
     if (head) {
-      window.dash_clientside.set_props("lab-head", { value: head.dataset.pick });
+      choose(head.dataset.pick);
     }
     const sentence = event.target.closest && event.target.closest("[data-sentence]");
     if (sentence) {

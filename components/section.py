@@ -9,7 +9,12 @@ from components.help_mark import help_mark
 
 
 def section(
-    title: str, hint: str, *children: Any, name: str, term: str | tuple[str, ...] = ()
+    title: str,
+    hint: str,
+    *children: Any,
+    name: str,
+    term: str | tuple[str, ...] = (),
+    look: str = "hs-card",
 ) -> html.Section:
     """One card.
 
@@ -19,6 +24,7 @@ def section(
         children: what stands in it.
         name: makes the heading's id, by which screen readers name the card.
         term: key of the glossary's word, or words, that a mark beside the heading explains.
+        look: its class; "hs-pane" for one that scrolls inside itself.
     """
     heading = f"{name}-heading"
     message = html.H2(title, id=heading, className="hs-title")
@@ -34,6 +40,6 @@ def section(
             ),
             *children,
         ],
-        className="hs-card",
+        className=look,
         **aria(labelledby=heading),
     )

@@ -2,6 +2,7 @@
 
 python scripts/analyze_heads.py --model demo-gpt2 --model demo-llama
 python scripts/analyze_heads.py --model demo-gpt2 --rankings
+python scripts/analyze_heads.py --model smollm2-135m-instruct --rankings-from study/results/rankings
 python scripts/analyze_heads.py --model path/to/a/model/folder --output catalogs/
 python scripts/analyze_heads.py --model demo-gpt2 --compare-detect-head
 python scripts/analyze_heads.py --check
@@ -135,6 +136,21 @@ def _analyze(source: "ModelSource", arguments: argparse.Namespace, lines: "Progr
     lines.finish(str(path))
 
 
+def _take_rankings(source: "ModelSource", arguments: argparse.Namespace, lines: "ProgressLines") -> None:
+    """Put finished rankings of the study into the catalog that the folder has; the rest of it stays."""
+    from retrieval.rankings.for_catalog import finished_rankings
+    from utils.catalog.catalog import catalog_path, load_catalog, save_catalog
+    from utils.runtime.files import defer_signals
+
+    name = arguments.name or source.name
+    catalog = load_catalog(catalog_path(name, arguments.output))
+    rankings = finished_rankings(arguments.rankings_from, name, arguments.ranking_length)
+    with defer_signals():
+        path = save_catalog(catalog.model_copy(update={"rankings": rankings}), arguments.output)
+    lines.close()
+    lines.finish(str(path))
+
+
 @contextlib.contextmanager
 def _explained(model: str, output: Path) -> Iterator[None]:
     """Turn what the machine refuses into an error that says what to do.
@@ -189,7 +205,8 @@ def _analyze_all(arguments: argparse.Namespace, stdout: TextIO) -> int:
                         "Rename one of the folders, or analyze them one by one with --name.",
                     )
                 written[name] = name_or_dir
-                _analyze(source, arguments, lines)
+                work = _take_rankings if arguments.rankings_from else _analyze
+                work(source, arguments, lines)
         except UserFacingError as error:
             # One bad model does not keep the others from their catalogs.
             code = _fail(error, lines)

@@ -85,6 +85,13 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         help="also rank the heads by every retrieval method, on generated filings with four questions",
     )
     parser.add_argument(
+        "--rankings-from",
+        type=Path,
+        metavar="DIR",
+        help="take the study's finished rankings on generated filings of this folder into the model's catalog, "
+        "which else stays as it is; nothing is computed",
+    )
+    parser.add_argument(
         "--ranking-samples",
         type=positive,
         default=20,
@@ -126,11 +133,12 @@ def build_parser(description: str) -> argparse.ArgumentParser:
 def check_arguments(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """End with usage and status 2 where options do not go together or the machine lacks the device."""
     models = arguments.model or []
+    ranked = arguments.rankings or arguments.rankings_from is not None
     if arguments.check is not None:
-        if models or arguments.progress_json or arguments.rankings:
+        if models or arguments.progress_json or ranked:
             parser.error("argument --check: goes with no model")
         return
-    if arguments.compare_detect_head and (arguments.progress_json or arguments.name or arguments.rankings):
+    if arguments.compare_detect_head and (arguments.progress_json or arguments.name or ranked):
         parser.error("argument --compare-detect-head: goes with none of --progress-json, --name, --rankings")
     if not models:
         parser.error("the following arguments are required: --model")

@@ -9,8 +9,11 @@ from callbacks.lab.context import parse_view, whole
 from callbacks.lab.readings import LabReadings
 from callbacks.lab.study_card import LabStudy
 from components import ids
+from components.lab.form import GENERATED, filing_options
 from components.lab.page import PAGE, cancelled, lab_layout
+from components.lab.text import writing_view
 from components.messages import alert
+from components.plain_html import to_html
 from components.progress import progress_view
 from retrieval.lab.ablation import most_heads, suitable_k
 from retrieval.lab.reading import LabReading
@@ -41,10 +44,10 @@ class LabPage:
         models = self.readings.service.store.names()
         methods = {key: method.name for key, method in METHODS.items()}
         if not models:
-            return lab_layout(models, None, methods, {})
+            return lab_layout(models, None, methods, {}, {})
         state, problems = from_query(query, models)
         figures, study_problem = self.study.menu()
-        return lab_layout(models, state, methods, figures, study_problem, problems)
+        return lab_layout(models, state, methods, figures, self.readings.filings, study_problem, problems)
 
     def ask(
         self,
@@ -54,12 +57,13 @@ class LabPage:
         length: Any,
         depth: Any,
         seed: Any,
+        filing: str | None,
         text: str | None,
         asked: str | None,
         answer: str | None,
         needle: Any,
     ) -> LabPrompt:
-        """What the form asks for, the next filing where that button was pressed.
+        """What the form asks for, the next filing where that button was pressed (a real one by the menu).
 
         Raises:
             UserFacingError: a box for a number holds none.
@@ -71,14 +75,31 @@ class LabPage:
             length=whole(length, "The length", None),
             depth=whole(depth, "The depth", first.depth) or 0,
             seed=whole(seed, "The filing's number", first.seed) or 0,
+            filing="" if filing in (None, GENERATED) else filing,
             text=text or "",
             asked=asked or "",
             answer=answer or "",
             needle=needle if type(needle) is int and needle >= 0 else None,
         )
-        return replace(prompt, seed=prompt.seed + 1) if trigger == ids.LAB_ANOTHER else prompt
+        if trigger != ids.LAB_ANOTHER:
+            return prompt
+        if not prompt.real:
+            return replace(prompt, seed=prompt.seed + 1)
+        names = [option["value"] for option in self.filings(question)][1:]
+        at = names.index(prompt.filing) + 1 if prompt.filing in names else 0
+        return replace(prompt, filing=names[at % len(names)] if names else "")
 
-    def follow(self, trigger: Any, wanted: Any, session_id: str) -> tuple[Any, Any, bool, Any]:
+    def filings(self, question: str | None) -> list[Any]:
+        """The menu of filings that answer a question."""
+        return filing_options(self.readings.filings, question or "")
+
+    def choose_filings(self, question: str | None, filing: str | None) -> tuple[Any, Any]:
+        """That menu, and the filing that stays chosen in it."""
+        options = self.filings(question)
+        values = [option["value"] for option in options]
+        return options, filing if filing in values else GENERATED
+
+    def follow(self, trigger: Any, wanted: Any, session_id: str) -> tuple[Any, Any, bool, Any, Any]:
         """Read what is asked for.
 
         Args:
@@ -87,25 +108,26 @@ class LabPage:
             session_id: the visit.
 
         Returns:
-            progress to show, error to show, whether the tick may rest, what is shown now. What was shown
-            stays where the new prompt cannot be read.
+            progress to show, error to show, whether the tick may rest, what is shown now, the answer while it
+            is being written. What was shown stays where the new prompt cannot be read.
         """
         prompt = read_store(LabPrompt, wanted)
         if prompt is None:
-            return None, None, True, no_update
+            return None, None, True, no_update, ""
         if isinstance(trigger, dict):
             self.readings.leave(prompt, session_id)
-            return cancelled(AGAIN), None, True, no_update
+            return cancelled(AGAIN), None, True, no_update, ""
         try:
             found = self.readings.follow(prompt, session_id, again=trigger != ids.LAB_TICK)
         except UserFacingError as error:
-            return None, alert(error), True, no_update
+            return None, alert(error), True, no_update, ""
         if isinstance(found, LabReading):
-            return None, None, True, asdict(prompt)
+            return None, None, True, asdict(prompt), ""
         if found.ended:
-            return cancelled(AGAIN), None, True, no_update
+            return cancelled(AGAIN), None, True, no_update, ""
         view = progress_view(found, f"Reading with {prompt.model}", ids.cancel_lab(PAGE))
-        return view, None, False, no_update
+        writing = to_html(writing_view(found.partial)) if found.partial else ""
+        return view, None, False, no_update, writing
 
     def controls(self, shown: Any, method: Any, head: Any, k: Any) -> tuple[Any, Any, Any, Any]:
         """The menu of heads with the chosen one, and the slider's end with its place."""

@@ -1,13 +1,15 @@
 """What the lab has read, kept for all who ask for the same: readings, attention rows, ablations."""
 
+from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any
 
 from cachetools import LRUCache
 
 from callbacks.background import Background
+from retrieval.filings.real import RealFiling
 from retrieval.lab.ablation import LabAblation, ablate_top
-from retrieval.lab.reading import LabReading, read_lab
+from retrieval.lab.reading import LabReading, Written, read_lab
 from retrieval.lab.rows import QuestionRows, read_question_rows
 from retrieval.lab.samples import check_own
 from retrieval.lab.state import LabPrompt
@@ -37,23 +39,43 @@ class LabReadings:
     Args:
         service: the live entry point: its models and catalogs.
         patience: seconds that one who asks waits at most before hearing how far it is.
+        filings: the operator's real filings, by name.
     """
 
-    def __init__(self, service: LiveService, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        service: LiveService,
+        patience: float = PATIENCE,
+        filings: Mapping[str, RealFiling] | None = None,
+    ) -> None:
         self.service = service
+        self.filings = filings or {}
         self.patience = patience
         self._readings: Background[LabReading] = Background(MAX_CACHED)
         self._ablations: Background[LabAblation] = Background(MAX_CACHED)
         self._rows: LRUCache[LabPrompt, QuestionRows] = LRUCache(ROWS_BYTES, lambda rows: rows.rows.nbytes)
         self._guard = Lock()
 
-    def _read(self, prompt: LabPrompt, progress: Progress) -> LabReading:
+    def _read(
+        self,
+        prompt: LabPrompt,
+        progress: Progress,
+        publish: Callable[[Written], None] = lambda written: None,
+    ) -> LabReading:
         loaded = self.service.store.get(
             prompt.model, lambda what, done, total: progress(f"loading: {what}", done, total)
         )
-        reading, rows = read_lab(loaded, prompt, progress)
+        reading, rows = read_lab(loaded, prompt, progress, publish, self.filings)
         self._keep_rows(reading, rows)
         return reading
+
+    def _patience(self, again: bool) -> float:
+        """How long to wait for work to end, in seconds.
+
+        A tick does not wait: Dash drops its answer when the next tick comes before it, and the page would
+        never hear how far the work is.
+        """
+        return self.patience if again else 0
 
     def _keep_rows(self, reading: LabReading, rows: QuestionRows) -> None:
         # The cache refuses what is larger than all of it.
@@ -63,6 +85,8 @@ class LabReadings:
 
     def follow(self, prompt: LabPrompt, session_id: str, again: bool) -> LabReading | JobView:
         """Read a prompt as a job, its model loaded first: what was read, or how far it is.
+
+        What the job has published is the answer as far as it is written.
 
         Raises:
             UserFacingError: there is no such model, or the prompt cannot be read.
@@ -75,7 +99,11 @@ class LabReadings:
                 prompt, store.get(prompt.model).context_length if store.is_loaded(prompt.model) else None
             )
         found = self._readings.soon(
-            prompt, lambda progress: self._read(prompt, progress), session_id, again, self.patience
+            prompt,
+            lambda progress: self._read(prompt, progress, progress.publish),
+            session_id,
+            again,
+            self._patience(again),
         )
         return _or_raise(found)
 
@@ -137,7 +165,7 @@ class LabReadings:
             )
 
         key = _ablation_key(reading, top, mode)
-        return _or_raise(self._ablations.soon(key, compute, session_id, again, self.patience))
+        return _or_raise(self._ablations.soon(key, compute, session_id, again, self._patience(again)))
 
     def known_ablation(self, reading: LabReading, top: list[Head], mode: AblationMode) -> LabAblation | None:
         """The answer without some heads, None where nobody has asked for it yet."""

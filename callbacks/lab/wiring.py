@@ -8,6 +8,7 @@ from callbacks.clicks import clicked, only_drawn
 from callbacks.lab.page import LabPage
 from callbacks.lab.views import LabViews
 from components import ids
+from components.lab.form import GENERATED
 from components.lab.page import PAGE
 from components.messages import alert
 from components.plain_html import PLAIN
@@ -22,6 +23,7 @@ def register(app: Dash, page: LabPage, views: LabViews) -> None:
         (ids.LAB_LENGTH, "value"),
         (ids.LAB_DEPTH, "value"),
         (ids.LAB_SEED, "value"),
+        (ids.LAB_FILING, "value"),
         (ids.LAB_TEXT, "value"),
         (ids.LAB_ASKED, "value"),
         (ids.LAB_ANSWER, "value"),
@@ -31,6 +33,7 @@ def register(app: Dash, page: LabPage, views: LabViews) -> None:
     @app.callback(
         Output(ids.LAB_WANTED, "data"),
         Output(ids.LAB_SEED, "value"),
+        Output(ids.LAB_FILING, "value", allow_duplicate=True),
         Output(ids.LAB_ALERT, "children", allow_duplicate=True),
         Input(ids.LAB_RUN, "n_clicks"),
         Input(ids.LAB_ANOTHER, "n_clicks"),
@@ -39,18 +42,19 @@ def register(app: Dash, page: LabPage, views: LabViews) -> None:
     )
     def _(runs, others, *values):
         if not clicked():
-            return (no_update,) * 3
+            return (no_update,) * 4
         try:
             prompt = page.ask(ctx.triggered_id, *values)
         except UserFacingError as error:
-            return no_update, no_update, alert(error)
-        return asdict(prompt), prompt.seed, None
+            return no_update, no_update, no_update, alert(error)
+        return asdict(prompt), prompt.seed, prompt.filing or GENERATED, None
 
     @app.callback(
         Output(ids.LAB_PROGRESS, "children"),
         Output(ids.LAB_ALERT, "children"),
         Output(ids.LAB_TICK, "disabled"),
         Output(ids.LAB_SHOWN, "data"),
+        Output(ids.LAB_WRITING, PLAIN),
         Input(ids.LAB_WANTED, "data"),
         Input(ids.LAB_TICK, "n_intervals"),
         Input({"type": "cancel-lab", "page": ALL}, "n_clicks"),
@@ -58,7 +62,7 @@ def register(app: Dash, page: LabPage, views: LabViews) -> None:
     )
     def _(wanted, ticks, cancels, session_id):
         if only_drawn("cancel-lab"):
-            return (no_update,) * 4
+            return (no_update,) * 5
         return page.follow(ctx.triggered_id, wanted, session_id or "")
 
     app.callback(
@@ -67,6 +71,13 @@ def register(app: Dash, page: LabPage, views: LabViews) -> None:
         Output(ids.LAB_TOKENS, PLAIN),
         Input(ids.LAB_SHOWN, "data"),
     )(views.show_prompt)
+    app.callback(
+        Output(ids.LAB_FILING, "options"),
+        Output(ids.LAB_FILING, "value"),
+        Input(ids.LAB_QUESTION, "value"),
+        State(ids.LAB_FILING, "value"),
+        prevent_initial_call=True,
+    )(page.choose_filings)
     app.callback(
         Output(ids.LAB_SENTENCES, PLAIN), Input(ids.LAB_TYPED, "data"), Input(ids.LAB_NEEDLE, "data")
     )(views.show_sentences)

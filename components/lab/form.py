@@ -1,6 +1,6 @@
 """The retrieval lab's form: a generated filing of some length, depth and number, or one's own text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dash_bootstrap_components as dbc
@@ -10,25 +10,57 @@ from components import ids
 from components.attributes import aria
 from components.fields import menu
 from components.section import section
+from retrieval.filings.real import RealFiling
 from retrieval.filings.tasks import TASKS
 from retrieval.lab.state import LONGEST_ANSWER, LONGEST_QUESTION, LONGEST_TEXT, MAX_SEED, OWN, LabPrompt
 
 
-def field(label: str, box: Any) -> html.Div:
+def field(label: str, box: Any, look: str | None = None) -> html.Div:
     """A box of the form below its label."""
-    return html.Div([dbc.Label(label, html_for=box.id), box])
+    return html.Div([dbc.Label(label, html_for=box.id), box], className=look)
 
 
-def ask_section(models: Sequence[str], prompt: LabPrompt) -> html.Section:
+# The menu's value for a filing that is made up: a menu shows no value of no characters.
+GENERATED = "generated"
+
+
+def filing_options(filings: Mapping[str, RealFiling], question: str) -> list[Any]:
+    """The menu of filings: a generated one, and the real ones that answer the question."""
+    return [
+        {"label": "Generated", "value": GENERATED},
+        *(
+            {"label": filing.title, "value": name}
+            for name, filing in filings.items()
+            if question in filing.truths
+        ),
+    ]
+
+
+def ask_section(
+    models: Sequence[str], prompt: LabPrompt, filings: Mapping[str, RealFiling], *below: Any
+) -> html.Section:
     """The form as a link fills it in.
 
     Args:
         models: names for the menu.
         prompt: what it asks for.
+        filings: the real filings that there are, by name.
+        *below: what stands at its end.
     """
     questions = {key: task.question for key, task in TASKS.items()} | {OWN: "Your own text and question"}
+    options = filing_options(filings, prompt.question)
+    value = prompt.filing or GENERATED
+    if value not in [option["value"] for option in options]:
+        options.append({"label": prompt.filing, "value": value})
+    # Without a folder of real filings there is nothing to choose.
+    chosen = field(
+        "Filing",
+        dbc.Select(id=ids.LAB_FILING, options=options, value=value),
+        "hs-lab-filing" if filings else "hs-lab-filing hs-lab-nothing",
+    )
     generated = html.Div(
         [
+            chosen,
             field(
                 "Length (tokens)",
                 dbc.Input(
@@ -98,8 +130,7 @@ def ask_section(models: Sequence[str], prompt: LabPrompt) -> html.Section:
     )
     return section(
         "Retrieval lab",
-        "A filing hides one sentence with the answer, the needle. Which heads find it, and what is left of "
-        "the answer without them?",
+        "Which heads find the sentence with the answer, and what is left of the answer without them?",
         html.Div(
             [
                 html.Div(
@@ -129,6 +160,8 @@ def ask_section(models: Sequence[str], prompt: LabPrompt) -> html.Section:
         ),
         html.Div(id=ids.LAB_PROGRESS, role="status"),
         html.Div(id=ids.LAB_ALERT, role="alert"),
+        *below,
         name="lab",
         term=("needle", "retrieval_head"),
+        look="hs-pane hs-lab-ask-pane",
     )

@@ -125,7 +125,7 @@ def _row_names(look: HeadLook, labels: Sequence[str]) -> list[str]:
 
 def rows_height(look: HeadLook) -> str:
     """CSS height of the figure."""
-    return f"{140 + 20 * len(look.positions)}px"
+    return f"{120 + 16 * len(look.positions)}px"
 
 
 def head_message(look: HeadLook) -> html.P:

@@ -18,13 +18,16 @@ from components.lab.study_card import lab_graph, study_section
 from components.messages import link_notice
 from components.section import section
 from components.terms import GLOSSARY
+from retrieval.filings.real import RealFiling
 from retrieval.lab.ablation import DRAWS
 from retrieval.lab.state import LabState
 from utils.forward.ablation import ABLATION_MODES
 
 PAGE = "lab"
-TICK_MS = 400
+TICK_MS = 500
+BENCH = "hs-bench hs-lab-bench"
 WAITING = "hs-lab-waiting"
+PANE = "hs-pane hs-lab-pane"
 # Where the slider ends until the model is known.
 FIRST_MAX_K = 32
 
@@ -34,6 +37,7 @@ def lab_layout(
     state: LabState | None,
     methods: Mapping[str, str],
     figures: Mapping[str, str],
+    filings: Mapping[str, RealFiling],
     study_problem: str = "",
     link_problems: Sequence[str] = (),
 ) -> html.Div:
@@ -44,6 +48,7 @@ def lab_layout(
         state: what it shows; None where there is no model.
         methods: name of each ranking method, by key.
         figures: title of each of the study's figures, by key; none where there are no results.
+        filings: the real filings that there are, by name.
         study_problem: why there are none.
         link_problems: what is wrong with the link that the page was opened by.
     """
@@ -64,34 +69,35 @@ def lab_layout(
             dcc.Interval(ids.LAB_TICK, interval=TICK_MS, disabled=True),
             dcc.Interval(ids.LAB_OFF_TICK, interval=TICK_MS, disabled=True),
             *link_notice(link_problems),
-            ask_section(models, state.prompt),
             html.Div(
                 [
-                    _prompt(),
-                    html.Div(
-                        [
-                            html.Div([_rankings(methods, state)], className="hs-column"),
-                            html.Div([_head(state)], className="hs-column"),
-                        ],
-                        className="hs-columns",
-                    ),
-                    _off(state),
+                    _column("ask", ask_section(models, state.prompt, filings, _to_study()), _text()),
+                    _column("heads", _rankings(methods, state), _head(state)),
+                    _column("answers", _answer(), _off(state)),
                 ],
                 id=ids.LAB_BODY,
-                # Cards show a skeleton until something has been read.
-                className=f"hs-page-body {WAITING}",
+                # Panes show a skeleton until something has been read.
+                className=f"{BENCH} {WAITING}",
             ),
             study_section(figures, study_problem),
         ],
-        className="hs-page-body hs-lab",
+        className="hs-lab",
     )
 
 
-def _prompt() -> html.Section:
+def _column(name: str, *panes: html.Section) -> html.Div:
+    """Panes below each other; each scrolls inside itself on a wide screen."""
+    return html.Div(list(panes), className=f"hs-lab-column hs-lab-column-{name}")
+
+
+def _to_study() -> html.A:
+    return html.A("The study: the same over many filings", href="#lab-study-heading", className="hs-hint")
+
+
+def _text() -> html.Section:
     return section(
-        "The prompt and the answer",
-        "The text is shaded by how much the chosen head looks at each token while the question is read.",
-        html.Div(id=ids.LAB_WRITTEN, className="hs-static"),
+        "The prompt",
+        "Shaded by how much the chosen head looks there while the question is read.",
         html.Div(id=ids.LAB_STATUS, className="hs-static"),
         html.Div(
             id=ids.LAB_TOKENS,
@@ -102,6 +108,19 @@ def _prompt() -> html.Section:
         ),
         name="lab-prompt",
         term="token",
+        look=f"{PANE} hs-lab-text-pane",
+    )
+
+
+def _answer() -> html.Section:
+    return section(
+        "The answer",
+        "Each token with the probability that the model gave to it.",
+        html.Div(id=ids.LAB_WRITING, className="hs-lab-writing", role="status"),
+        html.Div(id=ids.LAB_WRITTEN, className="hs-static"),
+        name="lab-answer",
+        term=("token", "needle"),
+        look=f"{PANE} hs-lab-answer-pane",
     )
 
 
@@ -112,7 +131,7 @@ def _fold(summary: str, key: str) -> html.Details:
 def _rankings(methods: Mapping[str, str], state: LabState) -> html.Section:
     return section(
         "Which heads find it: a ranking by each method",
-        "A row is a layer, a column a head. Click a cell, or a head in the list, to look at it.",
+        "Click a cell, or a head in the list, to see where it looks.",
         html.Div(
             dbc.RadioItems(
                 id=ids.LAB_METHOD,
@@ -127,7 +146,6 @@ def _rankings(methods: Mapping[str, str], state: LabState) -> html.Section:
             role="group",
             **aria(label="Method"),
         ),
-        html.Div(id=ids.LAB_METHOD_STATUS, className="hs-static"),
         html.Div(
             [
                 html.Div(
@@ -135,18 +153,20 @@ def _rankings(methods: Mapping[str, str], state: LabState) -> html.Section:
                 ),
                 html.Div(
                     [
-                        html.H3("Over many prompts (catalog)", className="hs-subtitle"),
+                        html.H3("On many (catalog)", className="hs-subtitle"),
                         lab_graph(ids.LAB_CATALOG_SCORES, "ranking-catalog"),
                     ],
                     id=ids.LAB_CATALOG_PLACE,
                 ),
+                html.Div(id=ids.LAB_TOP, className="hs-lab-top-place"),
             ],
             className="hs-lab-grids",
         ),
-        html.Div(id=ids.LAB_TOP, className="hs-static"),
+        html.Div(id=ids.LAB_METHOD_STATUS, className="hs-static"),
         _fold("Both grids as a table", ids.LAB_SCORES_TABLE),
         name="lab-rankings",
         term=(*methods, "null_query", "rank_correlation"),
+        look=f"{PANE} hs-lab-rankings-pane",
     )
 
 
@@ -154,28 +174,28 @@ def _head(state: LabState) -> html.Section:
     chosen = str(state.view.head) if state.view.head else None
     return section(
         "Where the head looks",
-        "A row is a token of the question that it looks from, a column the token that it looks at. The box "
-        "is the needle.",
-        html.Div([_chooser(chosen)], className="hs-lab-fields"),
+        "From each token of the question (rows) to the tokens around the needle (columns).",
+        _chooser(chosen),
         html.Div(id=ids.LAB_HEAD_STATUS, className="hs-static"),
         lab_graph(ids.LAB_ROWS, "question-rows"),
         _fold("As a table: where each token looks most", ids.LAB_ROWS_TABLE),
-        name="lab-head",
+        name="lab-head-view",
         term=("query", "key", "chance"),
+        look=f"{PANE} hs-lab-head-pane",
     )
 
 
 def _chooser(chosen: str | None) -> html.Div:
     """The menu of heads; its options come with the model."""
-    return field("Head", dbc.Select(id=ids.LAB_HEAD, options=[chosen] if chosen else [], value=chosen))
+    box = dbc.Select(id=ids.LAB_HEAD, options=[chosen] if chosen else [], value=chosen)
+    return field("Head", box, "hs-lab-chooser")
 
 
 def _off(state: LabState) -> html.Section:
     rankings = {"here": "this prompt's", "catalog": "the catalog's"}
     return section(
         "Ablate the top heads",
-        "The answer without the first k heads of the ranking, beside as many random heads, drawn several "
-        "times.",
+        "The answer without the first k heads of the ranking, beside as many random heads.",
         html.Div(
             [
                 html.Div(
@@ -225,6 +245,7 @@ def _off(state: LabState) -> html.Section:
         html.Div(id=ids.LAB_OFF, className="hs-static"),
         name="lab-off",
         term=("ablation", "random_control", "layer_matched", "backup_head"),
+        look=f"{PANE} hs-lab-off-pane",
     )
 
 

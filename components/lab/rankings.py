@@ -67,12 +67,16 @@ def score_grid(scores: Tensor, chosen: Head | None, theme: str) -> go.Figure:
             y1=chosen.layer + 0.5,
             line={"color": colours.mark, "width": 3},
         )
-    return figure.update_layout(clickmode="event")
+    # Two grids and a list stand side by side.
+    figure.update_traces(colorbar={"title": None, "thickness": 6, "nticks": 4, "tickfont": {"size": 9}})
+    figure.update_xaxes(dtick=4, tickangle=0)
+    figure.update_layout(clickmode="event", font_size=11, margin={"l": 36, "r": 4, "t": 6, "b": 34})
+    return figure
 
 
 def grid_height(layers: int) -> str:
     """CSS height of the grid of so many layers."""
-    return f"{max(200, min(620, 90 + 28 * layers))}px"
+    return f"{max(200, min(370, 90 + 28 * layers))}px"
 
 
 def method_message(

@@ -6,7 +6,7 @@ from typing import Any
 from dash import html
 
 from components.attributes import aria, data
-from retrieval.lab.reading import LabReading
+from retrieval.lab.reading import LabReading, Written
 
 # A longer prompt is shown around its needle and at its ends: nobody reads ten thousand tokens here.
 MAX_TOKENS_LIMIT = 1500
@@ -101,6 +101,16 @@ def answer_view(reading: LabReading) -> list[Any]:
     ]
     if truth:
         message += ["The text says ", html.Strong(html.Bdi(f"“{truth}”")), "."]
+    return [html.P(message, className="hs-sentence", role="status"), written_tokens(reading.written)]
+
+
+def writing_view(written: Written) -> list[Any]:
+    """The answer while it is being written."""
+    return [html.P("The model is writing …", className="hs-sentence"), written_tokens(written)]
+
+
+def written_tokens(written: Written) -> html.Ol:
+    """The answer's tokens, each with the probability that the model gave it."""
     items = [
         html.Li(
             [
@@ -110,16 +120,13 @@ def answer_view(reading: LabReading) -> list[Any]:
             ],
             className="hs-lab-written",
         )
-        for label, chance in zip(reading.answer_labels, reading.answer_chances, strict=True)
+        for label, chance in zip(written.labels, written.chances, strict=True)
     ]
-    return [
-        html.P(message, className="hs-sentence", role="status"),
-        html.Ol(
-            items,
-            className="hs-lab-answer-tokens",
-            **aria(label="The answer's tokens with their probabilities"),
-        ),
-    ]
+    return html.Ol(
+        items,
+        className="hs-lab-answer-tokens",
+        **aria(label="The answer's tokens with their probabilities"),
+    )
 
 
 def sentence_list(text: str, spans: Sequence[tuple[int, int]], chosen: int | None) -> list[Any]:

@@ -21,6 +21,10 @@ from utils.errors import UserFacingError
 FILENAME = "filename"
 # The number of the company; without the column each filing is of a company of its own.
 COMPANY = "cik"
+# What else it may say of a filing, for people.
+NAME, YEAR = "registrant_name_truth", "year"
+# The files of a folder of real filings.
+TRUTH_FILE, TEXTS_FILE = "truth.csv", "texts.jsonl"
 # Which column tells which task's truth.
 COLUMNS = {
     "inc_state": "original_Inc_state_truth",
@@ -136,6 +140,82 @@ def read_truth(task_key: str, cell: str | None) -> Truth:
         return Truth(None, "multi_valued")
     (value,) = values.values()
     return Truth(value, None, value != text)
+
+
+@dataclass(frozen=True)
+class RealFiling:
+    """One real filing with what it says.
+
+    Attributes:
+        name: its file's name without the ending.
+        title: the registrant and the year, where the table has them; else the name.
+        body: its text, white space levelled.
+        truths: {task key: value}, those that the table has and that a sentence of the text tells.
+    """
+
+    name: str
+    title: str
+    body: str
+    truths: Mapping[str, str]
+
+
+def read_filings(folder: Path) -> dict[str, RealFiling]:
+    """The filings of a folder with `TRUTH_FILE` and `TEXTS_FILE`, by name, in order of titles.
+
+    One that answers no question is left out.
+
+    Raises:
+        UserFacingError: a file is missing or cannot be read, or no filing answers any question.
+    """
+    for file in (TRUTH_FILE, TEXTS_FILE):
+        if not (folder / file).is_file():
+            raise UserFacingError(
+                f"The folder of filings {folder} has no {file}.",
+                f"It needs a {TRUTH_FILE} (what each filing says) and a {TEXTS_FILE} (the texts).",
+            )
+    rows, _ = _read_rows(folder / TRUTH_FILE, tuple(COLUMNS))
+    texts = load_texts(folder / TEXTS_FILE, list(rows))
+    found = []
+    for name, text in texts.items():
+        body, row = " ".join(text.split()), rows[name]
+        truths = {key: value for key, value in _facts(row).items() if find_fact(body, key, value)}
+        about = [part for column in (NAME, YEAR) if (part := (row.get(column) or "").strip())]
+        if truths:
+            found.append(RealFiling(name, " ".join(about) or name, body, truths))
+    if not found:
+        raise UserFacingError(
+            f"No filing of the folder {folder} answers any of the questions.",
+            f"Check its {TRUTH_FILE} and whether the names in it are those of {TEXTS_FILE}.",
+        )
+    return {filing.name: filing for filing in sorted(found, key=lambda one: (one.title, one.name))}
+
+
+def window_sample(
+    filing: RealFiling, task: str, length: int, depth: float, count_tokens: Callable[[str], int]
+) -> Sample:
+    """What stands around the sentence that answers a question, as a sample.
+
+    Args:
+        filing: the filing.
+        task: the question's key.
+        length: most tokens of the plain prompt.
+        depth: which part of the room is before that sentence, 0 to 1, where the filing has that much.
+        count_tokens: how many tokens the model gets for a text, BOS included.
+
+    Raises:
+        UserFacingError: the filing does not say it, or the length is too small.
+    """
+    value = filing.truths.get(task)
+    cut = None if value is None else _window(filing.body, task, value, depth, length, count_tokens)
+    if value is None or cut is None:
+        answered = "; ".join(TASKS[key].question for key in filing.truths)
+        raise UserFacingError(
+            f"The filing {filing.title} does not answer this question.",
+            f"It answers: {answered}",
+        )
+    sample = _sample(task, filing.name, cut, cut, value, dict(filing.truths), TaskCounts())
+    assert sample is not None  # a window holds its needle
+    return replace(sample, distractors=_distractors(sample))
 
 
 def load_real_filings(

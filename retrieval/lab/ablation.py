@@ -1,22 +1,21 @@
 """What becomes of one prompt's answer when the top heads of a ranking are off, against as many random heads.
 
 One random draw says little (docs/METHODS.md, section 4): there are several of each kind, uniform over all
-other heads and layer-matched, by seed (`utils.effects.random_sets`). All sets are rows of one batch.
+other heads and layer-matched, by seed (`utils.effects.random_sets`). The prompt is read once with all heads
+on; each set computes only the layers from its lowest head on (`retrieval.reading.ablated_answers`).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-import torch
-from torch import Tensor
-
 from retrieval.filings.grading import is_right, sentence_end
+from retrieval.lab.progress import TokenProgress
 from retrieval.lab.samples import NEW_TOKENS
-from retrieval.reading.decoding import Decoded, greedy_answers
+from retrieval.reading.ablated_answers import answers_with_heads_off
 from utils.effects.random_sets import KINDS, RandomSets, SetKind, draw_sets
 from utils.errors import UserFacingError
-from utils.forward.ablation import AblationMode, check_heads, forward_rows
+from utils.forward.ablation import AblationMode, check_heads
 from utils.heads import Head
 from utils.models.loading import LoadedModel
 from utils.runtime.jobs import Progress
@@ -88,32 +87,6 @@ def truth_tokens(loaded: LoadedModel, ids: Sequence[int], truth: str) -> tuple[i
     return tuple(tokens[: min(NEW_TOKENS, loaded.context_length - len(ids) + 1)])
 
 
-def written_probabilities(
-    loaded: LoadedModel,
-    ids: Sequence[int],
-    written: Sequence[int],
-    heads_by_row: Sequence[Collection[Head]] = ((),),
-    mode: AblationMode = "zero",
-) -> Tensor:
-    """The probability of each token of `written` after the prompt `ids` and the tokens before it.
-
-    Args:
-        loaded: the model.
-        ids: the prompt.
-        written: at least one token.
-        heads_by_row: heads that are off, a set a row.
-        mode: what is put in their place.
-
-    Returns:
-        [row, token], float64.
-    """
-    whole = torch.tensor([[*ids, *written[:-1]]] * len(heads_by_row), device=loaded.model.device)
-    output = forward_rows(loaded, whole, heads_by_row, mode, logits_to_keep=len(written))
-    chances = output.logits.double().softmax(-1).cpu()
-    positions = torch.tensor([list(written)] * len(heads_by_row)).unsqueeze(-1)
-    return chances.gather(-1, positions).squeeze(-1)
-
-
 def ablate_top(
     loaded: LoadedModel,
     ids: Sequence[int],
@@ -134,7 +107,8 @@ def ablate_top(
         mode: what is put in their place.
         draws: random sets of each kind.
         seed: of the draws.
-        progress: called after each batch; an exception from it ends the work.
+        progress: called after each layer, in tokens times layers; an exception from it ends the work with
+            the batch.
 
     Raises:
         UserFacingError: heads that the model does not have, or too many of them.
@@ -151,23 +125,27 @@ def ablate_top(
         drawn[kind] = draw_sets(loaded.geometry, tested, kind, draws, seed)
     # The same set may come up again: each is run once.
     sets = list(dict.fromkeys([(), tested, *(one for kind in drawn.values() for one in kind.sets)]))
-    written = truth_tokens(loaded, ids, truth)
-    answers: dict[tuple[Head, ...], tuple[Decoded, float | None]] = {}
     rows = max(1, min(BATCH, BATCH_TOKENS // len(ids)))
-    for start in range(0, len(sets), rows):
-        progress(WHAT, start, len(sets))
-        batch = sets[start : start + rows]
-        texts = greedy_answers(loaded, [ids] * len(batch), batch, mode, NEW_TOKENS, sentence_end)
-        chances: list[float | None] = [None] * len(batch)
-        if written:
-            chances = written_probabilities(loaded, ids, written, batch, mode).prod(-1).tolist()
-        answers.update(zip(batch, zip(texts, chances, strict=True), strict=True))
-    progress(WHAT, len(sets), len(sets))
+    # The prompt is read once more than there are sets; what is replayed below their heads counts as read.
+    meter = TokenProgress(progress, loaded.geometry.n_layers * len(ids) * (len(sets) + 1), WHAT)
+    with meter.listening(loaded):
+        found = answers_with_heads_off(
+            loaded,
+            ids,
+            sets,
+            mode,
+            NEW_TOKENS,
+            rows,
+            sentence_end,
+            lambda done: meter.step(WHAT),
+            truth_tokens(loaded, ids, truth),
+        )
+    answers = dict(zip(sets, found, strict=True))
 
     def outcome(heads: tuple[Head, ...]) -> Outcome:
-        text, chance = answers[heads]
-        right = is_right(text.text, truth) if truth else None
-        return Outcome(heads, text.text, right, text.text == answers[()][0].text, chance)
+        answer = answers[heads]
+        right = is_right(answer.text, truth) if truth else None
+        return Outcome(heads, answer.text, right, answer.text == answers[()].text, answer.truth_probability)
 
     controls: dict[SetKind, tuple[Outcome, ...]] = {}
     caveats: dict[SetKind, str] = {}

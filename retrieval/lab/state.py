@@ -1,9 +1,10 @@
 """What the retrieval lab shows, as one value, and the link that restores it.
 
-    /lab?v=1&model=demo-llama&question=inc_state&length=192&depth=50&seed=1&method=qrhead&ranking=here&head=L2H3&k=8
+    /lab?v=1&model=demo-llama&question=inc_state&length=192&depth=50&seed=1&method=qrhead&ranking=here&k=8
 
-With `question=own` the text, the question, the answer and the needle's sentence are in the link instead of
-length, depth and seed. What is wrong in a link is said in one sentence each and left out.
+A real filing has its name in place of the seed. With `question=own` the text, the question, the answer and
+the needle's sentence are in the link instead of length, depth and seed. What is wrong in a link is said in
+one sentence each and left out.
 """
 
 from collections.abc import Sequence
@@ -57,6 +58,7 @@ class LabPrompt:
         length: tokens of a generated prompt; None for what suits the model.
         depth: where its needle stands, in per cent: 0 for the first sentence, 100 for the last.
         seed: of a generated filing.
+        filing: name of a real filing of the operator's folder; "" for a generated one.
         text: the visitor's own text.
         asked: the visitor's question about it.
         answer: the answer to that, "" where none is given.
@@ -69,6 +71,7 @@ class LabPrompt:
     length: Whole | None = None
     depth: Whole = 50
     seed: Whole = 1
+    filing: Text = ""
     text: Text = ""
     asked: Text = ""
     answer: Text = ""
@@ -78,6 +81,11 @@ class LabPrompt:
     def own(self) -> bool:
         """Whether text and question are the visitor's."""
         return self.question == OWN
+
+    @property
+    def real(self) -> bool:
+        """Whether it is a window of a real filing."""
+        return bool(self.filing) and not self.own
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,7 @@ class LabLink(Link):
     length: Annotated[Annotated[int, whole_number(1, MAX_LENGTH)] | None, Part("The length")] = None
     depth: Annotated[Annotated[int, whole_number(0, 100)] | None, Part("The depth")] = None
     seed: Annotated[Annotated[int, whole_number(0, MAX_SEED)] | None, Part("The seed")] = None
+    filing: Annotated[Annotated[str, at_most(200)] | None, Part("The filing")] = None
     text: Annotated[_Text | None, Part("The text", as_typed=True)] = None
     asked: Annotated[_Text | None, Part("The question about the text (asked)", as_typed=True)] = None
     answer: Annotated[_Text | None, Part("The answer")] = None
@@ -131,7 +140,7 @@ class LabLink(Link):
     ] = None
 
 
-_GENERATED = ("length", "depth", "seed")
+_FILING_PARTS = ("length", "depth", "seed", "filing")
 _OWN_PARTS = ("text", "asked", "answer", "needle")
 
 
@@ -141,7 +150,8 @@ def to_query(state: LabState) -> str:
     Raises:
         UserFacingError: the visitor's text is too long for a link, or holds half a character.
     """
-    left_out = _GENERATED if state.prompt.own else _OWN_PARTS
+    left_out: tuple[str, ...] = _FILING_PARTS if state.prompt.own else _OWN_PARTS
+    left_out += ("seed",) if state.prompt.real else () if state.prompt.filing else ("filing",)
     values = {**vars(state.prompt), **vars(state.view)}
     texts = {
         key: str(values[key]) for key in LabLink.parts() if values[key] is not None and key not in left_out

@@ -1,14 +1,15 @@
-"""The rankings that go into a model's catalog: all methods over generated filings."""
+"""The rankings that go into a model's catalog: all methods over generated filings, computed or the study's."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from retrieval.filings.generated import MAIN_TASKS, TASKS, Sample, make_filings_of_length
 from retrieval.filings.prompting import count_tokens
 from retrieval.rankings.methods import METHODS, RankingOptions
 from retrieval.rankings.ranking import rank_heads
-from retrieval.rankings.records import as_json
+from retrieval.rankings.records import as_json, load_ranking
 from utils.errors import UserFacingError
 from utils.models.loading import LoadedModel
 from utils.runtime.jobs import Progress
@@ -94,6 +95,42 @@ def _filings(loaded: LoadedModel, options: CatalogRankingOptions, length: int) -
                 "Analyze it without --rankings, or choose a model with a longer context.",
             ) from error
     return made
+
+
+def finished_rankings(
+    folder: Path, model_name: str, length: int | None = None
+) -> dict[str, list[dict[str, Any]]]:
+    """The study's finished rankings of a model on generated filings, as `rank_for_catalog` gives its own.
+
+    Args:
+        folder: holds the study's ranking files.
+        model_name: the model.
+        length: tokens of the prompts; None for the shortest that there are.
+
+    Raises:
+        UserFacingError: there are none, not of all questions, or a file is damaged.
+    """
+    found = [
+        record
+        for path in sorted(folder.glob("*.json"))
+        if (record := load_ranking(path)).model_name == model_name
+        and record.settings.get("data") == "generated"
+        and record.question in MAIN_TASKS
+    ]
+    taken = min((record.length for record in found), default=0) if length is None else length
+    rankings: dict[str, list[dict[str, Any]]] = {method: [] for method in METHODS}
+    for task in MAIN_TASKS:
+        for record in found:
+            if (record.question, record.length) == (task, taken):
+                rankings[record.method].append(as_json(record))
+    missing = any(records and len(records) != len(MAIN_TASKS) for records in rankings.values())
+    if missing or not any(rankings.values()):
+        tokens = f" of {taken} tokens" if taken else ""
+        raise UserFacingError(
+            f"The folder {folder} does not have the rankings of {model_name} on generated filings{tokens}.",
+            "Make them with: python scripts/run_study.py rank",
+        )
+    return rankings
 
 
 def empty_rankings(rankings: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:

@@ -27,7 +27,7 @@ from retrieval.rankings.methods import (
     missing_spans,
 )
 from retrieval.rankings.records import RankingRecord, make_record, statistics_of
-from retrieval.reading.decoding import greedy_with_rows
+from retrieval.reading.decoding import Wrote, greedy_with_rows
 from retrieval.reading.query_rows import Reading, query_rows, read_on
 from utils.errors import UserFacingError
 from utils.models.loading import LoadedModel
@@ -65,6 +65,7 @@ def read_sample(
     methods: Iterable[str],
     options: RankingOptions,
     step: Callable[[str], None] = lambda what: None,
+    wrote: Wrote = lambda token, probability: None,
 ) -> Readings:
     """Read what the methods need of one prompt: the prompt once, the null query from where they part.
 
@@ -74,6 +75,7 @@ def read_sample(
         methods: keys of the methods.
         options: their options.
         step: called before each of `READ_STEPS`, those that are needed; an exception from it ends the work.
+        wrote: called with each token of the answer as it is written (`greedy_with_rows`).
 
     Raises:
         UserFacingError: there is no such method.
@@ -102,7 +104,9 @@ def read_sample(
         found["last_row"] = last.rows[:, :, -1]
         if "answer" in needs:
             step(READ_STEPS[2])
-            written, rows = greedy_with_rows(loaded, ids, options.new_tokens, before=last, ends=sentence_end)
+            written, rows = greedy_with_rows(
+                loaded, ids, options.new_tokens, before=last, ends=sentence_end, wrote=wrote
+            )
             recall = rouge1_recall(encoded.sample.answer, written.text)
             found |= {"written": written, "answer_rows": rows, "rouge": recall}
     return Readings(ids, encoded.spans, encoded.shared, **found)

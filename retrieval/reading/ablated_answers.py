@@ -49,6 +49,7 @@ def answers_with_heads_off(
     rows: int,
     ends: Ends = line_end,
     done: Callable[[int], None] = lambda sets: None,
+    truth: Sequence[int] = (),
 ) -> list[Decoded]:
     """Answer one prompt greedily with each of `sets` off.
 
@@ -61,6 +62,7 @@ def answers_with_heads_off(
         rows: at most so many answers at once.
         ends: where an answer ends before `new_tokens` are written.
         done: called after each batch with how many sets are done; an exception from it ends the work.
+        truth: the true answer's tokens, whose probability with each set off is wanted too; none for not.
 
     Returns:
         One answer a set, in the same order.
@@ -79,7 +81,7 @@ def answers_with_heads_off(
         first = min(lowest[position] for position in positions)
         with _replayed(loaded, clean, first) if clean else contextlib.nullcontext():
             off = [sets[position] for position in positions]
-            found = greedy_answers(loaded, [ids] * len(positions), off, mode, new_tokens, ends)
+            found = greedy_answers(loaded, [ids] * len(positions), off, mode, new_tokens, ends, truth)
         answers.update(zip(positions, found, strict=True))
         done(len(answers))
     return [answers[position] for position in range(len(sets))]

@@ -6,14 +6,14 @@ key/value cache (docs/METHODS.md, section 4).
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from retrieval.reading.query_rows import Reading, advance, read_on
-from utils.forward.ablation import AblationMode, check_heads, check_mode
+from retrieval.reading.query_rows import Advance, Reading, advance, branch, read_on
+from utils.forward.ablation import AblationMode, check_heads, check_mode, forward_rows
 from utils.forward.attention_capture import check_ids
 from utils.heads import Head
 from utils.models.loading import LoadedModel
@@ -25,6 +25,8 @@ GPU_MAX_ROWS = 128
 MAX_TOKENS_LIMIT = 16384
 _PADDED = (torch.float32, torch.bfloat16)
 
+# Hears of each token of an answer as it is written: the token, and the probability that the model gave it.
+Wrote = Callable[[int, float], None]
 # Where an answer ends in the text written so far, in characters; None while it goes on.
 Ends = Callable[[str], int | None]
 
@@ -44,10 +46,12 @@ class Decoded:
         ids: what was written, without the token that ended it (the end token, or one that is wholly beyond
             the answer's end).
         text: without special tokens, stripped, up to the answer's end.
+        truth_probability: of the true answer's tokens, one after the other; None where they were not given.
     """
 
     ids: tuple[int, ...]
     text: str
+    truth_probability: float | None = None
 
 
 def greedy_answers(
@@ -57,6 +61,7 @@ def greedy_answers(
     mode: AblationMode = "zero",
     new_tokens: int = 16,
     ends: Ends = line_end,
+    truth: Sequence[int] = (),
 ) -> list[Decoded]:
     """Answer each prompt with its own set of heads ablated, in batches.
 
@@ -70,6 +75,8 @@ def greedy_answers(
         mode: what is put in their place.
         new_tokens: at most so many tokens; fewer where the model's context ends.
         ends: where an answer ends before that.
+        truth: the true answer's tokens, whose probability after each prompt is wanted too; none for not. The
+            prompts are then not read again for it.
 
     Returns:
         One answer a prompt, in the same order.
@@ -95,7 +102,7 @@ def greedy_answers(
     for positions in _batches([len(ids) for ids in prompts], most, mixed):
         rows = [prompts[position] for position in positions]
         written = _decode_batch(
-            loaded, rows, [heads_by_row[position] for position in positions], mode, new_tokens, ends
+            loaded, rows, [heads_by_row[position] for position in positions], mode, new_tokens, ends, truth
         )
         answers.update(zip(positions, written, strict=True))
     return [answers[position] for position in range(len(prompts))]
@@ -108,6 +115,7 @@ def greedy_with_rows(
     heads: Collection[Head] = (),
     before: Reading | None = None,
     ends: Ends = line_end,
+    wrote: Wrote = lambda token, probability: None,
 ) -> tuple[Decoded, Tensor]:
     """Answer one prompt and keep, for each token w of the answer, where the heads looked when it was chosen.
 
@@ -121,6 +129,8 @@ def greedy_with_rows(
         before: a reading of the prompt with these heads ablated, to its last token, whose row it holds; then
             the prompt is not read again.
         ends: where the answer ends before `new_tokens` are written.
+        wrote: called with each token of the answer as it is written, and its probability; an exception from
+            it ends the work.
 
     Returns:
         The answer; and its rows [step, layer, head, key], float32 on the CPU, keys of the prompt and then of
@@ -143,10 +153,11 @@ def greedy_with_rows(
     steps: list[Tensor] = []
     while True:
         assert reading.rows is not None
-        row = reading.rows[:, :, -1]
-        answer.add(int(reading.logits.argmax()))
+        row, token = reading.rows[:, :, -1], int(reading.logits.argmax())
+        answer.add(token)
         if len(answer.ids) > len(steps):
             steps.append(row)
+            wrote(token, float(reading.logits.double().softmax(-1)[token]))
         if answer.ended:
             break
         reading = read_on(loaded, [answer.ids[-1]], reading, rows=True, heads=heads)
@@ -178,6 +189,7 @@ def _decode_batch(
     mode: AblationMode,
     new_tokens: int,
     ends: Ends,
+    truth: Sequence[int],
 ) -> list[Decoded]:
     device = loaded.model.device
     width = max(map(len, prompts))
@@ -191,6 +203,7 @@ def _decode_batch(
     answers = [_Answer(loaded, len(prompt), new_tokens, ends) for prompt in prompts]
     going = list(range(len(prompts)))
     step = advance(loaded, ids.to(device), None, heads_by_row, mode, mask=padded)
+    known = _probabilities(loaded, truth, step, heads_by_row, mode, padded) if truth else None
     while True:
         tokens = step.logits.argmax(-1)
         for token, row in zip(tokens.tolist(), going, strict=True):
@@ -198,7 +211,12 @@ def _decode_batch(
                 answers[row].add(token)
         alive = [at for at, row in enumerate(going) if not answers[row].ended]
         if not alive:
-            return [answer.decoded() for answer in answers]
+            found = [answer.decoded() for answer in answers]
+            if known is None:
+                return found
+            return [
+                replace(answer, truth_probability=chance) for answer, chance in zip(found, known, strict=True)
+            ]
         cache = step.cache
         # Leaving rows out copies the cache: done when a good part of them has ended.
         if len(alive) <= 0.75 * len(going):
@@ -210,6 +228,32 @@ def _decode_batch(
             padded = torch.cat((padded, padded.new_ones(len(padded), 1)), dim=1)
         off = [heads_by_row[row] for row in going]
         step = advance(loaded, tokens[:, None].to(device), cache, off, mode, mask=padded)
+
+
+def _probabilities(
+    loaded: LoadedModel,
+    written: Sequence[int],
+    read: Advance,
+    heads_by_row: Sequence[Collection[Head]],
+    mode: AblationMode,
+    padded: Tensor | None,
+) -> list[float]:
+    """Each row's probability of the tokens `written` after what was `read`, one after the other."""
+    logits = read.logits[:, None]
+    if len(written) > 1:
+        inputs: dict[str, Any] = {}
+        if padded is not None:
+            mask = torch.cat((padded, padded.new_ones(len(padded), len(written) - 1)), dim=1)
+            positions = mask.cumsum(1) - 1
+            inputs = {"attention_mask": mask, "position_ids": positions[:, padded.shape[1] :]}
+        ids = torch.tensor([written[:-1]] * len(heads_by_row), device=loaded.model.device)
+        cache = branch(read.cache)
+        output = forward_rows(
+            loaded, ids, heads_by_row, mode, past_key_values=cache, use_cache=True, **inputs
+        )
+        logits = torch.cat((logits, output.logits.float().cpu()), dim=1)
+    tokens = torch.tensor([list(written)] * len(logits)).unsqueeze(-1)
+    return logits.double().softmax(-1).gather(-1, tokens).squeeze(-1).prod(-1).tolist()
 
 
 class _Answer:

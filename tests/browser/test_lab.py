@@ -3,11 +3,24 @@
 import re
 from collections.abc import Callable
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
+
+
+WIDE: ViewportSize = {"width": 1440, "height": 900}
+
+
+def column_tops(page: Page) -> dict[str, tuple[float, float]]:
+    """Left and top edge of each pane on the page, by name."""
+    found: dict[str, tuple[float, float]] = {}
+    for name in ("ask", "text", "rankings", "head", "answer", "off"):
+        box = page.locator(f".hs-lab-{name}-pane").bounding_box()
+        assert box is not None
+        found[name] = box["x"], box["y"]
+    return found
 
 
 def test_from_a_filing_to_its_heads_and_back_by_link(new_page: Callable[..., Page], app_url: str) -> None:
-    page = new_page()
+    page = new_page(viewport=WIDE)
     page.goto(f"{app_url}/lab?v=1&model=demo-gpt2&question=inc_state&length=110&seed=3&k=2")
     needle = page.locator("#lab-tokens mark")
     expect(needle).to_contain_text("Oklahoma")
@@ -27,6 +40,18 @@ def test_from_a_filing_to_its_heads_and_back_by_link(new_page: Callable[..., Pag
     expect(page.locator("#lab-head")).to_have_value(name)
     expect(page.locator("#lab-head-status")).to_contain_text(f"{name} puts")
     expect(page.locator("#lab-top .hs-lab-head").nth(2)).to_have_attribute("aria-pressed", "true")
+    # Three columns in one view: what the click did stands beside the list, on a phone below it.
+    tops = column_tops(page)
+    assert tops["ask"][0] < tops["rankings"][0] == tops["head"][0] < tops["answer"][0]
+    expect(page.locator("#lab-head-status .hs-lab-status")).to_be_in_viewport()
+    page.set_viewport_size({"width": 390, "height": 844})
+    tops = column_tops(page)
+    order = ["ask", "answer", "text", "rankings", "head", "off"]
+    assert sorted(tops, key=lambda name: tops[name][1]) == order
+    third.click()
+    expect(page.locator("#lab-head-status .hs-lab-status")).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.set_viewport_size(WIDE)
     # The text is shaded by where that head looks.
     expect(needle.locator("[data-t]").first).to_have_attribute("title", re.compile(r"token \d+: [\d.]+%"))
 

@@ -2,7 +2,10 @@
 
 import torch
 
+from study.data.results_folder import DEFAULT_FOLDER
+from study.tables.columns import load_table
 from tests.fixtures.preset_claims import LESSONS, PRESETS, effect_of, positions_of, probability
+from utils.catalog.rankings import catalog_rankings, retrieval_heads
 from utils.effects.effect_map import EffectMap, effect_map
 from utils.effects.random_sets import compare_with_random
 from utils.forward.attention_capture import capture
@@ -213,6 +216,41 @@ def test_the_induction_lesson(service: LiveService):
     assert after.ablated and len(after.ablated) == 8 and probability(service, after, after.ablated) < 0.01
     left = _probabilities(service, after, after.ablated)
     assert service.store.get(REAL_MODEL).text_tokenizer.decode([int(left.argmax())]) == "."
+
+
+def test_the_lesson_of_three_heads_that_read_the_filing(service: LiveService):
+    loaded, catalog = service.store.get(REAL_MODEL), service.catalog(REAL_MODEL)
+    three = catalog_rankings(catalog)["wu24"].order[:3]
+    assert catalog is not None and len(catalog.rankings["wu24"]) == 4
+    assert sum(int(str(record["samples_processed"])) for record in catalog.rankings["wu24"]) == 160
+    assert three[0] == _first(service, "induction", 1)[0] and {head.layer for head in three} == {17, 18}
+    assert set(three) <= set(retrieval_heads(catalog))
+    found = []
+    for number in (5, 9):
+        state = _lesson_state("three-heads", number, service)
+        assert state.ablated == frozenset(three) and state.prompt and state.target
+        token = token_of_text(loaded, state.target)
+        ids = service.tokenize(REAL_MODEL, state.prompt).ids
+        analysis = service.analyze(REAL_MODEL, state.prompt)
+        (at,) = positions_of(analysis.prompt.labels, f"·{state.target}")
+        beside = compare_with_random(loaded, ids, three, target=token, draws=100).contrasts["probability"]
+        clean, left = probability(service, state), probability(service, state, frozenset(three))
+        strong = sum(draw <= beside.tested for draw in beside.draws)
+        shares = [round(float(analysis.attention[head][-1, at]), 2) for head in three]
+        found.append((round(clean, 2), round(left, 2), strong, shares))
+        assert int(_probabilities(service, state, frozenset(three)).argmax()) == token
+        if number == 5:
+            assert -beside.median < 0.02
+            alone = probability(service, state, frozenset(three[:1]))
+            others = [Head(three[0].layer, head) for head in range(9) if head != three[0].head]
+            falls = [clean - probability(service, state, frozenset({head})) for head in others]
+            assert round(alone, 2) == 0.42 and 0.05 < max(falls) < 0.06
+    assert found == [(0.59, 0.26, 5, [0.87, 0.48, 0.23]), (0.52, 0.43, 12, [0.84, 0.91, 0.96])]
+    claim = load_table(DEFAULT_FOLDER, "claim")
+    assert {row["k"] for row in claim} == {14} and {row["n"] for row in claim} == {40}
+    assert max(row["tested"] for row in claim) == 0.35
+    assert round(min(row["random"] for row in claim), 2) == 0.68
+    assert min(row["same_layers"] for row in claim) > 0.9
 
 
 def test_the_note_of_the_previous_token_head(service: LiveService, prepared: PreparedPresets):

@@ -9,11 +9,13 @@ from retrieval.rankings.methods import METHODS
 from scripts.analyze_heads import main
 from tests.fixtures.makers.tiny_models import save_gpt2_with_context
 from tests.fixtures.model_folders import edit_config
-from utils.catalog.catalog import load_catalog
+from utils.catalog.catalog import CATALOG_FOLDER, load_catalog, save_catalog
 from utils.catalog.ranking_record import RankingRecord
 from utils.catalog.rankings import catalog_rankings, retrieval_facts
 from utils.heads import Head
+from utils.models.sources import REAL_MODEL
 
+STUDY = Path(__file__).resolve().parents[2] / "study" / "results" / "rankings"
 QUICK = ["--model", "demo-gpt2", "--sequences", "2"]
 RANKED = [*QUICK, "--rankings", "--ranking-samples", "1", "--ranking-length", "100"]
 
@@ -40,6 +42,23 @@ def test_rankings_go_into_the_catalog_and_stay_there(
     assert path.read_bytes() == before
 
 
+def test_the_studys_rankings_go_into_a_catalog_of_which_the_rest_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["--model", REAL_MODEL, "--rankings-from", str(STUDY), "--output", str(tmp_path)]
+    assert main(argv) == 1
+    assert f"There is no catalog of the heads of {REAL_MODEL}" in capsys.readouterr().err
+    bundled = CATALOG_FOLDER / f"{REAL_MODEL}.json"
+    before = load_catalog(bundled)
+    save_catalog(before.model_copy(update={"rankings": {}}), tmp_path)
+    assert main(argv) == 0
+    # The bundled catalog was made so.
+    assert (tmp_path / bundled.name).read_bytes() == bundled.read_bytes()
+    assert before.rankings["wu24"] and not before.rankings["reasoning"]
+    assert main([*argv[:3], str(tmp_path / "none"), *argv[4:]]) == 1
+    assert "does not have the rankings" in capsys.readouterr().err
+
+
 def test_a_length_that_cannot_be_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = [*QUICK, "--rankings", "--ranking-length", "5000", "--output", str(tmp_path)]
     assert main(argv) == 1
@@ -52,6 +71,7 @@ def test_a_length_that_cannot_be_is_one_line(tmp_path: Path, capsys: pytest.Capt
     "argv",
     [
         ["--check", "--rankings"],
+        ["--check", "--rankings-from", "."],
         ["--model", "demo-gpt2", "--compare-detect-head", "--rankings"],
         ["--model", "demo-gpt2", "--rankings", "--ranking-samples", "0"],
     ],

@@ -1,6 +1,7 @@
-"""Decoder layers whose outputs are recorded in one forward and handed out again in another."""
+"""Decoder layers: what one gives out recorded and handed out again, and each heard of as it runs."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -34,6 +35,37 @@ def recorded_layers(loaded: LoadedModel) -> Iterator[list[list[Any]]]:
 
             hooks.callback(decoder_layer(loaded, layer).register_forward_hook(record).remove)
         yield outputs
+
+
+@contextlib.contextmanager
+def heard_layers(loaded: LoadedModel, heard: Callable[[int], None]) -> Iterator[None]:
+    """Hear of each decoder layer that this thread runs within the block, while a long forward goes on.
+
+    The model's lock is taken at the block's two ends alone, so that others may use the model between two
+    forwards; theirs are not heard.
+
+    Args:
+        loaded: the model.
+        heard: called after each layer with how many tokens went through it, rows times positions. It must not
+            raise: a forward that breaks off may leave PyVene's hooks behind.
+    """
+    mine = threading.get_ident()
+
+    def hear(module: nn.Module, args: Any, output: Any) -> None:
+        if threading.get_ident() == mine:
+            hidden = output if isinstance(output, Tensor) else output[0]
+            heard(hidden.shape[0] * hidden.shape[1])
+
+    handles = []
+    try:
+        with loaded.lock:
+            for layer in range(loaded.geometry.n_layers):
+                handles.append(decoder_layer(loaded, layer).register_forward_hook(hear))
+        yield
+    finally:
+        with loaded.lock:
+            for handle in handles:
+                handle.remove()
 
 
 @contextlib.contextmanager

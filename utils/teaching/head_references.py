@@ -1,7 +1,8 @@
-"""Heads named by what they do: "the first induction head" instead of L1H2.
+"""Heads named by what they do: "the first induction head", not L1H2.
 
 A preset or a lesson that names heads like this stays true when a model is trained again, and holds for models
-that the author never saw. The rank is the place in the catalog's list of the role, from 1.
+that the author never saw. The rank is the place in the catalog's list of the role, or in its ranking of
+retrieval heads by a method, from 1.
 """
 
 import re
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from utils.catalog.catalog import Catalog
+from utils.catalog.rankings import catalog_rankings
 from utils.errors import UserFacingError
 from utils.heads import Head
 from utils.roles.registry import MAX_HEADS, ROLES
@@ -23,17 +25,19 @@ _EXAMPLES = '"induction 1", "first induction head", "first 4 induction heads" or
 
 @dataclass(frozen=True)
 class HeadReference:
-    """Some heads of a role, by their places in the catalog's list.
+    """Some heads of a role or of a ranking, by their places in the catalog's list.
 
     Attributes:
-        role: the role's key.
+        role: the role's key; "" for heads of a ranking.
         first: place of the first of them, from 1; -1 for the last head of the list.
         last: place of the last of them; None for the end of the list.
+        ranking: the ranking method's key; "" for heads of a role.
     """
 
     role: str
     first: int = 1
     last: int | None = None
+    ranking: str = ""
 
     @property
     def single(self) -> bool:
@@ -42,6 +46,13 @@ class HeadReference:
 
     def __str__(self) -> str:
         """In words, to follow "without": "the first 4 induction heads"."""
+        if self.ranking:
+            which = f"of the {self.ranking.replace('_', ' ')} ranking"
+            if self.single:
+                return f"the {_ordinal(self.first)} head {which}"
+            if self.first == 1:
+                return f"the first {self.last} heads {which}"
+            return f"the heads {self.first} to {self.last} {which}"
         role = role_words(self.role)
         if self.first == LAST:
             return f"the last {role} head"
@@ -70,6 +81,8 @@ def _ordinal(number: int) -> str:
 def parse_reference(written: Any) -> HeadReference:
     """Read a reference, as a text or as a mapping with `role` and `rank` (a number, "2-4" or "all").
 
+    With `ranking`, a method's key, in place of `role` they are heads of the catalog's ranking by it.
+
     Texts are "induction 2", "induction 2-4", "second induction head", "last induction head", "first 4
     induction heads" and "all induction heads"; a role is its key or its words.
 
@@ -79,10 +92,13 @@ def parse_reference(written: Any) -> HeadReference:
     if isinstance(written, HeadReference):
         return written
     if isinstance(written, Mapping):
-        unknown = sorted(str(key) for key in written if key not in ("role", "rank"))
-        if unknown or "role" not in written:
+        of = next((key for key in ("role", "ranking") if key in written), "")
+        if of == "ranking" and set(written) == {"ranking", "rank"}:
+            return _ranked(str(written["ranking"]), str(written["rank"]))
+        if of != "role" or set(written) - {"role", "rank"}:
             raise ValueError(
-                f"a head is named by role and rank, like {{role: induction, rank: 1}}, or {_EXAMPLES}"
+                "a head is named by role and rank, like {role: induction, rank: 1}, by a ranking, like "
+                f"{{ranking: wu24, rank: 1-3}}, or {_EXAMPLES}"
             )
         return _reference(_role(str(written["role"])), str(written.get("rank", "all")))
     if not isinstance(written, str) or len(written) > 80:
@@ -130,6 +146,14 @@ def _reference(role: str, rank: str) -> HeadReference:
     return HeadReference(role, first, last)
 
 
+def _ranked(method: str, rank: str) -> HeadReference:
+    """Heads of a ranking, which has all heads of the model: so many of them have to be named."""
+    places = _reference("", rank)
+    if not re.fullmatch(r"[a-z0-9_]{1,40}", method) or places.last is None:
+        raise ValueError(f"heads of a ranking are written {{ranking: wu24, rank: 1-3}}. Got {method[:20]!r}")
+    return HeadReference("", places.first, places.last, method)
+
+
 def _one_head(written: Any) -> HeadReference:
     reference = parse_reference(written)
     if not reference.single:
@@ -160,6 +184,8 @@ def resolve(reference: HeadReference, catalog: Catalog | None, model: str) -> tu
             f"{str(reference).capitalize()} cannot be found: the heads of {model} have no catalog yet.",
             "Analyze this model first, or choose one that has a catalog.",
         )
+    if reference.ranking:
+        return _resolve_ranked(reference, catalog, model)
     category = catalog.categories.get(reference.role)
     listed = [Head(entry.layer, entry.head) for entry in category.top_heads] if category else []
     if reference.first == LAST and listed:
@@ -172,6 +198,17 @@ def resolve(reference: HeadReference, catalog: Catalog | None, model: str) -> tu
             f"{model} has {has}, so {reference} cannot be shown.", "Choose another model for this."
         )
     return tuple(listed[reference.first - 1 : last])
+
+
+def _resolve_ranked(reference: HeadReference, catalog: Catalog, model: str) -> tuple[Head, ...]:
+    ranking = catalog_rankings(catalog).get(reference.ranking)
+    listed = () if ranking is None else ranking.order
+    if not listed or (reference.last or 0) > len(listed):
+        has = f"a ranking of {len(listed)} heads" if listed else f"no {reference.ranking} ranking"
+        raise UserFacingError(
+            f"{model} has {has}, so {reference} cannot be shown.", "Choose another model for this."
+        )
+    return listed[reference.first - 1 : reference.last]
 
 
 def resolve_all(references: Sequence[HeadReference], catalog: Catalog | None, model: str) -> frozenset[Head]:

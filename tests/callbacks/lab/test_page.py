@@ -18,19 +18,22 @@ from callbacks.lab.views import LabViews
 from components import ids
 from components.lab.head import WINDOW
 from components.lab.page import PAGE
+from retrieval.filings.real import read_filings
+from retrieval.lab.reading import Written
 from retrieval.lab.state import OWN, LabPrompt, LabState, LabView, from_query
 from retrieval.rankings.methods import METHODS
 from study.figures.registry import FIGURES
 from study.tables.columns import save_tables
 from tests.fixtures.hand_made_tables import tables
 from tests.fixtures.reading_trees import find, text_of
+from tests.fixtures.real_filings import write_folder
 from utils.errors import UserFacingError
 from utils.heads import Head
 from utils.links.reading import read_store
 from utils.live.service import LiveService
 from utils.models.sources import BUNDLED
 from utils.models.store import ModelStore
-from utils.runtime.jobs import CancelledError, Progress
+from utils.runtime.jobs import CancelledError, JobView, Progress
 
 PROMPT = LabPrompt("demo-llama", seed=3)
 SHOWN = asdict(PROMPT)
@@ -58,8 +61,8 @@ def views(readings: LabReadings) -> LabViews:
 
 
 def read(page: LabPage, prompt: LabPrompt) -> dict[str, Any]:
-    progress, error, rests, shown = page.follow(ids.LAB_WANTED, asdict(prompt), "me")
-    assert (progress, error, rests) == (None, None, True)
+    progress, error, rests, shown, writing = page.follow(ids.LAB_WANTED, asdict(prompt), "me")
+    assert (progress, error, rests, writing) == (None, None, True, "")
     return shown
 
 
@@ -215,10 +218,10 @@ def test_ones_own_text(page: LabPage, views: LabViews):
 
 
 def test_what_the_form_asks_for(page: LabPage):
-    form: list[Any] = ["demo-gpt2", "inc_year", 100, "20", 7, None, None, None, None]
+    form: list[Any] = ["demo-gpt2", "inc_year", 100, "20", 7, "generated", None, None, None, None]
     assert page.ask(ids.LAB_RUN, *form) == LabPrompt("demo-gpt2", "inc_year", 100, 20, 7)
     assert page.ask(ids.LAB_ANOTHER, *form).seed == 8
-    empty = page.ask(ids.LAB_RUN, "demo-gpt2", OWN, None, "", None, "a", "b", "c", 2)
+    empty = page.ask(ids.LAB_RUN, "demo-gpt2", OWN, None, "", None, None, "a", "b", "c", 2)
     assert empty == LabPrompt("demo-gpt2", OWN, text="a", asked="b", answer="c", needle=2)
     for box in range(2, 5):
         for nonsense in ("x", -1, 1.5, "1e999", "NaN"):
@@ -241,9 +244,38 @@ def test_what_the_form_asks_for(page: LabPage):
     ],
 )
 def test_what_cannot_be_read_is_told_and_what_was_shown_stays(page: LabPage, prompt: LabPrompt, message: str):
-    progress, error, rests, shown = page.follow(ids.LAB_WANTED, asdict(prompt), "me")
+    progress, error, rests, shown, _ = page.follow(ids.LAB_WANTED, asdict(prompt), "me")
     assert (progress, rests, shown) == (None, True, no_update)
     assert message in text_of(error)
+
+
+def test_the_answer_is_shown_while_it_is_written(page: LabPage, monkeypatch: pytest.MonkeyPatch):
+    view = JobView("running", "writing the answer", 9, 10, partial=Written(("·Rhode",), (0.5,)))
+    monkeypatch.setattr(page.readings, "follow", lambda prompt, session_id, again: view)
+    progress, _, rests, shown, writing = page.follow(ids.LAB_TICK, SHOWN, "me")
+    assert "writing the answer" in text_of(progress) and (rests, shown) == (False, no_update)
+    assert "The model is writing … ·Rhode 50.0%" in words(writing)
+
+
+def test_real_filings_are_a_menu_and_another_is_the_next(readings: LabReadings, tmp_path: Path):
+    write_folder(tmp_path)
+    reading = LabReadings(readings.service, PATIENT, read_filings(tmp_path))
+    page = LabPage(reading, LabStudy(tmp_path))
+    options, value = page.choose_filings("inc_state", "beta_1993")
+    assert [option["value"] for option in options] == ["generated", "alpha_1993", "beta_1993"]
+    assert value == "beta_1993"
+    assert page.choose_filings("hq_state", "beta_1993") == (options[:2], "generated")
+    assert [option["value"] for option in page.choose_filings("ceo_lastname", None)[0]] == ["generated"]
+    assert find(page.layout("?model=demo-llama&filing=beta_1993"), value="beta_1993")
+    form: list[Any] = ["demo-llama", "inc_state", 90, 50, 1, "alpha_1993", None, None, None, None]
+    assert page.ask(ids.LAB_ANOTHER, *form).filing == "beta_1993"
+    shown = read(page, page.ask(ids.LAB_RUN, *form))
+    found = reading.shown(shown)
+    assert found is not None and found.encoded.sample.answer == "Delaware"
+    assert len(found.labels) <= 90
+    assert "filing=alpha_1993" in str(page.link(shown, None, None, None, None, None))
+    gone = LabPrompt("demo-llama", "hq_state", filing="beta_1993")
+    assert "does not answer this question" in text_of(page.follow(ids.LAB_WANTED, asdict(gone), "me")[1])
 
 
 def test_sentences_of_a_text_that_is_far_too_long_are_not_looked_for(views: LabViews):
@@ -253,7 +285,7 @@ def test_sentences_of_a_text_that_is_far_too_long_are_not_looked_for(views: LabV
 @pytest.mark.parametrize("kept", [None, 3, [], {}, {**SHOWN, "seed": "1"}, {**SHOWN, "text": None}])
 def test_a_tampered_store_shows_nothing(page: LabPage, views: LabViews, kept: Any):
     assert read_store(LabPrompt, kept) is None
-    assert page.follow(ids.LAB_WANTED, kept, "me") == (None, None, True, no_update)
+    assert page.follow(ids.LAB_WANTED, kept, "me") == (None, None, True, no_update, "")
     assert views.show_prompt(kept) == ("", "", "")
     assert page.controls(kept, None, None, None) == (no_update,) * 4
     assert set(views.show_method(kept, None, None, None)) == {no_update}
@@ -298,7 +330,7 @@ class HeldStore(ModelStore):
 def test_reading_is_a_job_that_can_be_left(tmp_path: Path):
     store = HeldStore()
     page = LabPage(LabReadings(LiveService(store), patience=0), LabStudy(tmp_path))
-    progress, error, rests, shown = page.follow(ids.LAB_WANTED, SHOWN, "me")
+    progress, error, rests, shown, _ = page.follow(ids.LAB_WANTED, SHOWN, "me")
     assert (error, rests, shown) == (None, False, no_update)
     assert "Reading with demo-llama" in text_of(progress)
     left = page.follow(ids.cancel_lab(PAGE), SHOWN, "me")

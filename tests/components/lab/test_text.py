@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from components.lab.text import answer_view, prompt_text, sentence_list, shown_places
+from components.lab.text import answer_view, prompt_text, sentence_list, shown_places, writing_view
 from components.plain_html import to_html
 from retrieval.filings.generated import Sample
 from retrieval.filings.prompting import EncodedPrompt
-from retrieval.lab.reading import LabReading
+from retrieval.lab.reading import LabReading, Written
 from retrieval.lab.state import LabPrompt
 from retrieval.reading.decoding import Decoded
 
@@ -23,8 +23,7 @@ READING = LabReading(
     context_length=64,
     note="",
     answer=Decoded((3,), "x"),
-    answer_labels=("·x",),
-    answer_chances=(0.25,),
+    written=Written(("·x",), (0.25,)),
     right=True,
     rankings={},
 )
@@ -60,8 +59,10 @@ def test_a_long_prompt_is_shown_around_what_matters(length: int, spans: list, sh
 def test_the_answer_says_whether_it_is_right():
     assert "✓ right" in to_html(answer_view(READING)) and "25.0%" in to_html(answer_view(READING))
     assert "✗ wrong" in to_html(answer_view(replace(READING, right=False)))
-    silent = replace(READING, answer=Decoded((), ""), answer_labels=(), answer_chances=(), right=False)
+    silent = replace(READING, answer=Decoded((), ""), written=Written(), right=False)
     assert "nothing" in to_html(answer_view(silent))
+    half = to_html(writing_view(READING.written))
+    assert "is writing" in half and "25.0%" in half and "right" not in half
 
 
 def test_only_so_many_sentences_are_listed():

@@ -1,46 +1,37 @@
 """Real filings: a table with holes, texts from four kinds of source, truncation that cuts answers away."""
 
-import csv
-import json
 from pathlib import Path
 
 import pytest
 
 from retrieval.filings.generated import MAIN_TASKS, token_spans
-from retrieval.filings.real import COLUMNS, RealFilings, load_real_filings, read_truth
+from retrieval.filings.real import (
+    COLUMNS,
+    RealFilings,
+    load_real_filings,
+    read_filings,
+    read_truth,
+    window_sample,
+)
 from retrieval.filings.texts import load_texts
+from tests.fixtures.real_filings import (
+    ALPHA,
+    BETA,
+    FILLER,
+    HEAD,
+    TEXTS,
+    TRUTH,
+    write_folder,
+    write_rows,
+    write_truth,
+)
 from utils.errors import UserFacingError
 from utils.models.loading import LoadedModel
-
-HEAD = ("filename", *COLUMNS.values())
-FILLER = " ".join(f"The company makes and sells pumps of kind {n} to many stores." for n in range(30))
-ALPHA = (
-    "Alpha Inc. was incorporated in Delaware in 1929.  It has 1,200 employees.\n\n"
-    f"Its executive offices are in Ohio. {FILLER}"
-)
-BETA = (
-    f"Beta makes lamps. {FILLER} It was incorporated under the laws of Texas in 1950 and employs 85 persons."
-)
-GAMMA = "Gamma sells in Utah. A Delaware firm, it has 40 workers. Nothing else is known."
-TRUTH = (
-    ("alpha_1993.txt", "Delaware", "1929.0", "1,200", "Ohio"),
-    ("beta_1993.txt", "Texas", "1950.0", "85", "NULL"),
-    ("gamma_1993.txt", "Delaware; New York", "nan", "about forty", "Utah"),
-    ("delta_1993.txt", "Maine", "1901", "", "Maine"),
-    ("alpha_1993.txt", "Iowa", "1999", "7", "Iowa"),
-)
-TEXTS = {"alpha_1993": ALPHA, "beta_1993": BETA, "gamma_1993": GAMMA}
 
 
 def words(text: str) -> int:
     """A token a word, and one before them."""
     return 1 + len(text.split())
-
-
-def write_truth(path: Path, rows=TRUTH, head=HEAD) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([head, *rows])
-    return path
 
 
 @pytest.fixture
@@ -54,13 +45,6 @@ def folder(tmp_path: Path) -> Path:
     for name, text in TEXTS.items():
         (tmp_path / "texts" / f"{name}.txt").write_text(text, encoding="utf-8")
     return tmp_path / "texts"
-
-
-def write_rows(path: Path) -> Path:
-    rows = [{"filename": "other.txt", "section_1": "Not asked for.", "year": "1993"}]
-    rows += [{"filename": f"{name}.txt", "section_1": text, "year": "1993"} for name, text in TEXTS.items()]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
 def span(sample, name: str) -> str:
@@ -342,3 +326,34 @@ def test_companies_are_known_by_their_number_or_each_filing_is_its_own(
     numbered = write_truth(tmp_path / "numbered.csv", rows, (*HEAD, "cik"))
     samples = load_real_filings(numbered, folder, tasks=["inc_state"]).samples["inc_state"]
     assert [one.company for one in samples] == ["77", "77"]
+
+
+def test_a_folder_of_filings_has_what_its_texts_say(tmp_path: Path) -> None:
+    filings = read_filings(write_folder(tmp_path))
+    # Gamma's two states cannot be used, and no sentence of it tells where its headquarters are.
+    assert {name: dict(one.truths) for name, one in filings.items()} == {
+        "alpha_1993": {
+            "inc_state": "Delaware",
+            "inc_year": "1929",
+            "employee_count": "1200",
+            "hq_state": "Ohio",
+        },
+        "beta_1993": {"inc_state": "Texas", "inc_year": "1950", "employee_count": "85"},
+    }
+    beta = filings["beta_1993"]
+    sample = window_sample(beta, "inc_year", 60, 0.5, words)
+    assert words(sample.prompt) <= 60 and sample.answer == span(sample, "answer") == "1950"
+    assert span(sample, "needle") == BETA[BETA.index("It was incorporated") :]
+    with pytest.raises(UserFacingError, match="beta_1993 does not answer"):
+        window_sample(beta, "hq_state", 60, 0.5, words)
+
+
+@pytest.mark.parametrize("file", ["truth.csv", "texts.jsonl"])
+def test_a_folder_without_its_files_is_one_sentence(tmp_path: Path, file: str) -> None:
+    (write_folder(tmp_path) / file).unlink()
+    with pytest.raises(UserFacingError, match=f"has no {file}"):
+        read_filings(tmp_path)
+    write_folder(tmp_path)
+    write_truth(tmp_path / "truth.csv", rows=[("omega.txt", "Ohio", "1900", "5", "Ohio")])
+    with pytest.raises(UserFacingError, match="No filing of the folder"):
+        read_filings(tmp_path)

@@ -11,7 +11,6 @@ from retrieval.lab.ablation import (
     most_heads,
     suitable_k,
     truth_tokens,
-    written_probabilities,
 )
 from retrieval.lab.agreement import agreement, scored_heads
 from retrieval.lab.reading import LabReading, read_lab
@@ -46,7 +45,7 @@ def test_the_answer_and_its_probabilities_are_the_models(model, read):
     assert reading.answer == greedy_answers(model, [ids], [()])[0]
     assert reading.right is True and reading.answer.text == reading.encoded.sample.answer
     logits = capture(model, [*ids, *reading.answer.ids]).logits.double().softmax(-1)
-    for step, (token, chance) in enumerate(zip(reading.answer.ids, reading.answer_chances, strict=True)):
+    for step, (token, chance) in enumerate(zip(reading.answer.ids, reading.written.chances, strict=True)):
         assert chance == pytest.approx(float(logits[len(ids) - 1 + step, token]), abs=1e-5)
     assert reading.prompt.length is not None and len(reading.labels) == len(ids) <= reading.prompt.length
 
@@ -99,10 +98,33 @@ def test_work_that_nobody_waits_for_ends(bundled: Bundled):
     def leave(what: str, done: int, total: int) -> None:
         raise CancelledError
 
+    loaded, prompt = bundled("demo-gpt2"), LabPrompt("demo-gpt2", length=100)
     with pytest.raises(CancelledError):
-        read_lab(bundled("demo-gpt2"), LabPrompt("demo-gpt2"), leave)
+        read_lab(loaded, prompt, leave)
     with pytest.raises(CancelledError):
-        ablate_top(bundled("demo-gpt2"), [0, 1, 2], "", [Head(0, 0)], progress=leave)
+        ablate_top(loaded, [0, 1, 2], "", [Head(0, 0)], progress=leave)
+
+    def leave_within(what: str, done: int, total: int) -> None:
+        if done:
+            raise CancelledError
+
+    with pytest.raises(CancelledError):
+        read_lab(loaded, prompt, leave_within)
+    hooks = [len(module._forward_hooks) for module in loaded.model.modules()]
+    with pytest.raises(CancelledError):
+        ablate_top(loaded, [0, 1, 2], "", [Head(0, 0)], progress=leave_within)
+    assert [len(module._forward_hooks) for module in loaded.model.modules()] == hooks
+
+
+def test_progress_moves_with_each_layer_and_the_answer_comes_token_by_token(bundled: Bundled):
+    loaded, told, published = bundled("demo-llama"), [], []
+    prompt = LabPrompt("demo-llama", "employee_count", seed=3, length=100)
+    reading, _ = read_lab(loaded, prompt, lambda *step: told.append(step), published.append)
+    numbers = [(done, total) for _, done, total in told[1:]]
+    assert numbers == sorted(numbers) and len({done for done, _ in numbers}) > 2 * loaded.geometry.n_layers
+    assert len({total for _, total in numbers}) == 1 and numbers[-1][0] <= numbers[-1][1]
+    assert published[-1] == reading.written and len(reading.written.chances) == len(reading.answer.ids) > 1
+    assert [len(one.labels) for one in published] == list(range(1, len(published) + 1))
 
 
 def test_ablation_against_its_parts(model, read):
@@ -122,7 +144,8 @@ def test_ablation_against_its_parts(model, read):
                 assert sorted(head.layer for head in draw.heads) == [0, 1, 2]
             assert draw.text == greedy_answers(model, [ids], [draw.heads])[0].text
     written = truth_tokens(model, ids, truth)
-    alone = written_probabilities(model, ids, written, [top]).prod()
+    logits = capture(model, [*ids, *written[:-1]], top).logits[len(ids) - 1 :].double().softmax(-1)
+    alone = logits[range(len(written)), list(written)].prod()
     assert done.tested.truth_probability == pytest.approx(float(alone), abs=1e-6)
     assert done == ablate_top(model, ids, truth, top, seed=2)
 

@@ -33,7 +33,7 @@ def own(**changes: Any) -> LabPrompt:
 def test_a_filing_is_as_long_as_asked_for(bundled: Bundled, model: str, key: str):
     loaded = bundled(model)
     for length in (None, 120):
-        wanted = suitable_length(loaded) if length is None else length
+        wanted = suitable_length(loaded, key) if length is None else length
         encoded = encode_sample(loaded, generated_sample(LabPrompt(model, key, length), loaded))
         assert wanted - 15 <= len(encoded.ids) <= wanted
         assert {"needle", "answer", "question", "section"} <= set(encoded.spans)

@@ -16,6 +16,7 @@ from utils.errors import UserFacingError
 from utils.forward.attention_capture import capture
 from utils.heads import Head
 from utils.models.loading import LoadedModel, load_model
+from utils.models.sources import REAL_MODEL
 
 OPTIONS = RankingOptions()
 SHORT = FilingOptions(other_facts=("hq_state",), filler_sentences=2)
@@ -48,7 +49,7 @@ def _close(found: torch.Tensor | None, expected: slow.Table) -> None:
 
 
 @pytest.mark.parametrize("task", ["employee_count", "registrant_name"])
-@pytest.mark.parametrize("name", ["demo-gpt2", "demo-llama"])
+@pytest.mark.parametrize("name", ["demo-gpt2", "demo-llama", REAL_MODEL])
 def test_each_method_equals_its_reference_on_the_bundled_models(
     read_by_model: Callable[..., Any], name: str, task: str
 ) -> None:

@@ -44,6 +44,28 @@ def test_references_as_mappings() -> None:
     assert parse_reference({"role": "diffuse"}) == HeadReference("diffuse")
 
 
+def test_heads_of_a_ranking() -> None:
+    three = parse_reference({"ranking": "wu24", "rank": "1-3"})
+    assert three == HeadReference("", 1, 3, "wu24") and str(three) == "the first 3 heads of the wu24 ranking"
+    assert str(parse_reference({"ranking": "qrhead", "rank": 2})) == "the second head of the qrhead ranking"
+    heads = [(str(Head(1, 0)), 0.9), (str(Head(2, 2)), 0.5), (str(Head(0, 3)), 0.3)]
+    rest = [Head(layer, head) for layer in range(3) for head in range(4)]
+    scores = {str(head): 0.0 for head in rest} | dict(heads)
+    record = {
+        "question": "inc_state",
+        "successful_samples": 2,
+        "head_rankings": [{"head": head, "score": score} for head, score in scores.items()],
+    }
+    ranked = CATALOG.model_copy(update={"rankings": {"wu24": [record]}})
+    assert resolve(three, ranked, "small") == (Head(1, 0), Head(2, 2), Head(0, 3))
+    with pytest.raises(
+        UserFacingError, match="small has no qrhead ranking, so the second head of the qrhead"
+    ):
+        resolve(HeadReference("", 2, 2, "qrhead"), ranked, "small")
+    with pytest.raises(UserFacingError, match="small has a ranking of 12 heads, so the heads 2 to 13 of"):
+        resolve(HeadReference("", 2, 13, "wu24"), ranked, "small")
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_the_words_of_a_reference_mean_the_same_reference(role: str) -> None:
     for reference in (
@@ -79,6 +101,10 @@ BAD = [
     {"role": "induction", "rank": True},
     {"role": "magic", "rank": 1},
     {"role": "induction", "rank": 1, "layer": 2},
+    {"ranking": "wu24"},
+    {"ranking": "wu24", "rank": "all"},
+    {"ranking": "Wu 24", "rank": 1},
+    {"ranking": "wu24", "role": "induction", "rank": 1},
 ]
 
 
