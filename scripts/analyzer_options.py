@@ -88,7 +88,7 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         "--rankings-from",
         type=Path,
         metavar="DIR",
-        help="take the study's finished rankings on generated filings of this folder into the model's catalog, "
+        help="take the study's finished rankings of generated filings in this folder into the catalog, "
         "which else stays as it is; nothing is computed",
     )
     parser.add_argument(

@@ -28,9 +28,9 @@ from utils.wording import excerpt
 
 # Tokens that an answer may have.
 NEW_TOKENS = 24
-# Tokens of a prompt where none are asked for, by the real model's answers to ten filings each (seeds 1 to 10).
+# Tokens of a prompt where none are asked for, by the real model's answers to ten filings each (seeds 1-10).
 # At 512 it is right about the state of incorporation in 8, the year in 10, the employees in 8, the state of
-# the headquarters in 7, the registrant in 7 and the city in 9. It is poor at the other three questions whatever
+# the headquarters in 7, the registrant in 7, the city in 9. It is poor at the other three questions whatever
 # the length: the chief executive's name 3 (5 at 256, 0 at 128), the full-time employees 6 at 256 (0 at 128),
 # the holders of record 3 (1 at 256).
 MAX_SUITABLE = 512

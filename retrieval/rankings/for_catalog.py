@@ -1,4 +1,4 @@
-"""The rankings that go into a model's catalog: all methods over generated filings, computed or the study's."""
+"""The rankings that go into a model's catalog: all methods on generated filings, computed or the study's."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, ViewportSize, expect
 
-
 WIDE: ViewportSize = {"width": 1440, "height": 900}
 
 
