@@ -12,7 +12,6 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from uuid import uuid4
 
 import torch
 from dash import Dash, set_props
@@ -62,7 +61,9 @@ from callbacks.pages.formation_page import FormationPage
 from callbacks.pages.glossary_page import GlossaryPage
 from callbacks.pages.instructor_page import InstructorPage
 from callbacks.routing import Page
+from callbacks.serving.caching import register_caching, with_content_hashes
 from callbacks.serving.callback_bodies import UPDATE_PATH, register_body_check
+from callbacks.serving.compression import register_compression
 from callbacks.serving.headers import page_policy, register_headers
 from callbacks.serving.health_route import register_health_route
 from callbacks.serving.hosts import register_host_check
@@ -95,6 +96,7 @@ from utils.teaching.presets import PRESETS_FOLDER, load_presets
 logger = logging.getLogger(__name__)
 
 PREFIX = "/"
+ASSETS = Path(__file__).resolve().parent / "assets"
 
 # Dash's own page, with the language named for screen readers and a viewport for phones.
 INDEX = """<!DOCTYPE html>
@@ -124,6 +126,15 @@ def _report_error(error: Exception) -> None:
     set_props(ids.ALERT, {"children": unexpected()})
 
 
+class _App(Dash):
+    """Dash, with assets by their content's hash."""
+
+    def interpolate_index(self, **parts: str) -> str:
+        for part in ("css", "scripts"):
+            parts[part] = with_content_hashes(parts[part], PREFIX, ASSETS)
+        return super().interpolate_index(**parts)
+
+
 def create_app(settings: Settings | None = None) -> Dash:
     """Build the app; `create_app(settings).server` is its WSGI application.
 
@@ -142,11 +153,11 @@ def create_app(settings: Settings | None = None) -> Dash:
     lessons = load_lessons(*_folders(LESSONS_FOLDER, settings.lessons), presets=presets)
     for problem in (*store.problems, *presets.problems, *lessons.problems):
         logger.warning("%s", problem)
-    app = Dash(
+    app = _App(
         "headscope",
         title="HeadScope",
         update_title="",
-        assets_folder=str(Path(__file__).resolve().parent / "assets"),
+        assets_folder=str(ASSETS),
         on_error=_report_error,
         index_string=INDEX.replace("%PREFIX%", PREFIX),
         serve_locally=True,
@@ -185,7 +196,7 @@ def create_app(settings: Settings | None = None) -> Dash:
     pages = tuple(
         page for page in pages if settings.pages is None or page.key in (*settings.pages, "glossary")
     )
-    app.layout = lambda: shell(uuid4().hex)
+    app.layout = shell()
     live_wiring.register(app, live_page)
     head_map.register(app, HeadMap(service, effects))
     head_panel.register(app, HeadPanel(service, lab=lab_is_open), effects.known)
@@ -222,6 +233,9 @@ def _register_serving(app: Dash, settings: Settings) -> None:
     server = app.server
     # Also where another server than `make_server` runs it.
     server.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    # What is registered last is done first to an answer.
+    register_compression(server)
+    register_caching(server, f"{PREFIX}assets/")
     register_vendor_route(server)
     register_health_route(server)
     register_host_check(server, f"{PREFIX}{UPDATE_PATH}", settings.host, settings.allowed_hosts)

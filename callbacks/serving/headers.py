@@ -1,4 +1,4 @@
-"""What every answer says to the browser about what its page may do.
+"""What the answers say to the browser about what their pages may do.
 
 Scripts come from this server alone and nothing is made a script from text: no `unsafe-eval`, no inline script
 but the few that Dash writes, by their hashes. Styles may stand inline: Plotly, BertViz and Dash set them so.
@@ -8,13 +8,17 @@ from collections.abc import Collection, Sequence
 
 from flask import Flask, Response
 
-FIXED = {
-    "X-Content-Type-Options": "nosniff",
+EVERY = {"X-Content-Type-Options": "nosniff"}
+# What only a document can have; a callback's answer would be twice as long with it.
+DOCUMENT = {
     # A link holds the prompt: other sites are told nothing of it.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+NO_DOCUMENTS = frozenset(
+    {"application/json", "text/javascript", "application/javascript", "text/css", "font/woff2"}
+)
 POLICY = "Content-Security-Policy"
 
 
@@ -62,17 +66,19 @@ def _policy(rules: dict[str, str]) -> str:
 
 
 def register_headers(server: Flask, policy: str, embedded: bool) -> None:
-    """Set them on every answer that does not say otherwise.
+    """Set them on every answer, and on every document, that does not say otherwise.
 
     Args:
         server: the Flask server.
         policy: the page's.
         embedded: whether other sites may show the page in a frame; browsers that know no policy are told too.
     """
-    fixed = {**FIXED, POLICY: policy} | ({} if embedded else {"X-Frame-Options": "SAMEORIGIN"})
+    document = {**EVERY, **DOCUMENT, POLICY: policy} | ({} if embedded else {"X-Frame-Options": "SAMEORIGIN"})
 
     @server.after_request
     def set_headers(answer: Response) -> Response:
-        for name, value in fixed.items():
+        # A document is whatever a browser might show as a page; scripts, styles and JSON are none.
+        shown = answer.mimetype not in NO_DOCUMENTS
+        for name, value in (document if shown else EVERY).items():
             answer.headers.setdefault(name, value)
         return answer
