@@ -154,6 +154,7 @@ def heatmap(
         "zeroline": False,
         "ticks": "",
         "fixedrange": True,
+        "automargin": True,
     }
     figure.update_layout(**base_layout(theme))
     figure.update_layout(
