@@ -8,13 +8,10 @@ if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: os._exit(0))
 
-import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import torch
 from dash import Dash, set_props
@@ -41,7 +38,6 @@ from callbacks.answer.others_view import OthersView
 from callbacks.answer.positions_view import PositionsView
 from callbacks.answer.random_sets_panel import RandomSetsPanel
 from callbacks.answer.second_prompt import SecondPrompt
-from callbacks.health_route import register_health_route
 from callbacks.lab import study_card
 from callbacks.lab import wiring as lab_wiring
 from callbacks.lab.page import LabPage
@@ -65,19 +61,24 @@ from callbacks.pages.formation_page import FormationPage
 from callbacks.pages.glossary_page import GlossaryPage
 from callbacks.pages.instructor_page import InstructorPage
 from callbacks.routing import Page
-from callbacks.vendor_route import register_vendor_route
+from callbacks.serving.caching import register_caching, with_content_hashes
+from callbacks.serving.callback_bodies import UPDATE_PATH, register_body_check
+from callbacks.serving.compression import register_compression
+from callbacks.serving.headers import page_policy, register_headers
+from callbacks.serving.health_route import register_health_route
+from callbacks.serving.hosts import register_host_check
+from callbacks.serving.settings import Settings, build_parser, parse_settings
+from callbacks.serving.vendor_route import register_vendor_route
 from components import ids
 from components.messages import unexpected
 from components.shell import shell
 from retrieval.filings.real import RealFiling, read_filings
 from training.recipes import RECIPES
 from utils.analyzer.analysis_jobs import AnalysisJobs
-from utils.catalog.catalog import CATALOG_FOLDER
 from utils.errors import UserFacingError
 from utils.formation.log import logs_alone
 from utils.live.service import LiveService
-from utils.models.devices import DTYPES, check_device
-from utils.models.prompts import DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT
+from utils.models.devices import check_device
 from utils.models.sources import BUNDLED
 from utils.models.store import ModelStore
 from utils.runtime.jobs import Jobs
@@ -95,9 +96,12 @@ from utils.teaching.presets import PRESETS_FOLDER, load_presets
 
 logger = logging.getLogger(__name__)
 
+PREFIX = "/"
+ASSETS = Path(__file__).resolve().parent / "assets"
+
 # Dash's own page, with the language named for screen readers and a viewport for phones.
 INDEX = """<!DOCTYPE html>
-<html lang="en">
+<html lang="en" data-prefix="%PREFIX%">
     <head>
         {%metas%}
         <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -117,51 +121,19 @@ INDEX = """<!DOCTYPE html>
 """
 
 
-PAGES = ("live", "lessons", "catalog", "formation", "compare", "lab", "glossary", "instructor")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What an operator can choose.
-
-    Attributes:
-        host: address to serve on.
-        port: port to serve on.
-        model_dirs: folders with models besides the bundled ones.
-        models: names that may be used; None for all in the folders. A name that no folder has is a model of
-            the Hugging Face hub.
-        pages: keys of the pages that may be opened, of `PAGES`; None for all.
-        examples: a folder of presets besides those that come with HeadScope.
-        lessons: a folder of lessons, likewise.
-        filings: a folder of real filings for the retrieval lab; None for generated ones alone.
-        catalogs: folder of head catalogs.
-        max_tokens: most tokens a prompt may have.
-        device: where the models run: "cpu", "cuda", "cuda:1" or "mps".
-        dtype: the numbers they run in: "float32"; on a GPU also "bfloat16" or "float16".
-        memory: bytes that the models that are kept may take together; None for half of what is free.
-        prepare: whether the presets are computed in the background from the start.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8050
-    model_dirs: tuple[Path, ...] = ()
-    models: tuple[str, ...] | None = None
-    pages: tuple[str, ...] | None = None
-    examples: Path | None = None
-    lessons: Path | None = None
-    filings: Path | None = None
-    catalogs: Path = CATALOG_FOLDER
-    max_tokens: int = DEFAULT_MAX_TOKENS
-    device: str = "cpu"
-    dtype: str = "float32"
-    memory: int | None = None
-    prepare: bool = False
-
-
 def _report_error(error: Exception) -> None:
     """Log what nobody foresaw and say something neutral; never shows a traceback to a user."""
     logger.error("a callback failed", exc_info=error)
     set_props(ids.ALERT, {"children": unexpected()})
+
+
+class _App(Dash):
+    """Dash, with assets by their content's hash."""
+
+    def interpolate_index(self, **parts: str) -> str:
+        for part in ("css", "scripts"):
+            parts[part] = with_content_hashes(parts[part], PREFIX, ASSETS)
+        return super().interpolate_index(**parts)
 
 
 def create_app(settings: Settings | None = None) -> Dash:
@@ -183,13 +155,13 @@ def create_app(settings: Settings | None = None) -> Dash:
     filings, filing_problems = _read_filings(settings.filings)
     for problem in (*store.problems, *presets.problems, *lessons.problems, *filing_problems):
         logger.warning("%s", problem)
-    app = Dash(
+    app = _App(
         "headscope",
         title="HeadScope",
         update_title="",
-        assets_folder=str(Path(__file__).resolve().parent / "assets"),
+        assets_folder=str(ASSETS),
         on_error=_report_error,
-        index_string=INDEX,
+        index_string=INDEX.replace("%PREFIX%", PREFIX),
         serve_locally=True,
         # The pages' parts come and go with the address.
         suppress_callback_exceptions=True,
@@ -226,7 +198,7 @@ def create_app(settings: Settings | None = None) -> Dash:
     pages = tuple(
         page for page in pages if settings.pages is None or page.key in (*settings.pages, "glossary")
     )
-    app.layout = lambda: shell(uuid4().hex)
+    app.layout = shell()
     live_wiring.register(app, live_page)
     head_map.register(app, HeadMap(service, effects))
     head_panel.register(app, HeadPanel(service, lab=lab_is_open), effects.known)
@@ -252,13 +224,26 @@ def create_app(settings: Settings | None = None) -> Dash:
     analysis_panel.register(app, AnalysisJobs(store, settings.catalogs, settings.device))
     routing.register(app, pages)
     page_shell.register(app)
-    register_vendor_route(app.server)
-    register_health_route(app.server)
-    # Also where another server than `make_server` runs it.
-    app.server.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    _register_serving(app, settings)
     if settings.prepare:
         Jobs().start("presets", prepared.prepare)
     return app
+
+
+def _register_serving(app: Dash, settings: Settings) -> None:
+    """Routes that are no page, and what every request and every answer goes through."""
+    server = app.server
+    # Also where another server than `make_server` runs it.
+    server.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    # What is registered last is done first to an answer.
+    register_compression(server)
+    register_caching(server, f"{PREFIX}assets/")
+    register_vendor_route(server)
+    register_health_route(server)
+    register_host_check(server, f"{PREFIX}{UPDATE_PATH}", settings.host, settings.allowed_hosts)
+    register_body_check(app)
+    # Last of the callbacks: their inline scripts are allowed by their hashes.
+    register_headers(server, page_policy(app.csp_hashes(), settings.embed_in), bool(settings.embed_in))
 
 
 def _folders(own: Path, operators: Path | None) -> tuple[Path, ...]:
@@ -273,131 +258,27 @@ def _read_filings(folder: Path | None) -> tuple[dict[str, RealFiling], list[str]
         return {}, [str(error)]
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    defaults = Settings()
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", default=defaults.host, help="address to serve on (default: %(default)s)")
-    parser.add_argument(
-        "--port", type=int, default=defaults.port, help="port to serve on (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--model-dir",
-        type=Path,
-        action="append",
-        default=[],
-        help="a model's folder in Hugging Face layout, or a folder of such folders (repeatable)",
-    )
-    parser.add_argument(
-        "--models",
-        nargs="+",
-        metavar="NAME",
-        help="the models that may be used (default: all in the folders); a name that no folder has is a "
-        "model of the Hugging Face hub, fetched when it is first chosen: gpt2, EleutherAI/pythia-70m",
-    )
-    parser.add_argument(
-        "--device",
-        default=defaults.device,
-        help="where the models run: cpu, cuda, cuda:1 (and so on) or mps (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--dtype",
-        choices=DTYPES,
-        default=defaults.dtype,
-        help="the numbers the models run in; on the CPU float32 alone (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--memory",
-        type=float,
-        metavar="GB",
-        help="memory for the models that are kept loaded, in GB (default: half of what is free)",
-    )
-    parser.add_argument(
-        "--pages",
-        nargs="+",
-        choices=PAGES,
-        # The name that the glossary had before.
-        type=lambda name: "glossary" if name == "words" else name,
-        metavar="NAME",
-        help=f"the pages that may be opened, of {', '.join(PAGES)} (default: all; glossary is always there)",
-    )
-    parser.add_argument(
-        "--examples", type=Path, metavar="DIR", help="a folder of presets (*.yaml) of your own, besides ours"
-    )
-    parser.add_argument(
-        "--lessons", type=Path, metavar="DIR", help="a folder of lessons (*.yaml) of your own, besides ours"
-    )
-    parser.add_argument(
-        "--filings",
-        type=Path,
-        metavar="DIR",
-        help="a folder of real filings for the retrieval lab: truth.csv and texts.jsonl (default: none)",
-    )
-    parser.add_argument(
-        "--catalogs",
-        type=Path,
-        default=defaults.catalogs,
-        metavar="DIR",
-        help="folder of head catalogs, where the app also writes them (default: head_categories/)",
-    )
-    parser.add_argument(
-        "--no-prepare",
-        dest="prepare",
-        action="store_false",
-        help="compute a preset when it is first opened, not all of them in the background from the start",
-    )
-    parser.add_argument(
-        "--max-tokens",
-        type=int,
-        default=defaults.max_tokens,
-        help=f"most tokens a prompt may have, {MAX_TOKENS_LIMIT} at most (default: %(default)s)",
-    )
-    return parser
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse and serve until Ctrl+C or SIGTERM.
 
     Returns:
         0 when it was ended so, 1 where it cannot serve at that host and port. Bad usage exits with 2.
     """
-    parser = build_parser()
-    arguments = parser.parse_args(argv)
-    if not 1 <= arguments.port <= 65535:
-        parser.error("--port must be from 1 to 65535")
-    if not 3 <= arguments.max_tokens <= MAX_TOKENS_LIMIT:
-        parser.error(f"--max-tokens must be from 3 to {MAX_TOKENS_LIMIT}")
-    if arguments.memory is not None and not 0 <= arguments.memory < 1e6:
-        parser.error("--memory must be a number of GB from 0")
+    parser = build_parser(__doc__)
+    settings = parse_settings(parser, argv)
     try:
-        check_device(arguments.device, arguments.dtype)
+        check_device(settings.device, settings.dtype)
     except UserFacingError as error:
         parser.error(str(error))
     # Before anything is loaded or said, and before any thread is at work.
     try:
-        sockets = open_sockets(arguments.host, arguments.port)
+        sockets = open_sockets(settings.host, settings.port)
     except UserFacingError as error:
         sys.stderr.write(f"app: {error}\n")
         return 1
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # One forward runs at a time for each model; two threads within it are enough and leave the machine alone.
     torch.set_num_threads(min(4, torch.get_num_threads()))
-    settings = Settings(
-        host=arguments.host,
-        port=arguments.port,
-        model_dirs=tuple(arguments.model_dir),
-        models=tuple(arguments.models) if arguments.models else None,
-        pages=tuple(arguments.pages) if arguments.pages else None,
-        examples=arguments.examples,
-        lessons=arguments.lessons,
-        filings=arguments.filings,
-        catalogs=arguments.catalogs,
-        max_tokens=arguments.max_tokens,
-        device=arguments.device,
-        dtype=arguments.dtype,
-        memory=None if arguments.memory is None else round(arguments.memory * 1e9),
-        prepare=arguments.prepare,
-    )
     with until_interrupted(sockets):
         server = make_server(create_app(settings).server, sockets=sockets)
         sys.stdout.write(f"HeadScope is on {address(settings.host, settings.port)} (Ctrl+C ends it)\n")

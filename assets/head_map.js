@@ -4,7 +4,9 @@
   "use strict";
 
   const KEYS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"];
+  const ABLATED = "; ablated"; // as components/live/head_map.py ends a cell's name
   let chosen = null;
+  let ablated = null;
   let drawn = null;
   let role = "";
   let others = {}; // what became of other heads' roles without the ablated ones
@@ -59,6 +61,19 @@
     }
   }
 
+  function markAblated() {
+    if (ablated) {
+      cells().forEach(function (cell) {
+        const off = ablated.includes(cell.dataset.head);
+        if (cell.classList.contains("hs-cell-off") !== off) {
+          const name = cell.getAttribute("aria-label");
+          cell.classList.toggle("hs-cell-off", off);
+          cell.setAttribute("aria-label", off ? name + ABLATED : name.slice(0, -ABLATED.length));
+        }
+      });
+    }
+  }
+
   function filterCells() {
     cells().forEach(function (cell) {
       const has = !role || (cell.dataset.roles || "").split(" ").includes(role);
@@ -66,11 +81,13 @@
     });
   }
 
-  // Another prompt or another ablation draws the cells anew: what the browser did to them stays.
+  // Another prompt draws the cells anew: what the browser did to them stays.
   document.addEventListener("headscope:filled", function (event) {
     if (event.target.id === "head-grid") {
+      cells().forEach((cell) => (cell.dataset.choose = cell.dataset.head));
       paintCells();
       markCells();
+      markAblated();
       filterCells();
     }
   });
@@ -189,6 +206,11 @@
       chosen = head;
       markCells();
       return head || "";
+    },
+    markAblated: function (heads) {
+      ablated = heads || [];
+      markAblated();
+      return ablated.join(" ");
     },
     tellOthers: function (told) {
       others = told || {};

@@ -2,6 +2,22 @@
 (function () {
   "use strict";
 
+  let drawn = null;
+
+  // The frame's origin is its own and has no name; what it gets is what the page shows anyway.
+  function send(frame) {
+    if (drawn) {
+      frame.contentWindow.postMessage(drawn, "*");
+    }
+  }
+
+  window.addEventListener("message", function (event) {
+    const frame = document.querySelector("#bertviz-place iframe");
+    if (frame && event.source === frame.contentWindow && event.data === "headscope-frame-ready") {
+      send(frame);
+    }
+  });
+
   window.dash_clientside = window.dash_clientside || {};
   window.dash_clientside.headview = {
     show: function (view) {
@@ -9,16 +25,25 @@
       window.requestAnimationFrame(() => window.dispatchEvent(new Event("resize")));
       return "hs-head-views hs-head-shows-" + view;
     },
-    // A new frame each time: feeding the same one would add a step to the Back button for every head.
-    drawLines: function (html) {
+    // One frame for all heads: it says when it is there, and then gets each head's numbers.
+    drawLines: function (view) {
       const place = document.getElementById("bertviz-place");
-      const frame = document.createElement("iframe");
-      frame.className = "hs-frame";
-      frame.title = "BertViz view of the chosen head";
-      frame.setAttribute("sandbox", "allow-scripts");
-      frame.srcdoc = html || "";
-      place.replaceChildren(...(html ? [frame] : []));
-      return html ? "drawn" : "";
+      if (!view) {
+        place.replaceChildren();
+        return "";
+      }
+      drawn = view;
+      if (place.firstChild) {
+        send(place.firstChild);
+      } else {
+        const frame = document.createElement("iframe");
+        frame.className = "hs-frame";
+        frame.title = "BertViz view of the chosen head";
+        frame.setAttribute("sandbox", "allow-scripts");
+        frame.src = document.documentElement.dataset.prefix + "vendor/head-frame.html";
+        place.replaceChildren(frame);
+      }
+      return "drawn";
     },
   };
 })();

@@ -12,6 +12,10 @@
     window.morphdom(place, fresh, {
       childrenOnly: true,
       onBeforeElUpdated: function (from, to) {
+        // What the server has left out because it is here already.
+        if (to.dataset && to.dataset.kept !== undefined) {
+          return false;
+        }
         // A fold that the reader has opened or closed stays so, unless the server means it otherwise now.
         if (from.tagName === "DETAILS" && from.dataset.open === to.dataset.open) {
           to.open = from.open;

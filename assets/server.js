@@ -23,6 +23,15 @@
     return String(resource && resource.url ? resource.url : resource).includes("_dash-update-component");
   }
 
+  // The layout is the same for everyone and kept by the browser; a name of its own, by which this visit joins and
+  // leaves long work, is put in here.
+  function nameVisit(answer) {
+    return answer.text().then(function (text) {
+      const name = Array.from(window.crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36));
+      return new Response(text.replace("a-new-session", name.join("")), answer);
+    });
+  }
+
   // A page that only asks how far some work is does not answer a click.
   function isTick(body) {
     const changed = typeof body === "string" && /"changedPropIds":\[([^\]]*)\]/.exec(body);
@@ -138,6 +147,9 @@
     if (typeof body === "string" && body.length > limit / 4 && new Blob([body]).size > limit) {
       alert.hidden = false;
       return Promise.resolve(new Response("", { status: 413 }));
+    }
+    if (String(resource).endsWith("_dash-layout")) {
+      return send(resource, options).then(nameVisit);
     }
     if (!isUpdate(resource)) {
       return send(resource, options);

@@ -224,6 +224,8 @@ REQUEST = "store-request"  # {"model": str, "prompt": str}: what is shown
 WANTED = "store-wanted"  # as REQUEST: what is shown as soon as its model is loaded
 # A name for this browser's page, so that it may leave a job that others wait for.
 SESSION_ID = "store-session"
+# What stands there in the layout, until server.js has put a name of the browser's own making in its place.
+NEW_SESSION = "a-new-session"
 SELECTED = "store-selected"  # "L5H5"
 CHOSEN = "store-chosen"  # the same, where somebody chose it and the page did not by itself
 ABLATED = "store-ablated"  # ["L5H5", ...]

@@ -135,16 +135,12 @@ def page_not_found(path: str) -> html.Div:
     )
 
 
-def shell(session_id: str) -> html.Div:
-    """The frame, before any page stands in it.
-
-    Args:
-        session_id: a name for this visit, by which it joins and leaves long work.
-    """
+def shell() -> html.Div:
+    """The frame, before any page stands in it; the same for everyone, so that a browser may keep it."""
     return html.Div(
         [
             dcc.Location(id=ids.LOCATION, refresh="callback-nav"),
-            dcc.Store(ids.SESSION_ID, data=session_id),
+            dcc.Store(ids.SESSION_ID, data=ids.NEW_SESSION),
             dcc.Store(ids.LAST_LIVE),
             html.A("Skip to the page", href=f"#{ids.PAGE}", className="visually-hidden-focusable"),
             _header(),

@@ -106,8 +106,9 @@ def register(app: Dash, view: HeadMap) -> None:
     app.callback(
         Output(ids.GRID, PLAIN),
         Input(ids.REQUEST, "data"),
-        Input(ids.ABLATED, "data"),
-        # Another choice is marked in the browser: a grid drawn anew would lose quick key presses.
+        # Another choice and other ablated heads are marked in the browser: a grid drawn anew would lose quick
+        # key presses, and is most of what a toggle would send.
+        State(ids.ABLATED, "data"),
         State(ids.SELECTED, "data"),
     )(as_html(view.show_grid))
 
@@ -139,6 +140,11 @@ def register(app: Dash, view: HeadMap) -> None:
         ClientsideFunction("headmap", "markChosen"),
         Output(ids.GRID, "data-chosen"),
         Input(ids.SELECTED, "data"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("headmap", "markAblated"),
+        Output(ids.GRID, "data-ablated"),
+        Input(ids.ABLATED, "data"),
     )
     # The view "Which heads matter" colours the map, and the map's view of effects needs it.
     app.clientside_callback(

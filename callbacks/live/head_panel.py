@@ -29,7 +29,7 @@ from utils.errors import UserFacingError
 from utils.heads import Head
 from utils.live import head_facts
 from utils.live.analysis import LiveAnalysis
-from utils.live.bertviz_page import head_view_html
+from utils.live.bertviz_page import head_view
 from utils.live.head_reading import read_head
 from utils.live.service import LiveService
 from utils.models.prompts import token_label
@@ -173,7 +173,7 @@ class HeadPanel:
             says.append(f"the darkest is {largest:.0%}")
         if view == "lines":
             shown = without_first(pattern) / largest if hide_first else pattern
-            answers["lines"] = head_view_html(shown.clamp(max=1.0), labels, head, dark=colours == "dark")
+            answers["lines"] = head_view(shown.clamp(max=1.0), labels, head, dark=colours == "dark")
         elif view not in ("scores", "writes"):
             row = int(str(position)) if str(position).isdecimal() else None
             answers["heatmap"] = heatmap(pattern, labels, pairs, roles, colours, bool(hide_first), start, row)

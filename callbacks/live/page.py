@@ -6,6 +6,7 @@ results. Each callback parses the stores, asks the one live entry point, and han
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,6 +29,7 @@ from utils.links.page_state import PageState, fit
 from utils.live import head_facts
 from utils.live.analysis import LiveAnalysis
 from utils.live.service import LiveService
+from utils.live.vendor_files import content_hash
 from utils.models.prompts import check_characters, count_tokens, lookalike_sentence, max_characters
 from utils.models.store import ModelStore
 from utils.roles.registry import ROLES
@@ -235,13 +237,15 @@ class LivePage:
             A card for each role (`no_update` where it stays as it is), what stands in their place where
             there are none, a notice, the model that needs an analysis, and what is drawn now.
         """
-        parts, notice, unanalyzed = self.show_roles(request, off_names)
-        now = {"request": request, "ablated": off_names}
+        lasting = self._lasting_parts(request)
+        there = isinstance(drawn, dict) and lasting is not None and drawn.get("lasting") == lasting
+        parts, notice, unanalyzed = self.show_roles(request, off_names, there)
+        now = {"request": request, "ablated": off_names, "lasting": lasting}
         cards = {getattr(part, "data-role", None): part for part in parts}
         texts = [to_html(cards[role]) if role in cards else "" for role in ROLES]
         note = "" if len(cards) > 1 else to_html(parts)
         if toggled and isinstance(drawn, dict) and drawn.get("request") == request and len(cards) > 1:
-            before = self.show_roles(request, drawn.get("ablated") or [])[0]
+            before = self.show_roles(request, drawn.get("ablated") or [], there)[0]
             earlier = {getattr(part, "data-role", None): to_html(part) for part in before}
             texts = [
                 no_update if text == earlier.get(role) else text
@@ -250,8 +254,24 @@ class LivePage:
             return texts, no_update, no_update, no_update, now
         return texts, note, notice, unanalyzed, now
 
-    def show_roles(self, request: Request | None, off_names: list[str]) -> tuple[Any, Any, str | None]:
-        """The role cards, a notice where the request cannot be shown, the model that needs an analysis."""
+    def _lasting_parts(self, request: Request | None) -> str | None:
+        """A name for what the cards say on every text; None where there are none."""
+        analysis = self._analysis(request)
+        if analysis is None or analysis.catalog is None:
+            return None
+        prompts = [category.suggested_prompts for category in analysis.catalog.categories.values()]
+        return content_hash(json.dumps([analysis.loaded.name, prompts]).encode())
+
+    def show_roles(
+        self, request: Request | None, off_names: list[str], there: bool = False
+    ) -> tuple[Any, Any, str | None]:
+        """The role cards, a notice where the request cannot be shown, the model that needs an analysis.
+
+        Args:
+            request: what is shown.
+            off_names: names of the ablated heads.
+            there: whether the browser has the cards of this model already.
+        """
         analysis, error = find_analysis(self.service, request)
         if analysis is None:
             return [no_prediction(NOTHING_YET)], alert(error) if error else None, None
@@ -264,7 +284,7 @@ class LivePage:
         lookalikes = lookalike_sentence(analysis.prompt)
         notes = {"positional": head_facts.resting_sentence(analysis)}
         cards = role_cards(
-            analysis.listed, prompts, off, lookalikes, analysis.unlisted, analysis.carrying, notes
+            analysis.listed, prompts, off, lookalikes, analysis.unlisted, analysis.carrying, notes, there
         )
         return cards, None, None
 

@@ -49,7 +49,7 @@ def _cell(head: Head, roles: list[CellRole], chosen: bool, off: bool, retrieval:
     style: dict[str, Any] = {}
     classes = ["hs-cell"]
     if main is not None:
-        style = {"--strength": f"{max(FAINTEST, main.live):.3f}"} | role_style(ROLES[main.key])
+        style = {"--strength": f"{max(FAINTEST, main.live):.2f}"} | role_style(ROLES[main.key])
         if main.active:
             classes.append("hs-cell-active")
     if chosen:
@@ -67,7 +67,8 @@ def _cell(head: Head, roles: list[CellRole], chosen: bool, off: bool, retrieval:
         tabIndex=0 if chosen else -1,
         # The letters come first: a name must hold what is seen. The hover card shows the same.
         **aria(label=f"{letters} {name}, {'; '.join(facts)}", pressed="true" if chosen else "false"),
-        **data(head=name, choose=name),
+        # What a click chooses (`data-choose`) is the same; head_map.js sets it.
+        **data(head=name),
         **(data(roles=" ".join(role.key for role in ordered)) if ordered else {}),
     )
 

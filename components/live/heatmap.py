@@ -105,19 +105,24 @@ def heatmap(
         ]
         for query in positions
     ]
+    # Where every token has its tick, the ticks name the two of a cell; else each cell has to.
+    all_named = len(window.names) == len(positions)
+    told = ("%{y}", "%{x}") if all_named else ("%{customdata[0]}", "%{customdata[1]}")
     figure = go.Figure(
         go.Heatmap(
             z=values,
             x=positions,
             y=positions,
-            customdata=[[[names[query], names[key]] for key in positions] for query in positions],
+            customdata=None
+            if all_named
+            else [[[names[query], names[key]] for key in positions] for query in positions],
             zmin=0,
             zmax=largest_after_first(attention) if hidden else 1,
             colorscale=colours.scale,
             xgap=1 if len(positions) <= MAX_NAMED else 0,
             ygap=1 if len(positions) <= MAX_NAMED else 0,
             hoverongaps=False,
-            hovertemplate="from %{customdata[0]}<br>to %{customdata[1]}<br>%{z:.1%}<extra></extra>",
+            hovertemplate=f"from {told[0]}<br>to {told[1]}<br>%{{z:.1%}}<extra></extra>",
             showscale=False,
         )
     )
@@ -149,6 +154,7 @@ def heatmap(
         "zeroline": False,
         "ticks": "",
         "fixedrange": True,
+        "automargin": True,
     }
     figure.update_layout(**base_layout(theme))
     figure.update_layout(
@@ -158,6 +164,8 @@ def heatmap(
         margin={"l": 76, "r": 6, "t": 76, "b": 6},
         dragmode=False,
     )
+    # Plotly's own template is a third of what a head sends; all that this figure shows of it is set above.
+    figure.update_layout(template=None)
     if row is not None and window.start <= row < window.stop:
         figure.add_shape(
             type="rect",

@@ -20,9 +20,9 @@ from utils.roles.registry import ROLES, HeadRole
 def head_bar(entry: HeadActivity, off: bool) -> html.Button:
     """One head's live score as a bar with its number and its chance mark; a click chooses the head."""
     head, live, chance = str(entry.head), entry.live, entry.chance
-    marks = [html.Span(className="hs-bar-fill", style={"width": f"{live:.1%}"})]
+    marks = [html.Span(className="hs-bar-fill", style={"width": f"{live:.0%}"})]
     if chance is not None:
-        marks.append(html.Span(className="hs-bar-chance", style={"left": f"{chance:.1%}"}))
+        marks.append(html.Span(className="hs-bar-chance", style={"left": f"{chance:.0%}"}))
     state = "active" if entry.is_active else "inactive"
     chance_part = "" if chance is None else f", chance {chance:.2f}"
     return html.Button(
@@ -106,6 +106,7 @@ def role_card(
     unlisted: UnlistedHeads | None = None,
     carrying: Sequence[HeadActivity] = (),
     note: str = "",
+    there: bool = False,
 ) -> html.Article:
     """The card of one role.
 
@@ -118,6 +119,8 @@ def role_card(
         unlisted: heads that act like the role now without having it.
         carrying: what each head that has the role does, listed or not.
         note: what the reader should know besides, "" for nothing.
+        there: whether the browser has this model's card already, on whatever text: what does not depend on
+            the text is then not sent again.
     """
     active = any(entry.is_active for entry in entries)
     heads = [entry.head for entry in entries]
@@ -175,7 +178,10 @@ def role_card(
     if role.measured and entries:
         body.append(
             html.Details(
-                [html.Summary("Prompts that trigger it"), *_suggestions(role, prompts)],
+                [
+                    html.Summary("Prompts that trigger it"),
+                    _lasting(f"prompts-{role.key}", _suggestions(role, prompts), there),
+                ],
                 open=not active,
             )
         )
@@ -203,7 +209,15 @@ def role_card(
                     className="hs-role-title",
                 ),
                 html.Div(
-                    [html.Div([body[0], help_mark(role.key)], className="hs-role-about"), *body[1:]],
+                    [
+                        _lasting(
+                            f"about-{role.key}",
+                            [body[0], help_mark(role.key)],
+                            there,
+                            className="hs-role-about",
+                        ),
+                        *body[1:],
+                    ],
                     className="hs-role-body",
                 ),
             ],
@@ -215,6 +229,11 @@ def role_card(
         style=role_style(role),
         **data(role=role.key, state=state),
     )
+
+
+def _lasting(name: str, parts: list[Any], there: bool, **more: Any) -> html.Div:
+    """A part that stays as it is in the browser (`assets/plain_html.js`) where it is there already."""
+    return html.Div([] if there else parts, id=name, **more, **(data(kept="") if there else {}))
 
 
 def _shown_of(shown: int, carrying: Sequence[HeadActivity]) -> html.P:
@@ -236,6 +255,7 @@ def role_cards(
     unlisted: Mapping[str, UnlistedHeads] = MappingProxyType({}),
     carrying: Mapping[str, Sequence[HeadActivity]] = MappingProxyType({}),
     notes: Mapping[str, str] = MappingProxyType({}),
+    there: bool = False,
 ) -> list[html.Article]:
     """All cards, in the registry's order."""
     return [
@@ -248,6 +268,7 @@ def role_cards(
             unlisted.get(key),
             carrying.get(key, ()),
             notes.get(key, ""),
+            there,
         )
         for key, role in ROLES.items()
     ]

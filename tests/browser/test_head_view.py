@@ -1,15 +1,16 @@
 """BertViz's view of one head in a real browser, framed as the app frames it."""
 
-import html
+import json
+from typing import Any
 
 import flask
 import pytest
 import torch
 from playwright.sync_api import FrameLocator, Page
 
-from callbacks.vendor_route import register_vendor_route
+from callbacks.serving.vendor_route import register_vendor_route
 from utils.heads import Head
-from utils.live.bertviz_page import head_view_html
+from utils.live.bertviz_page import head_view
 
 NASTY_LABELS = (
     "</script><script>document.title='out'</script>",
@@ -40,17 +41,21 @@ def causal_pattern(length: int) -> torch.Tensor:
     )
 
 
-def framing_app(view: str, dark: bool, prefix: str = "/vendor/") -> flask.Flask:
+def framing_app(view: dict[str, Any], prefix: str = "/vendor/") -> flask.Flask:
     """A page below a path of its own, as the app's may be, holding the view in a sandboxed frame."""
     app = flask.Flask("framing_app")
-    register_vendor_route(app, prefix)
+    register_vendor_route(app, prefix, prefix)
+    # As the app sends it: nothing in it can end the script.
+    data = json.dumps(view).replace("<", "\\u003c")
 
     @app.get("/class/room")
     def page() -> str:
         return (
-            f'<!DOCTYPE html><html lang="en" data-bs-theme="{"dark" if dark else "light"}">'
-            '<link rel="icon" href="data:,"><title>frame</title><body>'
-            f'<iframe sandbox="allow-scripts" width="420" height="800" srcdoc="{html.escape(view)}"></iframe>'
+            '<!DOCTYPE html><html lang="en"><link rel="icon" href="data:,"><title>frame</title><body>'
+            '<iframe sandbox="allow-scripts" width="420" height="800" '
+            f'src="{prefix}head-frame.html"></iframe>'
+            f"<script>const view = {data}; addEventListener('message', (event) => "
+            "document.querySelector('iframe').contentWindow.postMessage(view, '*'))</script>"
         )
 
     return app
@@ -67,8 +72,8 @@ def open_view(page: Page, address: str) -> FrameLocator:
 def test_draws_one_line_a_pair_in_a_frame_of_another_origin(page, serve, dark):
     labels = ["<BOS>", "The", "·cat", "·sat"]
     pattern = causal_pattern(4)
-    view = head_view_html(pattern, labels, Head(3, 5), dark)
-    frame = open_view(page, serve(framing_app(view, dark)))
+    view = head_view(pattern, labels, Head(3, 5), dark)
+    frame = open_view(page, serve(framing_app(view)))
 
     assert frame.locator("#left text").all_text_contents() == labels
     assert frame.locator("#right text").all_text_contents() == labels
@@ -80,8 +85,8 @@ def test_draws_one_line_a_pair_in_a_frame_of_another_origin(page, serve, dark):
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_text_stands_out_from_its_background(page, serve, dark):
-    view = head_view_html(causal_pattern(3), ["a", "b", "c"], Head(0, 0), dark)
-    frame = open_view(page, serve(framing_app(view, dark)))
+    view = head_view(causal_pattern(3), ["a", "b", "c"], Head(0, 0), dark)
+    frame = open_view(page, serve(framing_app(view)))
 
     ink = frame.locator("#left text").first.evaluate("text => getComputedStyle(text).fill")
     paper = frame.locator("body").evaluate("body => getComputedStyle(body).backgroundColor")
@@ -89,8 +94,8 @@ def test_text_stands_out_from_its_background(page, serve, dark):
 
 
 def test_any_token_is_shown_as_text_and_runs_nothing(page, serve):
-    view = head_view_html(causal_pattern(len(NASTY_LABELS)), NASTY_LABELS, Head(1, 2), dark=False)
-    frame = open_view(page, serve(framing_app(view, dark=False)))
+    view = head_view(causal_pattern(len(NASTY_LABELS)), NASTY_LABELS, Head(1, 2), dark=False)
+    frame = open_view(page, serve(framing_app(view)))
 
     shown = frame.locator("#left text").all_text_contents()
     assert len(shown) == len(NASTY_LABELS)
@@ -98,15 +103,15 @@ def test_any_token_is_shown_as_text_and_runs_nothing(page, serve):
         if label == "\ud800":
             continue  # half a character cannot come back over the wire
         assert label == text or (text.endswith("…") and label.startswith(text[:-1]))
-    assert frame.locator("script").count() == 5, (
-        "BertViz's two, ours, and the d3 and jQuery that require.js adds"
+    assert frame.locator("script").count() == 4, (
+        "require.js, BertViz's with ours, and the d3 and jQuery it adds"
     )
     assert frame.locator("head title").text_content() == "BertViz view of L1H2"
 
 
 def test_hovering_a_token_shows_where_it_looks(page, serve):
-    view = head_view_html(causal_pattern(4), ["a", "b", "c", "d"], Head(0, 1), dark=True)
-    frame = open_view(page, serve(framing_app(view, dark=True)))
+    view = head_view(causal_pattern(4), ["a", "b", "c", "d"], Head(0, 1), dark=True)
+    frame = open_view(page, serve(framing_app(view)))
 
     frame.locator("#left text").nth(2).hover()
     shown = frame.locator("#attention line[visibility='visible']")
@@ -115,16 +120,16 @@ def test_hovering_a_token_shows_where_it_looks(page, serve):
 
 
 def test_works_below_another_prefix(page, serve):
-    view = head_view_html(causal_pattern(2), ["a", "b"], Head(0, 0), False, "/class/vendor/")
-    frame = open_view(page, serve(framing_app(view, False, "/class/vendor/")))
+    view = head_view(causal_pattern(2), ["a", "b"], Head(0, 0), False)
+    frame = open_view(page, serve(framing_app(view, "/class/vendor/")))
     assert frame.locator("#attention line").count() == 4
 
 
 @pytest.mark.parametrize("length", [4, 30])
 def test_fills_its_frame_as_far_as_its_shape_allows(page, serve, length):
     labels = [f"t{position}" for position in range(length)]
-    view = head_view_html(causal_pattern(length), labels, Head(0, 0), dark=False)
-    frame = open_view(page, serve(framing_app(view, dark=False)))
+    view = head_view(causal_pattern(length), labels, Head(0, 0), dark=False)
+    frame = open_view(page, serve(framing_app(view)))
     # The frame has 420 x 800 pixels: few tokens fill its width, many its height.
     box = frame.locator("#vis > svg").bounding_box()
     assert box is not None
@@ -134,8 +139,8 @@ def test_fills_its_frame_as_far_as_its_shape_allows(page, serve, length):
 
 
 def test_many_tokens_stay_readable_and_scroll(page, serve):
-    view = head_view_html(causal_pattern(100), ["word"] * 100, Head(0, 0), dark=False)
-    frame = open_view(page, serve(framing_app(view, dark=False)))
+    view = head_view(causal_pattern(100), ["word"] * 100, Head(0, 0), dark=False)
+    frame = open_view(page, serve(framing_app(view)))
     text = frame.locator("#left text").first
     assert text.evaluate("text => text.getBoundingClientRect().height") > 9
     assert frame.locator("html").evaluate("html => html.scrollHeight > innerHeight")

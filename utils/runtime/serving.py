@@ -150,7 +150,8 @@ def make_server(application: Any, **where: Any) -> Any:
         asyncore_use_poll=True,
         # Refused from this size on, before more is read; of a body without a length, when that much has come.
         max_request_body_size=MAX_BODY_BYTES + 1,
-        ident="HeadScope",
+        # No Server header: it tells a stranger something and is sent with every answer.
+        ident=None,
         **where,
     )
 

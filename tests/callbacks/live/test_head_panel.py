@@ -46,7 +46,7 @@ def test_only_the_view_that_is_shown_is_drawn(panel: HeadPanel):
     assert shown["lines"] is no_update and len(shown["heatmap"].data) == 2
     assert "Framed cells: induction" in shown["status"] and "looks from" in shown["table"]
     lines = figure(panel, view="lines")
-    assert lines["heatmap"] is no_update and "svg" in lines["lines"]
+    assert lines["heatmap"] is no_update and lines["lines"]["rows"]
     scores = figure(panel, view="scores")
     assert (scores["heatmap"], scores["lines"], scores["status"]) == (no_update, no_update, "")
 
@@ -58,7 +58,7 @@ def test_without_the_first_token_the_colours_go_up_to_the_rest(panel: HeadPanel)
     analysis = panel.service.analyze(NAME, REPEATING)
     pattern = analysis.attention[INDUCTION.layer, INDUCTION.head]
     assert rest.zmax == pytest.approx(float(pattern[1:, 1:].max()), abs=1e-6)
-    assert '"attn": [[[[1.0, 0.0' in figure(panel, view="lines")["lines"]
+    assert figure(panel, view="lines")["lines"]["rows"][0][:2] == [1, 0]
 
 
 def test_a_pinned_token_has_its_row_framed(panel: HeadPanel):

@@ -151,7 +151,7 @@ def test_a_role_toggle_tokenizes_nothing_and_sends_what_changed_alone(
     }
     # 'other' has no bars, so nothing of its card changes.
     assert changed == touched - {"other"} != set(ROLES)
-    assert others == [no_update] * 3 and drawn == {"request": REQUEST, "ablated": ablated}
+    assert others == [no_update] * 3 and drawn == {**cards[-1], "ablated": ablated}
     assert HeadPanel(page.service).show_switch(REQUEST, "L1H2", ablated) == "Ablate L1H2"
     NextTokenView(page.service).show(REQUEST, ablated, "zero", None, None, None)
     assert counted.tokenized == [] and not counted.targets
@@ -162,3 +162,15 @@ def test_cards_drawn_for_another_request_are_sent_whole(page: LivePage) -> None:
     drawn = {"request": {"model": MODEL, "prompt": "a"}, "ablated": []}
     assert no_update not in page.update_roles(REQUEST, [], drawn, toggled=True)[0]
     assert no_update not in page.update_roles(REQUEST, [], "nonsense", toggled=True)[0]
+
+
+def test_a_run_sends_of_the_cards_what_depends_on_the_text(page: LivePage) -> None:
+    page.request_prompt(ids.RUN, MODEL, PROMPT, None)
+    *first, drawn = page.update_roles(REQUEST, [], None, toggled=False)
+    again = page.update_roles(REQUEST, [], drawn, toggled=False)[0]
+    whole, rest = "".join(first[0]), "".join(again)
+    assert ROLES["induction"].description in whole and ROLES["induction"].description not in rest
+    assert rest.count("data-kept") == whole.count('id="about-') + whole.count('id="prompts-') > len(ROLES)
+    # Another model's cards are none of this one's.
+    other = page.update_roles(REQUEST, [], {**drawn, "lasting": "another"}, toggled=False)[0]
+    assert other == first[0]

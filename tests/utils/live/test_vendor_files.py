@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,9 @@ class TestRow:
         assert row.package in line and f"| {row.version} |" in line and row.licence in line
 
     def test_address_leads_to_the_file(self, row):
-        address = row.address("/somewhere/")
-        assert address + (".js" if row.adds_suffix else "") == f"/somewhere/{row.file_name}"
+        path, _, version = row.address("/somewhere/").partition("?v=")
+        assert path == f"/somewhere/{row.file_name}"
+        assert hashlib.sha256(row.path.read_bytes()).hexdigest().startswith(version) and version
 
 
 def test_no_script_lies_there_without_a_row():
