@@ -27,6 +27,7 @@ from study.data.protocol import Protocol
 from study.data.results_folder import ResultPaths, unwritable
 from utils.catalog.ranking_record import RankingRecord
 from utils.errors import UserFacingError
+from utils.runtime.files import remove_leftovers
 from utils.runtime.jobs import Progress
 
 # Raised where the same settings come to give other results: everything is then done again.
@@ -59,6 +60,7 @@ def rank(
     Raises:
         UserFacingError: a task failed, or a result cannot be written.
     """
+    remove_leftovers(folder / "rankings")
     paths = ResultPaths(folder)
     tasks = rank_tasks(protocol, models, data, paths, say)
 
@@ -161,6 +163,7 @@ def ablate(
     Raises:
         UserFacingError: a ranking is missing or out of date, a task failed, or a result cannot be written.
     """
+    remove_leftovers(folder / "ablations")
     paths = ResultPaths(folder)
     tasks = cell_tasks(protocol, models, data, paths, say, only)
     cells = {task.title: CellInParts(task, folder) for task in tasks}

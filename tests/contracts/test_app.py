@@ -50,7 +50,7 @@ def parts(tree: Any) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize("path", ["/", "/catalog", "/formation", "/compare", "/lab", "/glossary"])
 def test_every_id_of_a_page_and_its_frame_is_there_once(path: str):
     app = create_app()
-    frame = [part.id for part in app.layout()._traverse() if getattr(part, "id", None) is not None]
+    frame = [part.id for part in app.layout._traverse() if getattr(part, "id", None) is not None]
     found = [str(props["id"]) for props in parts(opened(app, path)) if "id" in props] + frame
     assert len(found) == len(set(found))
     assert len(found) > len(frame) + 5

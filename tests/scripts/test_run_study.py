@@ -201,9 +201,11 @@ def test_a_stopped_study_goes_on_to_the_same_tables(
     _, alive = psutil.wait_procs(workers, timeout=20)
     assert not alive
     assert not (folder / "tables").exists()
-    assert not list(cells.glob(".*"))
-    done = contents(cells)
+    done = {name: data for name, data in contents(cells).items() if not name.startswith(".")}
+    # As a process leaves it that is killed while it writes.
+    (cells / ".cell.json.abc.part").write_text("{", encoding="utf-8")
     assert run("ablate", protocol, folder, "--jobs", "1") == 0
+    assert not list(cells.rglob(".*"))
     assert contents(folder / "tables") == contents(whole / "tables")
     assert contents(cells) == contents(whole / "ablations")
     assert done.items() <= contents(cells).items()

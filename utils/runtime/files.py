@@ -33,6 +33,16 @@ def write_text_atomic(path: Path, text: str) -> None:
         raise
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files that a process left in `folder` and below when it was killed while it wrote.
+
+    Only where nobody else writes there now. What cannot be deleted stays.
+    """
+    for path in folder.rglob(".*.part"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
 def write_json_atomic(path: Path, data: Any, indent: int | None = 1) -> None:
     """Write `data` as JSON (no NaN or infinity) by `write_text_atomic`."""
     write_text_atomic(path, json.dumps(data, indent=indent, allow_nan=False, ensure_ascii=False) + "\n")
