@@ -8,6 +8,7 @@ from callbacks.live.page import LivePage
 from components import ids
 from components.live.layout import PAGE as LIVE
 from components.plain_html import PLAIN
+from utils.roles.registry import ROLES
 
 
 def _touched(pressed):
@@ -99,7 +100,11 @@ def register(app: Dash, page: LivePage) -> None:
     )
     def _(request, ablated, drawn):
         toggled = [part["prop_id"] for part in ctx.triggered] == [f"{ids.ABLATED}.data"]
-        return page.update_roles(request, ablated, drawn, toggled)
+        texts, *others = page.update_roles(request, ablated, drawn, toggled)
+        # As many as the browser asks for, whatever it asks for.
+        of_role = dict(zip(ROLES, texts, strict=True))
+        cards = [of_role.get(card["id"]["role"], no_update) for card in ctx.outputs_list[0]]
+        return cards, *others
 
     # A click on any head is handled in the browser (headscope.js, "data-choose").
     app.callback(Output(ids.SELECTED, "data"), Input(ids.REQUEST, "data"), State(ids.SELECTED, "data"))(

@@ -84,7 +84,7 @@ def test_a_page_has_no_serious_violation_and_fits_a_phone(
     message += [f"phone: {line}" for line in violations(page)]
     assert message == []
     # Figures follow the width a moment later.
-    page.wait_for_function("document.documentElement.scrollWidth <= 390")
+    page.wait_for_function("() => document.documentElement.scrollWidth <= 390")
 
 
 def test_the_check_finds_something_where_there_is_something(page: Page) -> None:

@@ -69,7 +69,7 @@ def test_from_a_filing_to_its_heads_and_back_by_link(new_page: Callable[..., Pag
     page.locator("#lab-off-run").click()
     expect(page.locator("#lab-off")).to_contain_text("Without the first 3 heads")
     expect(page.locator("#lab-off tbody tr")).to_have_count(12)
-    page.wait_for_function("location.search.includes('head=L3H0') && location.search.includes('k=3')")
+    page.wait_for_function("() => location.search.includes('head=L3H0') && location.search.includes('k=3')")
 
     other = new_page()
     other.goto(page.url)
@@ -97,4 +97,4 @@ def test_ones_own_text_with_a_chosen_needle_and_what_is_wrong_with_it(page: Page
     expect(page.locator("#lab-tokens mark")).to_contain_text("431 employees")
     expect(page.locator("#lab-tokens")).to_contain_text("<b>Acme</b>")
     expect(page.locator("#lab-alert")).to_be_empty()
-    page.wait_for_function("location.search.includes('needle=1')")
+    page.wait_for_function("() => location.search.includes('needle=1')")

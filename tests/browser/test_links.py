@@ -24,7 +24,9 @@ def test_a_copied_link_shows_another_browser_the_same(new_page: Callable[..., Pa
     first.locator("#watched-token").press("Enter")
     expect(first.locator("#prediction-facts")).to_contain_text("Watching “·green”")
     expect(first.locator("#ablation-chips .hs-chip")).to_have_text(["L1H0", "L1H3"])
-    first.wait_for_function("location.search.includes('target=') && location.search.includes('head=L1H3')")
+    first.wait_for_function(
+        "() => location.search.includes('target=') && location.search.includes('head=L1H3')"
+    )
     first.get_by_role("button", name="Copy link").click()
     expect(first.locator("#copy-status")).to_have_text("Link copied.")
     second = new_page()
@@ -50,7 +52,7 @@ def test_the_view_is_part_of_the_link(new_page: Callable[..., Page], app_url: st
     open_page(first, app_url)
     show_view(first, "At every position")
     expect(first.locator("#view-positions .hs-table")).to_be_visible()
-    first.wait_for_function("location.search.includes('view=positions')")
+    first.wait_for_function("() => location.search.includes('view=positions')")
     second = new_page()
     second.goto(first.url)
     expect(second.locator("#view-positions .hs-table")).to_be_visible()
@@ -72,7 +74,7 @@ def test_another_page_and_back_keeps_the_prompt(page: Page, app_url: str) -> Non
     open_page(page, app_url)
     run_prompt(page, "The dog saw a dog.")
     expect(page.locator(".hs-token-text").nth(2)).to_have_text("·dog")
-    page.wait_for_function("location.search.includes('dog')")
+    page.wait_for_function("() => location.search.includes('dog')")
     page.get_by_role("link", name="Catalog").click()
     expect(page.locator("#catalog-model")).to_be_visible()
     page.get_by_role("link", name="Live").click()

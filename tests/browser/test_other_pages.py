@@ -37,7 +37,7 @@ def test_no_element_is_wider_than_a_phone(new_page: Callable[..., Page], app_url
     page.goto(app_url + path)
     expect(page.locator(whole).first).to_be_visible()
     # Figures follow the width a moment later.
-    page.wait_for_function("document.documentElement.scrollWidth <= 390")
+    page.wait_for_function("() => document.documentElement.scrollWidth <= 390")
     assert page.evaluate(TOO_WIDE) == []
 
 
@@ -61,16 +61,16 @@ def test_a_head_of_the_catalog_leads_to_the_live_page(page: Page, app_url: str) 
     box = cells.bounding_box()
     assert box is not None
     cells.click(position={"x": box["width"] * 14.5 / 16, "y": box["height"] * 1.5 / 4})
-    page.wait_for_function("location.pathname === '/' && location.search.includes('head=L1H14')")
+    page.wait_for_function("() => location.pathname === '/' && location.search.includes('head=L1H14')")
     page.go_back()
     page.locator("#catalog-body .hs-catalog-head").first.click()
-    page.wait_for_function("location.pathname === '/' && location.search.includes('model=demo-gpt2')")
+    page.wait_for_function("() => location.pathname === '/' && location.search.includes('model=demo-gpt2')")
 
 
 def test_a_lab_that_waits_shows_no_empty_figures(page: Page, app_url: str) -> None:
     # A length that cannot be read.
     page.goto(f"{app_url}/lab?v=1&model=demo-gpt2&length=999999")
     expect(page.locator("#lab-alert")).to_contain_text("too many")
-    expect(page.locator("#lab-body")).to_have_class("hs-page-body hs-lab-waiting")
+    expect(page.locator("#lab-body.hs-lab-waiting")).to_be_attached()
     for figure in ("#lab-scores", "#lab-catalog-scores", "#lab-rows"):
         expect(page.locator(figure)).to_be_hidden()

@@ -28,7 +28,7 @@ def test_the_map_shows_a_live_score_of_every_head_and_a_roles_heads_alone(page: 
     page.locator('.hs-cell[data-head="L3H3"]').hover()
     expect(page.locator("#hover-card")).to_contain_text("Live score: Previous token: 0.")
     expect(page.locator("#map-table")).to_contain_text("The map as a table")
-    page.wait_for_function("location.search.includes('map=live-previous_token')")
+    page.wait_for_function("() => location.search.includes('map=live-previous_token')")
     page.locator("#map-view").select_option("role")
     open_role(page, "induction")
     listed = page.locator("#head-grid .hs-cell[data-roles~='induction']").count()
