@@ -199,8 +199,9 @@ def test_back_leaves_the_page_after_ten_heads(page: Page, app_url: str) -> None:
     show_lines(page)
     for number in range(10):
         page.locator(f'.hs-cell[data-head="L1H{number}"]').click()
-        title = page.frame_locator("#bertviz-place iframe").locator("head title")
-        expect(title).to_have_text(f"BertViz view of L1H{number}")
+        page.frames[-1].wait_for_function(
+            "title => document.title === title", arg=f"BertViz view of L1H{number}"
+        )
     page.go_back()
     expect(page.locator("#glossary-list")).to_be_visible()
 
