@@ -6,12 +6,12 @@ python benchmarks/effect_map.py --model models/smollm2-135m-instruct --tokens 15
 
 A random model in GPT-2 small's shape, or the model of a folder, reads 32 tokens. The effect map switches off
 every head alone, in batches that begin at the heads' layer. One at a time, each head is a call of its own, in
-three ways: as the live page does it (attention patterns and all logits), which is what the promised ratio is
+three ways: a whole forward with attention patterns and all logits, which is what the promised ratio is
 measured against; the bare forward with all logits; and the bare forward with the last position's logits,
 the least that one call can do. These take the same time for any head, so some heads of all layers stand for
 all. Each call ends with the same measures as the map. Besides, the map's own batches run once more without
 PyVene and with nothing switched off, each from its first layer on: what of the map's time is the model's own.
-The values of the map and of the live calls are compared in the same run. With one thread seconds are the
+The values of the map and of those calls are compared in the same run. With one thread seconds are the
 processor's, with more they are the clock's.
 """
 
@@ -84,7 +84,7 @@ def _ways(loaded: LoadedModel, ids: Sequence[int]) -> dict[str, Run]:
     inputs = {"input_ids": torch.tensor([list(ids)])}
     last = {**inputs, "logits_to_keep": 1}
     return {
-        "live": lambda heads: capture(loaded, ids, heads).logits[-1],
+        "whole": lambda heads: capture(loaded, ids, heads).logits[-1],
         "forward": lambda heads: forward(loaded, inputs, heads).logits[0, -1],
         "last_logits": lambda heads: forward(loaded, last, heads).logits[0, -1],
     }
@@ -145,11 +145,11 @@ def _measure(loaded: LoadedModel, arguments: argparse.Namespace) -> dict[str, An
         name: statistics.median(times) / (count if name in ways else total) for name, times in seconds.items()
     }
     return {
-        "ratio_to_one_at_a_time": each["map"] / each["live"],
+        "ratio_to_one_at_a_time": each["map"] / each["whole"],
         "ratio_to_forward": each["map"] / each["forward"],
         "ratio_to_last_logits": each["map"] / each["last_logits"],
         "ratio_to_remaining_layers": each["map"] / each["remaining_layers"],
-        "largest_difference": _largest_difference(ways["live"], heads, found),
+        "largest_difference": _largest_difference(ways["whole"], heads, found),
         "largest_kl": float(found.kl.max()),
         "seconds_a_head": each,
         "seconds": seconds,
@@ -170,12 +170,12 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str, str]]:
     return [
         ("effect map, all heads", f"{found['map_seconds']:.2f} s", ""),
         ("a head in the map", each["map"], ""),
-        ("a head alone, as on the live page", each["live"], ""),
+        ("a head alone, with patterns and all logits", each["whole"], ""),
         ("a head alone, bare forward", each["forward"], ""),
         ("a head alone, last logits only", each["last_logits"], ""),
         ("a head in the map's batches, bare forward", each["remaining_layers"], ""),
         (
-            "map / live page",
+            "map / patterns and all logits",
             f"{found['ratio_to_one_at_a_time']:.2f}",
             f"at most {MAX_TO_ONE_AT_A_TIME}",
         ),

@@ -25,12 +25,12 @@ def test_json_has_the_ratio_and_the_agreement(capsys: pytest.CaptureFixture[str]
     found = json.loads(capsys.readouterr().out)
     assert found["ratio_to_one_at_a_time"] > 0
     each = found["seconds_a_head"]
-    assert found["ratio_to_one_at_a_time"] == pytest.approx(each["map"] / each["live"])
+    assert found["ratio_to_one_at_a_time"] == pytest.approx(each["map"] / each["whole"])
     assert found["ratio_to_last_logits"] == pytest.approx(each["map"] / each["last_logits"])
     assert found["ratio_to_remaining_layers"] == pytest.approx(each["map"] / each["remaining_layers"])
     assert each["remaining_layers"] == pytest.approx(found["seconds"]["remaining_layers"][0] / 4)
     assert each["map"] == pytest.approx(found["map_seconds"] / 4)
-    assert each["live"] == pytest.approx(found["seconds"]["live"][0] / 3)
+    assert each["whole"] == pytest.approx(found["seconds"]["whole"][0] / 3)
     assert set(found["largest_difference"]) == set(MEASURES)
     assert max(found["largest_difference"].values()) <= 1e-5
     # There was something to compare.
@@ -43,7 +43,7 @@ def test_the_table_names_what_it_measures(capsys: pytest.CaptureFixture[str]) ->
     printed = capsys.readouterr().out
     assert "2 layers x 2 heads, 16 wide, 5 tokens; 4 heads one at a time" in printed
     for line in (
-        "map / live page",
+        "map / patterns and all logits",
         "at most 0.6",
         "map / last logits only",
         "map / batched forward of the remaining layers",

@@ -191,8 +191,8 @@ class Catalog(_Record):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """As pydantic's, which would hand on what was worked out of the fields before they changed."""
         copy = super().model_copy(update=update, deep=deep)
-        for name in ("carrying_heads", "listed_heads"):
-            vars(copy).pop(name, None)
+        for name in vars(copy).keys() - type(self).model_fields:
+            del vars(copy)[name]
         return copy
 
     @model_validator(mode="before")
