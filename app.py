@@ -61,6 +61,7 @@ from callbacks.pages.formation_page import FormationPage
 from callbacks.pages.glossary_page import GlossaryPage
 from callbacks.pages.instructor_page import InstructorPage
 from callbacks.routing import Page
+from callbacks.serving.askers import register_askers
 from callbacks.serving.caching import register_caching, with_content_hashes
 from callbacks.serving.callback_bodies import UPDATE_PATH, register_body_check
 from callbacks.serving.compression import register_compression
@@ -90,6 +91,7 @@ from utils.runtime.serving import (
     open_sockets,
     until_interrupted,
 )
+from utils.runtime.turns import BusyError, ReplacedError
 from utils.teaching.lessons import LESSONS_FOLDER, load_lessons
 from utils.teaching.prepared_presets import PreparedPresets
 from utils.teaching.presets import PRESETS_FOLDER, load_presets
@@ -122,7 +124,12 @@ INDEX = """<!DOCTYPE html>
 
 
 def _report_error(error: Exception) -> None:
-    """Log what nobody foresaw and say something neutral; never shows a traceback to a user."""
+    """Log what nobody foresaw and say something neutral; never shows a traceback to a user.
+
+    Who only has to ask again hears that from the server (`callbacks/serving/askers.py`).
+    """
+    if isinstance(error, BusyError | ReplacedError):
+        raise error
     logger.error("a callback failed", exc_info=error)
     set_props(ids.ALERT, {"children": unexpected()})
 
@@ -242,6 +249,7 @@ def _register_serving(app: Dash, settings: Settings) -> None:
     register_health_route(server)
     register_host_check(server, f"{PREFIX}{UPDATE_PATH}", settings.host, settings.allowed_hosts)
     register_body_check(app)
+    register_askers(server, f"{PREFIX}{UPDATE_PATH}", PREFIX)
     # Last of the callbacks: their inline scripts are allowed by their hashes.
     register_headers(server, page_policy(app.csp_hashes(), settings.embed_in), bool(settings.embed_in))
 

@@ -1,5 +1,6 @@
 /* Between the page and its server: what is too large is not sent, what was clicked is said to be heard, and a
-   server that does not answer is said too; what it was asked is asked again when it is back. */
+   server that does not answer is said too; what it was asked is asked again when it is back. One that is busy says how
+   many are before this page, and is asked again in a moment. */
 (function () {
   "use strict";
 
@@ -7,6 +8,7 @@
   const RETRY_MS = 1000;
   const PATIENCE_MS = 150; // a click that asks the server nothing was heard for so long
   const BACK_MS = 4000;
+  const BEFORE = "X-HeadScope-Before";
   // Answers of a proxy whose server is gone.
   const GONE = [502, 503, 504];
   const send = window.fetch.bind(window);
@@ -14,6 +16,8 @@
   let lost = false;
   let waiting = [];
   let heard = 0;
+  let visit = "";
+  let queued = 0;
 
   function place(id) {
     return document.getElementById(id);
@@ -28,7 +32,8 @@
   function nameVisit(answer) {
     return answer.text().then(function (text) {
       const name = Array.from(window.crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36));
-      return new Response(text.replace("a-new-session", name.join("")), answer);
+      visit = name.join("");
+      return new Response(text.replace("a-new-session", visit), answer);
     });
   }
 
@@ -124,11 +129,39 @@
     return new Promise((resolve) => waiting.push(resolve));
   }
 
+  // How many are before this page, as long as any of its requests waits for a turn.
+  function sayBusy(before) {
+    const notice = place("server-busy");
+    if (notice) {
+      notice.querySelector("span").textContent = before || notice.querySelector("span").textContent;
+      notice.hidden = !queued;
+    }
+  }
+
+  function whenFree(answer) {
+    queued += 1;
+    sayBusy(answer.headers.get(BEFORE));
+    const seconds = Number(answer.headers.get("Retry-After")) || 1;
+    return new Promise((resolve) => window.setTimeout(resolve, 1000 * seconds));
+  }
+
+  function isBusy(answer) {
+    return answer.status === 503 && answer.headers.has(BEFORE);
+  }
+
   // The same request until it is answered: the server keeps nothing of a page, so asking twice does no harm.
   function ask(resource, options) {
     const again = () => untilBack().then(() => ask(resource, options));
     return send(resource, options).then(
-      (answer) => (GONE.includes(answer.status) ? again() : answer),
+      function (answer) {
+        if (isBusy(answer)) {
+          return whenFree(answer).then(() => ask(resource, options)).finally(function () {
+            queued -= 1;
+            sayBusy();
+          });
+        }
+        return GONE.includes(answer.status) ? again() : answer;
+      },
       function (error) {
         if (error && error.name === "AbortError") {
           throw error;
@@ -156,7 +189,8 @@
     }
     const counts = !isTick(body);
     working += counts ? 1 : 0;
-    return ask(resource, options).finally(function () {
+    const named = { ...options, headers: { ...(options && options.headers), "X-HeadScope-Visit": visit } };
+    return ask(resource, named).finally(function () {
       working -= counts ? 1 : 0;
       // What the answer leads to is asked in the next moment.
       window.setTimeout(settle, 30);
@@ -167,6 +201,13 @@
       return answer;
     });
   };
+
+  // Long work that this page waits for ends with it; one that the browser keeps for its Back button may come back.
+  window.addEventListener("pagehide", function (event) {
+    if (visit && !event.persisted) {
+      navigator.sendBeacon(`${document.documentElement.dataset.prefix || "/"}leave`, visit);
+    }
+  });
 
   document.addEventListener("input", function () {
     const alert = place("request-alert");

@@ -30,7 +30,7 @@ from utils.catalog.catalog import (
 from utils.effects.effect_map import effect_map
 from utils.effects.interchange_map import interchange_map
 from utils.forward.attention_capture import capture
-from utils.live.analysis import analyze_prompt
+from utils.live.analysis import PromptRun, analyze_prompt
 from utils.models.loading import LoadedModel, load_model
 from utils.models.prompts import TokenizedPrompt, tokenize_prompt
 from utils.models.sources import BUNDLED, REAL_MODEL
@@ -69,7 +69,7 @@ def _run_without(loaded: LoadedModel, prompt: TokenizedPrompt, catalog: Catalog)
 
 
 def _run_with(loaded: LoadedModel, prompt: TokenizedPrompt, catalog: Catalog) -> None:
-    analysis = analyze_prompt(loaded, prompt, catalog, "")
+    analysis = analyze_prompt(PromptRun(loaded, prompt, catalog, ""))
     last = len(prompt.ids) - 1
     target, against = analysis.logits.topk(2).indices.tolist()
     direct = analysis.direct_effect(last, target, against)

@@ -1,16 +1,12 @@
 """Results that take a while: computed once as a job, kept for all who ask for the same."""
 
-import time
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-from cachetools import LRUCache
-
 from utils.runtime.jobs import JobProgress, Jobs, JobView
+from utils.runtime.locked_cache import LockedCache
 
 Result = TypeVar("Result")
-# How often one who waits looks whether the result is there, in seconds.
-_STEP = 0.02
 
 
 class Background(Generic[Result]):
@@ -23,7 +19,7 @@ class Background(Generic[Result]):
 
     def __init__(self, cached: int, workers: int = 2) -> None:
         self._jobs = Jobs(workers)
-        self._kept: LRUCache[Hashable, Result] = LRUCache(cached)
+        self._kept: LockedCache[Hashable, Result] = LockedCache(cached)
 
     def get(self, key: Hashable) -> Result | None:
         """The result, None where it is not there (yet)."""
@@ -78,10 +74,8 @@ class Background(Generic[Result]):
         if cached is not None:
             return cached
         view = self.follow(key, compute, session_id, again)
-        until = time.monotonic() + patience
-        while not view.ended and time.monotonic() < until:
-            time.sleep(_STEP)
-            view = self._jobs.view(key) or view
+        if patience and not view.ended:
+            view = self._jobs.wait(key, patience) or view
         cached = self._kept.get(key)
         return view if cached is None else cached
 

@@ -103,6 +103,7 @@ MENU = "menu"
 MENU_OPEN = "menu-open"
 SERVER_NOTICE = "server-notice"
 SERVER_BACK = "server-back"
+SERVER_BUSY = "server-busy"
 
 # Long work: what a page that waits for it shows.
 LOADING = "loading"

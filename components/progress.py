@@ -29,7 +29,7 @@ def progress_view(view: JobView, title: str, cancel: Any) -> html.Div:
         cancel: id of the button that stops it.
     """
     if view.state == "waiting":
-        message = "waiting for other work to end"
+        message = f"waiting, {view.before} before you" if view.before else "waiting for other work to end"
     else:
         share = f"{view.done / view.total:.0%}" if view.total else ""
         message = " · ".join(part for part in (view.what, share, time_left(view.seconds_left)) if part)

@@ -95,6 +95,13 @@ def _server_notices() -> list[Any]:
             hidden=True,
         ),
         html.Div(
+            [html.Strong("The server is busy: "), html.Span(), " before you. The page goes on by itself."],
+            id=ids.SERVER_BUSY,
+            className="alert alert-info hs-alert hs-server-notice",
+            role="status",
+            hidden=True,
+        ),
+        html.Div(
             "The server is back.",
             id=ids.SERVER_BACK,
             className="alert alert-success hs-alert hs-server-notice",

@@ -3,7 +3,6 @@
 from collections.abc import Hashable
 from typing import Any
 
-from cachetools import LRUCache
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
 
 from callbacks.answer.next_token_view import NOTHING_YET
@@ -21,6 +20,7 @@ from utils.errors import UserFacingError
 from utils.forward.interchange import INTERCHANGE
 from utils.live.service import LiveService
 from utils.runtime.jobs import Progress
+from utils.runtime.locked_cache import LockedCache
 
 MAX_CACHED = 300
 
@@ -55,7 +55,7 @@ class ContinuationsView:
         self.service = service
         self.texts: Background[ContinuationPair] = Background(MAX_CACHED)
         # What is being written, for those who watch it grow.
-        self._generators: LRUCache[Hashable, PairGenerator] = LRUCache(MAX_CACHED)
+        self._generators: LockedCache[Hashable, PairGenerator] = LockedCache(MAX_CACHED)
 
     def _compute(self, key: Hashable, shown: Shown, options: WritingOptions, progress: Progress) -> Any:
         loaded = shown.analysis.loaded

@@ -1,10 +1,7 @@
 """What the lab has read, kept for all who ask for the same: readings, attention rows, ablations."""
 
 from collections.abc import Callable, Mapping
-from threading import Lock
 from typing import Any
-
-from cachetools import LRUCache
 
 from callbacks.background import Background
 from retrieval.filings.real import RealFiling
@@ -20,6 +17,7 @@ from utils.heads import Head
 from utils.links.reading import read_store
 from utils.live.service import LiveService
 from utils.runtime.jobs import JobView, Progress
+from utils.runtime.locked_cache import LockedCache
 
 # Readings and ablations are small; a class asks for a few.
 MAX_CACHED = 200
@@ -53,8 +51,9 @@ class LabReadings:
         self.patience = patience
         self._readings: Background[LabReading] = Background(MAX_CACHED)
         self._ablations: Background[LabAblation] = Background(MAX_CACHED)
-        self._rows: LRUCache[LabPrompt, QuestionRows] = LRUCache(ROWS_BYTES, lambda rows: rows.rows.nbytes)
-        self._guard = Lock()
+        self._rows: LockedCache[LabPrompt, QuestionRows] = LockedCache(
+            ROWS_BYTES, lambda rows: rows.rows.nbytes
+        )
 
     def _read(
         self,
@@ -80,8 +79,7 @@ class LabReadings:
     def _keep_rows(self, reading: LabReading, rows: QuestionRows) -> None:
         # The cache refuses what is larger than all of it.
         if rows.rows.nbytes <= ROWS_BYTES:
-            with self._guard:
-                self._rows[reading.prompt] = rows
+            self._rows[reading.prompt] = rows
 
     def follow(self, prompt: LabPrompt, session_id: str, again: bool) -> LabReading | JobView:
         """Read a prompt as a job, its model loaded first: what was read, or how far it is.
@@ -131,8 +129,7 @@ class LabReadings:
         Raises:
             UserFacingError: its model cannot be loaded any more.
         """
-        with self._guard:
-            cached = self._rows.get(reading.prompt)
+        cached = self._rows.get(reading.prompt)
         if cached is None:
             cached = read_question_rows(self.service.store.get(reading.prompt.model), reading.encoded)
             self._keep_rows(reading, cached)

@@ -54,7 +54,8 @@ class LivePage:
         self.service = service
         self.guide = guide
         self.problems = problems
-        self.loads = Jobs(workers=2)
+        # A large model may have to be fetched first.
+        self.loads = Jobs(workers=2, time_limit=None)
 
     def layout(self, query: str) -> Any:
         """The page as a link opens it, or with the first example of the first model.

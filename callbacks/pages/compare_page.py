@@ -46,7 +46,7 @@ class ComparePage:
 
     def __init__(self, service: LiveService) -> None:
         self.service = service
-        self.jobs = Jobs(workers=2)
+        self.jobs = Jobs(workers=2, time_limit=None)
         self._answers: OrderedDict[CompareState, Compared] = OrderedDict()
         self._guard = Lock()
 

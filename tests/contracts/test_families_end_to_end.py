@@ -36,7 +36,7 @@ from utils.teaching.lessons import LessonSet
 from utils.teaching.prepared_presets import PreparedPresets
 from utils.teaching.presets import PresetSet
 
-PROMPT = "The cat sat on the mat, and the cat sat on"
+PROMPT = "The cat sat on the mat, and the cat sat on the mat, and the cat sat on"
 OFF = [Head(0, 1), Head(2, 0), Head(2, 3)]
 
 

@@ -42,7 +42,8 @@ class AnalysisJobs:
         self._store = store
         self._catalog_folder = catalog_folder
         self._device = device
-        self._jobs = Jobs(workers=1)
+        # A large model takes hours; several may be asked for, one after the other.
+        self._jobs = Jobs(workers=1, for_each=8, time_limit=None)
 
     def start(self, model: str, session_id: str = "") -> JobView:
         """Analyze a model, or join the analysis that is under way.

@@ -70,12 +70,12 @@ class StreamRecorder:
         """Remember a tensor [row, position, ...] of a layer."""
         self._found[name, layer] = value
 
-    def parts(self, row: int = 0) -> StreamParts:
-        """The parts of one row; call it outside inference mode."""
+    def parts(self, row: int = 0, length: int | None = None) -> StreamParts:
+        """The parts of one row, of its first `length` positions or all; call it outside inference mode."""
         geometry = self._loaded.geometry
 
         def one(name: str, layer: int = 0) -> Tensor:
-            return self._found[name, layer][row]
+            return self._found[name, layer][row, :length]
 
         def all_layers(name: str, heads: int = 0) -> Tensor:
             layers = [one(name, layer) for layer in range(geometry.n_layers)]

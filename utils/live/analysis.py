@@ -9,7 +9,8 @@ from torch import Tensor
 
 from utils.catalog.catalog import Catalog
 from utils.forward.ablation import AblationMethod
-from utils.forward.attention_capture import capture
+from utils.forward.attention_capture import Capture, capture
+from utils.forward.joined_forwards import ForwardSize
 from utils.forward.partial_forward import CleanRun
 from utils.forward.stream_capture import StreamParts, check_stream
 from utils.heads import Head
@@ -108,29 +109,60 @@ class LiveAnalysis:
         return find_unlisted_heads(self.scores, self.by_head, self.catalog)
 
 
-def analyze_prompt(
-    loaded: LoadedModel,
-    prompt: TokenizedPrompt,
-    catalog: Catalog | None,
-    problem: str,
-    ablated: Collection[Head] = (),
-    mode: AblationMethod = "zero",
-) -> LiveAnalysis:
-    """Run one forward, score every head, and say what the listed heads do.
+@dataclass(frozen=True, eq=False)
+class PromptRun:
+    """One prompt to be run on one model, with what its analysis reads besides.
 
-    Args:
+    Attributes:
         loaded: the model.
         prompt: its tokens.
         catalog: the model's catalog, None where there is none that can be used.
         problem: why there is none.
+    """
+
+    loaded: LoadedModel
+    prompt: TokenizedPrompt
+    catalog: Catalog | None
+    problem: str
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether the model's stream is the sum of its parts, which are then recorded."""
+        return not self.loaded.family.stream.not_a_sum(self.loaded.model.config)
+
+    @property
+    def size(self) -> ForwardSize:
+        """What its forward costs."""
+        return ForwardSize(len(self.prompt.ids), self.loaded.geometry.n_layers)
+
+
+def analyze_prompt(
+    run: PromptRun, ablated: Collection[Head] = (), mode: AblationMethod = "zero"
+) -> LiveAnalysis:
+    """Run one forward, score every head, and say what the listed heads do.
+
+    Args:
+        run: the prompt.
         ablated: heads to ablate.
         mode: what is put in their place.
 
     Raises:
         UserFacingError: a head that the model does not have, or no such mode.
     """
-    is_sum = not loaded.family.stream.not_a_sum(loaded.model.config)
-    result = capture(loaded, prompt.ids, ablated, mode, stream=is_sum, layers=not ablated, last_only=True)
+    result = capture(
+        run.loaded, run.prompt.ids, ablated, mode, stream=run.is_sum, layers=not ablated, last_only=True
+    )
+    return analysis_of(run, result)
+
+
+def analysis_of(run: PromptRun, result: Capture) -> LiveAnalysis:
+    """Score every head in what a forward gave, and say what the listed heads do.
+
+    Args:
+        run: the prompt.
+        result: of its forward; with each layer's output where no heads are ablated.
+    """
+    loaded, prompt = run.loaded, run.prompt
     logits = result.logits[-1].clone()
     writes = None if result.stream is None else WrittenOn(loaded, prompt.ids, result.stream, logits)
     scores = prompt_scores(
@@ -141,7 +173,7 @@ def analyze_prompt(
         loaded.geometry.windows,
         None if writes is None else writes.written,
     )
-    listed, carrying = _activities(scores, catalog)
+    listed, carrying = _activities(scores, run.catalog)
     favourite_effect = None if writes is None else writes.favourite_effect
     clean_run = None
     if result.layers is not None:
@@ -159,8 +191,8 @@ def analyze_prompt(
         scores,
         result.stream,
         favourite_effect,
-        catalog,
-        problem,
+        run.catalog,
+        run.problem,
         listed,
         carrying,
         clean_run,

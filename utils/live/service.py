@@ -15,10 +15,11 @@ from torch import Tensor
 from utils.catalog.catalog import CATALOG_FOLDER, Catalog, catalog_path, check_fit, load_catalog
 from utils.errors import UserFacingError
 from utils.forward.ablation import AblationMethod, check_mode
-from utils.forward.attention_capture import capture
-from utils.forward.partial_forward import next_logits
+from utils.forward.attention_capture import Capture, capture
+from utils.forward.joined_forwards import choose_rows
 from utils.heads import Head
-from utils.live.analysis import LiveAnalysis, analyze_prompt
+from utils.live.analysis import LiveAnalysis, PromptRun, analysis_of, analyze_prompt
+from utils.live.joined_requests import Toggle, choose_toggles, run_prompts, run_toggles
 from utils.live.pinnable_cache import PinnableCache
 from utils.live.written_facts import WrittenFacts
 from utils.models.files import weights_digest
@@ -34,6 +35,7 @@ from utils.models.prompts import (
 from utils.models.start_tokens import chosen_start
 from utils.models.store import ModelStore
 from utils.runtime.file_cache import FileCache
+from utils.runtime.joined import JoinedWork
 
 CACHE_BYTES = 256 * 2**20
 # For each of the three caches: what the presets may keep besides.
@@ -43,6 +45,8 @@ CACHED_PROMPTS = 1024
 
 # Model, token ids, heads ablated, what is put in their place.
 _PredictionKey = tuple[str, tuple[int, ...], frozenset[Head], AblationMethod]
+# Model, text, when its catalog changed.
+_AnalysisKey = tuple[str, str, int | None]
 
 
 class LiveService:
@@ -62,7 +66,7 @@ class LiveService:
         # A model and its catalog must agree on the token that goes first.
         store.catalogs = catalog_folder
         self.max_tokens = max_tokens
-        self._analyses: PinnableCache[tuple[str, str, int | None], LiveAnalysis] = PinnableCache(
+        self._analyses: PinnableCache[_AnalysisKey, LiveAnalysis] = PinnableCache(
             CACHE_BYTES, lambda analysis: analysis.nbytes, PINNED_BYTES
         )
         # Logits of the last position, and of all: 256 positions of a large vocabulary take 50 to 150 MB.
@@ -74,6 +78,17 @@ class LiveService:
         )
         self._ablated: LRUCache[tuple[Any, ...], LiveAnalysis] = LRUCache(
             CACHE_BYTES, lambda analysis: analysis.nbytes
+        )
+        # Forwards of several people that wait for the same model are done as one.
+        self._runs = JoinedWork[tuple[_AnalysisKey, PromptRun], Capture, LiveAnalysis](
+            lambda asked: run_prompts([run for _, run in asked]),
+            lambda asked: choose_rows([run.size for _, run in asked]),
+            self._analysis_of,
+        )
+        self._toggles = JoinedWork[tuple[_PredictionKey, Toggle], Tensor, Tensor](
+            lambda asked: run_toggles([toggle for _, toggle in asked]),
+            lambda asked: choose_toggles([toggle for _, toggle in asked]),
+            self._prediction_of,
         )
         self.writing = WrittenFacts(self)
         self._prompts: LRUCache[tuple[str, str], TokenizedPrompt] = LRUCache(CACHED_PROMPTS)
@@ -142,16 +157,17 @@ class LiveService:
         cached = self._cached(key)
         if cached is not None:
             return cached
-        # The parts of one page ask at once: the first computes, the others wait and find its result.
-        with loaded.lock:
-            cached = self._cached(key)
-            if cached is not None:
-                return cached
-            analysis = analyze_prompt(loaded, self._tokenize(loaded, text), catalog, problem)
-            # The cache refuses what is larger than all of it; nor is a model kept that the store has dropped.
-            if analysis.nbytes <= CACHE_BYTES and self.store.is_loaded(model):
-                with self._guard:
-                    self._analyses[key] = analysis
+        # The parts of one page ask at once, and a class does: one forward for all of them where it can be.
+        run = PromptRun(loaded, self._tokenize(loaded, text), catalog, problem)
+        return self._runs.get(loaded.lock, key, (key, run))
+
+    def _analysis_of(self, asked: tuple[_AnalysisKey, PromptRun], captured: Capture) -> LiveAnalysis:
+        key, run = asked
+        analysis = analysis_of(run, captured)
+        # The cache refuses what is larger than all of it; nor is a model kept that the store has dropped.
+        if analysis.nbytes <= CACHE_BYTES and self.store.is_loaded(run.loaded.name):
+            with self._guard:
+                self._analyses[key] = analysis
         return analysis
 
     def _let_go(self, model: str) -> None:
@@ -167,7 +183,7 @@ class LiveService:
                     del cache[key]
         self.writing.forget(model)
 
-    def _cached(self, key: tuple[str, str, int | None]) -> LiveAnalysis | None:
+    def _cached(self, key: _AnalysisKey) -> LiveAnalysis | None:
         with self._guard:
             return self._analyses.get(key)
 
@@ -191,8 +207,10 @@ class LiveService:
                 return self._predictions[key]
         clean = self.analyze(model, text).clean_run
         assert clean is not None
-        logits = next_logits(loaded, clean, [off], mode)[0].clone()
-        self._cache(self._predictions, key, logits)
+        return self._toggles.get(loaded.lock, key, (key, Toggle(loaded, clean, off, mode)))
+
+    def _prediction_of(self, asked: tuple[_PredictionKey, Toggle], logits: Tensor) -> Tensor:
+        self._cache(self._predictions, asked[0], logits)
         return logits
 
     def position_logits(
@@ -261,7 +279,7 @@ class LiveService:
             with self._guard:
                 if key in self._ablated:
                     return self._ablated[key]
-            analysis = analyze_prompt(loaded, prompt, catalog, problem, ablated, mode)
+            analysis = analyze_prompt(PromptRun(loaded, prompt, catalog, problem), ablated, mode)
             if analysis.nbytes <= CACHE_BYTES and self.store.is_loaded(model):
                 with self._guard:
                     self._ablated[key] = analysis

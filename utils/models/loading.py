@@ -27,6 +27,7 @@ from utils.models.files import WeightFile, WeightFiles, check_folder
 from utils.models.memory import check_memory, misfit, need_of_folder, read_model_config
 from utils.models.start_tokens import start_of_catalog, start_token
 from utils.runtime.jobs import Progress
+from utils.runtime.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class LoadedModel:
             an analysis compares the candidates.
         special_ids: ids of all special tokens.
         context_length: most tokens in one forward.
-        lock: held during each forward, since PyVene is not thread-safe.
+        lock: held during each forward, since PyVene is not thread-safe; taken in fair turns.
     """
 
     name: str
@@ -73,7 +74,7 @@ class LoadedModel:
     context_length: int
     bos_added: bool = False
     start_open: bool = False
-    lock: Any = field(default_factory=threading.RLock, repr=False)
+    lock: Turns = field(default_factory=Turns, repr=False)
 
 
 def load_model(

@@ -315,9 +315,11 @@ class HeldStore(ModelStore):
     def __init__(self) -> None:
         super().__init__((BUNDLED,))
         self.go_on = threading.Event()
+        self.begun = threading.Event()
         self.left = threading.Event()
 
     def get(self, name: str, progress: Progress = lambda what, done, total: None) -> Any:
+        self.begun.set()
         assert self.go_on.wait(60)
         try:
             progress("reading", 1, 2)
@@ -333,6 +335,7 @@ def test_reading_is_a_job_that_can_be_left(tmp_path: Path):
     progress, error, rests, shown, _ = page.follow(ids.LAB_WANTED, SHOWN, "me")
     assert (error, rests, shown) == (None, False, no_update)
     assert "Reading with demo-llama" in text_of(progress)
+    assert store.begun.wait(60)
     left = page.follow(ids.cancel_lab(PAGE), SHOWN, "me")
     assert "Cancelled" in text_of(left[0]) and left[2] is True
     store.go_on.set()

@@ -178,10 +178,6 @@ class HeldStore(ModelStore):
             self.ended.set()
 
 
-def job_thread(page: ComparePage) -> threading.Thread:
-    return next(thread for thread in threading.enumerate() if "demo-llama" in thread.name)
-
-
 def test_models_that_are_not_loaded_are_loaded_first():
     store = HeldStore()
     page = ComparePage(LiveService(store))
@@ -189,9 +185,8 @@ def test_models_that_are_not_loaded_are_loaded_first():
     body, error, progress, rests, _ = page.follow(ids.COMPARE_WANTED, asdict(state), "me")
     assert (body, error, rests) == (no_update, None, False)
     assert "Loading demo-gpt2 and demo-llama" in words_of(progress)
-    thread = job_thread(page)
     store.go_on.set()
-    thread.join(120)
+    page.jobs.wait(state, 120)
     body, error, progress, rests, query = page.follow(ids.COMPARE_TICK, asdict(state), "me")
     assert (error, progress, rests) == (None, None, True)
     assert "right=" in query and "Right: demo-llama" in words_of(body)
@@ -202,9 +197,7 @@ def test_two_models_that_do_not_fit_beside_each_other_are_compared_all_the_same(
     page = ComparePage(LiveService(store))
     state = CompareState("demo-gpt2", REPEATS, "demo-llama", REPEATS)
     page.follow(ids.COMPARE_WANTED, asdict(state), "me")
-    for thread in threading.enumerate():
-        if "demo-llama" in thread.name:
-            thread.join(120)
+    page.jobs.wait(state, 120)
     assert [store.is_loaded(name) for name in MODELS].count(True) == 1
     body = page.follow(ids.COMPARE_TICK, asdict(state), "me")[0]
     assert "Right: demo-llama" in words_of(body)
@@ -215,11 +208,10 @@ def test_leaving_a_load_ends_it():
     page = ComparePage(LiveService(store))
     state = CompareState("demo-gpt2", REPEATS, "demo-llama", REPEATS)
     page.follow(ids.COMPARE_WANTED, asdict(state), "me")
-    thread = job_thread(page)
     answer = page.follow(ids.cancel_compare(PAGE), asdict(state), "me")
     assert answer[3] is True and "cancelled" in words_of(answer[2])
     store.go_on.set()
-    thread.join(120)
+    page.jobs.wait(state, 120)
     assert not any(store.is_loaded(name) for name in MODELS)
 
 
@@ -233,16 +225,12 @@ def test_a_load_that_fails_is_told_and_tried_again_on_request(monkeypatch: pytes
 
     monkeypatch.setattr(page.service.store, "get", fail)
     page.follow(ids.COMPARE_WANTED, asdict(STATE), "me")
-    for thread in threading.enumerate():
-        if thread.name.startswith("job "):
-            thread.join(60)
+    page.jobs.wait(STATE, 60)
     body, error, _, rests, _ = page.follow(ids.COMPARE_TICK, asdict(STATE), "me")
     assert (body, rests) == (no_update, True)
     assert "It is broken." in words_of(error)
     page.follow(ids.COMPARE_WANTED, asdict(STATE), "me")
-    for thread in threading.enumerate():
-        if thread.name.startswith("job "):
-            thread.join(60)
+    page.jobs.wait(STATE, 60)
     assert len(calls) == 2
 
 

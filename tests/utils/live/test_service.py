@@ -32,7 +32,8 @@ from utils.roles.registry import measured_roles, pattern_roles
 from utils.roles.scores import role_score
 from utils.writing.live_outputs import written_on
 
-TEXT = "The cat sat on the mat. The cat sat on the"
+# Long enough that no product rounds otherwise in one kind of forward than in another (`MIN_PRODUCT_ROWS`).
+TEXT = "The cat sat on the mat. The cat sat on the mat. The cat sat on the"
 OTHER = "One day a little girl went to the park."
 GPT2, LLAMA = "tiny-gpt2", "tiny-llama"
 LISTED = {"induction": [(Head(1, 2), 0.6)], "previous_token": [(Head(0, 1), 0.5)]}

@@ -6,7 +6,18 @@ from types import SimpleNamespace
 import pytest
 
 from utils.errors import UserFacingError
-from utils.runtime.jobs import REMEMBERED, UNFORESEEN, JobProgress, Jobs, JobView, Progress, stop_all
+from utils.runtime.jobs import (
+    GONE_SECONDS,
+    REMEMBERED,
+    TOO_MANY,
+    UNFORESEEN,
+    JobProgress,
+    Jobs,
+    JobView,
+    Progress,
+    leave_everything,
+    stop_all,
+)
 
 PATIENCE = 20
 
@@ -181,3 +192,93 @@ def test_all_jobs_are_stopped_and_waited_for() -> None:
         view = jobs.view(key)
         assert view is not None and view.state == "cancelled"
     assert stop_all(0)
+
+
+def test_waiting_jobs_have_no_threads_and_one_session_has_one_job() -> None:
+    jobs, first = Jobs(workers=1), Work()
+    jobs.start("first", first, "teacher")
+    assert first.half.wait(PATIENCE)
+    threads = threading.active_count()
+    for number in range(400):
+        jobs.start(number, Work(), "one student")
+    assert threading.active_count() == threads
+    assert jobs.under_way <= 401
+    line = [number for number in range(400) if (view := jobs.view(number)) and view.before]
+    # Each new one takes the place of the one before.
+    assert line == [399]
+    jobs.cancel_all()
+    first.go.set()
+    assert stop_all(PATIENCE)
+
+
+def test_who_asks_for_the_first_time_goes_before_who_has_a_job_already() -> None:
+    jobs, first, order = Jobs(workers=1, for_each=9), Work(), []
+    jobs.start("first", first, "a")
+    assert first.half.wait(PATIENCE)
+    for key, session in (("a1", "a"), ("a2", "a"), ("b1", "b"), ("b2", "b"), ("c1", "c")):
+        jobs.start(key, lambda progress, key=key: order.append(key), session)
+    views = {key: jobs.view(key) for key in ("b1", "c1", "a1", "b2", "a2")}
+    assert [view.before for view in views.values() if view] == [1, 2, 3, 4, 5]
+    first.go.set()
+    ended(jobs, "a2")
+    assert order == ["b1", "c1", "a1", "b2", "a2"]
+
+
+def test_a_job_ends_when_no_page_asks_for_it_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("utils.runtime.jobs.time", SimpleNamespace(monotonic=lambda: now[0]))
+    jobs, running, waiting, own = Jobs(workers=2), Work(), Work(), Work()
+    jobs.start("running", running, "gone")
+    jobs.start("own", own)
+    assert running.half.wait(PATIENCE) and own.half.wait(PATIENCE)
+    jobs.start("waiting", waiting, "gone too")
+    now[0] += GONE_SECONDS + 1
+    running.go.set()
+    own.go.set()
+    # `ended` asks for it, which would keep it: look without asking.
+    for _ in range(PATIENCE * 100):
+        if not jobs.under_way:
+            break
+        threading.Event().wait(0.01)
+    assert [jobs.view(key).state for key in ("running", "waiting", "own")] == [
+        "cancelled",
+        "cancelled",
+        "done",
+    ]  # type: ignore[union-attr]
+    assert waiting.runs == 0
+
+
+def test_a_visit_that_ends_leaves_all_its_jobs() -> None:
+    jobs, other, shared = Jobs(), Jobs(), Work()
+    alone = Work()
+    jobs.start("shared", shared, "a")
+    jobs.start("shared", shared, "b")
+    other.start("alone", alone, "a")
+    assert shared.half.wait(PATIENCE) and alone.half.wait(PATIENCE)
+    leave_everything("a")
+    shared.go.set()
+    alone.go.set()
+    assert ended(jobs, "shared").state == "done"
+    assert ended(other, "alone").state == "cancelled"
+
+
+def test_a_job_that_takes_too_long_is_stopped_with_a_sentence() -> None:
+    jobs, work = Jobs(time_limit=0.001), Work()
+    jobs.start("a", work, "one")
+    assert work.half.wait(PATIENCE)
+    threading.Event().wait(0.01)
+    work.go.set()
+    view = ended(jobs, "a")
+    assert view.error is not None and "was stopped" in view.error.message
+
+
+def test_more_than_the_server_can_do_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("utils.runtime.jobs.MOST_WAITING", 2)
+    jobs, first = Jobs(), Work()
+    jobs.start("first", first, "a")
+    assert first.half.wait(PATIENCE)
+    views = [jobs.start(number, Work(), f"s{number}") for number in range(3)]
+    assert [view.error for view in views] == [None, None, TOO_MANY]
+    jobs.cancel_all()
+    first.go.set()
+    assert stop_all(PATIENCE)
