@@ -18,13 +18,13 @@ from utils.heads import Head
 from utils.roles import registry
 from utils.roles.registry import ROLES
 from utils.roles.role_score import MIN_WRITTEN, RoleTarget, max_attention, sink_share
-from utils.roles.scores import role_target, score_of, target_score
+from utils.roles.scores import RoleScorer, role_target, score_of
 from utils.roles.written import Written, WrittenScores, written_scores
 
 # An inactive head is said to rest on the first token when that takes at least this share of its attention.
 SINK_SHARE_MENTIONED = 0.5
 # What heads write on a text is worked out for so many layers at once, in bytes of it.
-MAX_EFFECT_BYTES = 32 * 2**20
+MAX_EFFECT_BYTES = 2 * 2**20
 
 
 @dataclass(frozen=True)
@@ -188,13 +188,20 @@ class PromptScores:
     written: Mapping[str, WrittenScores] = field(default_factory=dict)
 
     @cached_property
-    def _live(self) -> dict[str, list[list[float]]]:
+    def _numbers(self) -> dict[str, dict[str, list[list[float]]]]:
         # Plain numbers: hundreds of heads ask for theirs, and one out of a tensor takes some microseconds.
-        return {role: scores.tolist() for role, scores in self.live.items()}
+        everywhere = {"": self.sink_share}, {"": self.max_attention}
+        masses = {role: written.mass for role, written in self.written.items()}
+        effects = {role: written.effect for role, written in self.written.items()}
+        names = ("live", "checked", "sink", "largest", "mass", "effect")
+        tables = (self.live, self.checked, *everywhere, masses, effects)
+        return {
+            name: {role: scores.tolist() for role, scores in table.items()}
+            for name, table in zip(names, tables, strict=True)
+        }
 
-    @cached_property
-    def _sinks(self) -> list[list[float]]:
-        return self.sink_share.tolist()
+    def _number(self, name: str, role: str, head: Head) -> float:
+        return self._numbers[name][role][head.layer][head.head]
 
     def target(self, role: str) -> RoleTarget:
         """Where a head of the role would look on the prompt, whatever its layer sees."""
@@ -208,11 +215,12 @@ class PromptScores:
             head: which head.
             catalog_score: its score in the catalog, None for a head that is not listed.
         """
-        role_input, at = self.inputs[role][head.layer], (head.layer, head.head)
-        live, sink = self._live[role][at[0]][at[1]], self._sinks[at[0]][at[1]]
-        checked = float(self.checked[role][at]) if role in self.checked else 0.0
-        known = catalog_score or 0.0
-        factors = self.written.get(role)
+        role_input, known = self.inputs[role][head.layer], catalog_score or 0.0
+        live, sink = self._number("live", role, head), self._number("sink", "", head)
+        checked = self._number("checked", role, head) if role in self.checked else 0.0
+        mass = effect = None
+        if role in self.written:
+            mass, effect = self._number("mass", role, head), self._number("effect", role, head)
         return HeadActivity(
             role=role,
             head=head,
@@ -222,13 +230,13 @@ class PromptScores:
             needed=role_input.needed(known),
             positions=role_input.target.rows,
             sink_share=sink,
-            max_attention=float(self.max_attention[at]),
+            max_attention=self._number("largest", "", head),
             is_active=role_input.is_active(live, known, checked),
-            reason=_small_effect(role_input, live, known, factors, at)
+            reason=_small_effect(role_input, live, known, mass, effect)
             or role_input.explain(live, known, checked, sink),
             pairs=role_input.target.pairs if ROLES[role].requires_repetition else (),
-            mass=None if factors is None else float(factors.mass[at]),
-            effect=None if factors is None else float(factors.effect[at]),
+            mass=mass,
+            effect=effect,
         )
 
     def clear_pattern(self, role: str) -> Tensor:
@@ -244,13 +252,10 @@ class PromptScores:
 
 
 def _small_effect(
-    asked: RoleInput, live: float, known: float, factors: WrittenScores | None, at: tuple[int, int]
+    asked: RoleInput, live: float, known: float, mass: float | None, effect: float | None
 ) -> str:
     """Why a head that looks where one of an output role would is inactive all the same; "" if it is not."""
-    if factors is None or not asked.target.applicable or live >= asked.needed(known):
-        return ""
-    mass, effect = float(factors.mass[at]), float(factors.effect[at])
-    if mass < asked.needed(known):
+    if mass is None or not asked.target.applicable or not live < asked.needed(known) <= mass:
         return ""
     return (
         f"gives {mass:.0%} of its attention there, but changes those tokens by {effect:+.1f} logits on "
@@ -308,14 +313,15 @@ def prompt_scores(
     inputs = {role: role_inputs(role, tokens, special_ids, layers, answer) for role in roles}
     by_output = {} if written is None else _written_scores(attention, inputs, written)
     largest = max_attention(attention)
+    patterns = {role: [one[0].target] for role, one in inputs.items() if role not in by_output}
+    # One product reads the patterns once for all roles.
+    by_pattern = RoleScorer(patterns).scores(attention[None]) if patterns else {}
     checks = {role: check for role in roles if (check := score_of(role).check) is not None}
     return PromptScores(
         inputs=inputs,
         live={
-            role: by_output[role].score
-            if role in by_output
-            else target_score(role, attention, role_input[0].target).clamp(0, 1)
-            for role, role_input in inputs.items()
+            role: by_output[role].score if role in by_output else by_pattern[role][0].clamp(0, 1)
+            for role in inputs
         },
         checked={
             role: largest if check.measure is max_attention else check.measure(attention)

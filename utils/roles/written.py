@@ -43,41 +43,28 @@ class WrittenScores:
     effect: Tensor
 
 
-def counted_attention(attention: Tensor, effects: Tensor, sign: int) -> Tensor:
-    """The attention on tokens that the head raises (sign 1) or lowers (-1) by at least half a logit.
+def least_effect(effects: Tensor, sign: int) -> Tensor:
+    """From which effect on a token's logit on attention to it counts; for a role that lowers, down to which.
 
-    >>> counted_attention(torch.tensor([0.75, 0.25]), torch.tensor([0.4, -2.0]), -1).tolist()
-    [0.0, 0.25]
+    Half a logit; and who lowers must lower by as much beyond its habit, what it does to the same token from the
+    text's positions on average. Many a head lowers some tokens wherever it stands and whatever it attends to:
+    values have much in common. Of 240 random heads with the real model's norms a quarter would pass for
+    suppressing heads by that alone.
 
-    Args:
-        attention: probabilities [..., query, key].
-        effects: in the same shape, logits.
-        sign: 1 or -1.
-
-    Raises:
-        ValueError: shapes that differ.
-    """
-    if attention.shape != effects.shape:
-        raise ValueError(
-            f"effects must have the shape of attention, {tuple(attention.shape)}. Got {tuple(effects.shape)}."
-        )
-    return attention * (sign * effects >= MIN_WRITTEN)
-
-
-def beyond_habit(effects: Tensor) -> Tensor:
-    """The effects less what the head does to the same token from the text's positions on average.
-
-    Many a head lowers some tokens wherever it stands and whatever it attends to: values have much in common.
-    Of 240 random heads with the real model's norms a quarter would pass for suppressing heads by that alone.
-
-    >>> beyond_habit(torch.tensor([[0.0, 0.0], [-2.0, 0.0], [-2.0, -4.0]])).tolist()
-    [[2.0, 2.0], [0.0, 2.0], [0.0, -2.0]]
+    >>> least_effect(torch.tensor([[0.0, 0.0], [-2.0, 0.0], [-2.0, -4.0]]), -1).tolist()
+    [[-2.5, -2.5]]
 
     Args:
         effects: [..., query, key], logits; the first query position does not count for the mean.
+        sign: 1 where the role is to raise what it looks at, -1 where it is to lower it.
+
+    Returns:
+        A number, or [..., 1, key].
     """
+    if sign > 0:
+        return effects.new_tensor(MIN_WRITTEN)
     counted = effects[..., 1:, :] if effects.shape[-2] > 1 else effects
-    return effects - counted.mean(-2, keepdim=True)
+    return counted.mean(-2, keepdim=True).clamp(max=0) - MIN_WRITTEN
 
 
 def written_scores(attention: Tensor, effects: Tensor, target: RoleTarget, sign: int) -> WrittenScores:
@@ -87,21 +74,33 @@ def written_scores(attention: Tensor, effects: Tensor, target: RoleTarget, sign:
         attention: probabilities [..., query, key].
         effects: in the same shape, logits.
         target: where a head of the role would look.
-        sign: 1 where the role is to raise what it looks at, -1 where it is to lower it, and lower it by as
-            much beyond its habit (`beyond_habit`).
+        sign: as in `least_effect`.
 
     Returns:
         Tensors [...]; zeros where the role does not apply.
+
+    Raises:
+        ValueError: shapes that differ.
     """
-    counted = counted_attention(attention, effects, sign)
-    if sign < 0:
-        counted = counted_attention(counted, beyond_habit(effects), sign)
-    mask = target.mask.to(attention)
-    rows = max(target.rows, 1)
-    on_target = (attention * mask).sum((-2, -1))
-    weighted = (attention * effects * mask).sum((-2, -1))
+    if attention.shape != effects.shape:
+        raise ValueError(
+            f"effects must have the shape of attention, {tuple(attention.shape)}. Got {tuple(effects.shape)}."
+        )
+    # Rows without a target are left alone: a role may ask for the last one only.
+    rows = target.mask.any(-1).nonzero().flatten()
+    if not len(rows):
+        zeros = attention.new_zeros(attention.shape[:-2])
+        return WrittenScores(zeros, zeros, zeros)
+    asked = slice(int(rows[0]), int(rows[-1]) + 1)
+    limit = least_effect(effects, sign)
+    effects = effects[..., asked, :]
+    on_target = (attention[..., asked, :] * target.mask[asked].to(attention)).flatten(-2)
+    mass = on_target.sum(-1)
+    weighted = torch.linalg.vecdot(on_target, effects.flatten(-2))
+    too_little = effects < limit if sign > 0 else effects > limit
+    counted = on_target.masked_fill_(too_little.flatten(-2), 0).sum(-1)
     return WrittenScores(
-        score=((counted * mask).sum((-2, -1)) / rows).clamp(0, 1),
-        mass=(on_target / rows).clamp(0, 1),
-        effect=torch.where(on_target > 0, weighted / on_target.clamp(min=1e-12), 0.0),
+        score=(counted / target.rows).clamp(0, 1),
+        mass=(mass / target.rows).clamp(0, 1),
+        effect=torch.where(mass > 0, weighted / mass.clamp(min=1e-12), 0.0),
     )

@@ -124,8 +124,18 @@ def all_head_terms(
     directions: Tensor,
     positions: slice | Sequence[int] = slice(None),
     layers: slice = slice(None),
+    columns: Tensor | None = None,
 ) -> Tensor:
-    """`head_terms` of several layers at once, [layer, head, position, k], float32 on the CPU."""
+    """`head_terms` of several layers at once, [layer, head, position, k], float32 on the CPU.
+
+    Args:
+        loaded: the model.
+        parts: of one forward.
+        directions: as in `head_terms`.
+        positions: which positions.
+        layers: which layers.
+        columns: the direction of each of the k results, where some are asked for several times.
+    """
     device, shape = directions.device, (loaded.geometry.n_heads, loaded.geometry.head_dim)
     outputs = parts.head_outputs[layers][:, positions].to(device)
     scale = final_scale(loaded, parts.final[positions].to(device))
@@ -133,12 +143,13 @@ def all_head_terms(
     for number, layer in enumerate(range(loaded.geometry.n_layers)[layers]):
         rows = projection_rows(loaded, layer)
         gain, own_scale = _attention_gain(loaded, layer, outputs[number], rows)
-        folded.append((directions * gain) @ rows.T)
+        read = (directions * gain) @ rows.T
+        folded.append(read if columns is None else read[columns])
         scales.append(scale * own_scale)
-    # [layer, head, position, d_head] times [layer, head, d_head, k].
-    read = torch.stack(folded).unflatten(-1, shape).permute(0, 2, 3, 1)
-    terms = outputs.transpose(1, 2) @ read
-    return (terms * torch.stack(scales)[:, None, :, None]).cpu()
+    # [layer, head, position, d_head] times [layer, head, d_head, k]; the scale goes with the smaller factor.
+    scaled = outputs * torch.stack(scales)[..., None, None]
+    by_head = torch.stack(folded).unflatten(-1, shape).permute(0, 2, 3, 1)
+    return (scaled.transpose(1, 2) @ by_head).cpu()
 
 
 def _attention_gain(
@@ -296,4 +307,4 @@ def own_token_effects(
     # A token that repeats is read once.
     distinct, places = torch.tensor(list(ids)).unique(return_inverse=True)
     directions = token_directions(loaded, distinct.tolist()) - mean_direction(loaded)
-    return all_head_terms(loaded, parts, directions, layers=layers)[..., places]
+    return all_head_terms(loaded, parts, directions, layers=layers, columns=places)
