@@ -146,7 +146,7 @@
   }
 
   function isBusy(answer) {
-    return answer.status === 503 && answer.headers.has(BEFORE);
+    return answer.headers.has(BEFORE);
   }
 
   // The same request until it is answered: the server keeps nothing of a page, so asking twice does no harm.

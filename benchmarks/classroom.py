@@ -3,15 +3,17 @@
 python benchmarks/classroom.py
 python benchmarks/classroom.py --students 30 --seconds 120 --json
 
-Each student is a page without its browser (`page_client.py`): six keep-alive connections over which it asks all
-that a page asks when its student runs a sentence, switches a head off or looks at a head, with pauses between.
-The app runs in a process of its own, three times: as it is (`joined`), with every forward alone (`queue`) and
-with one thread that answers one request after the other (`one`); the latter two for a third of the time.
+Each student is a page without its browser (`page_client.py`): six keep-alive connections over which it asks
+all that a page asks when its student runs a sentence, switches a head off or looks at a head, with pauses
+between. The app runs in a process of its own, three times: as it is (`joined`), with every forward alone
+(`queue`) and with one thread that answers one request after the other (`one`); the latter two for a third of
+the time.
 
-Every prediction that a student saw is compared with the one computed alone afterwards, without server: the text
-on the page, and from the page's JSON export of every tenth the numbers. `wrong` counts those that differ (numbers
-by more than 1e-5), `lost` requests that were never answered, `errors` answers that are none, `rss_growth` is the
-server's memory in the last quarter of the time beside that in the second quarter (of 120 s: 30 s each).
+Every prediction that a student of the first class saw is compared with the one computed alone afterwards,
+without server: the text on the page, and from the page's JSON export of every tenth the numbers. `wrong`
+counts those that differ (numbers by more than 1e-5), `lost` requests that were never answered, `errors`
+answers that are none, `rss_growth` is the server's memory in the last quarter of the time beside that in the
+second quarter (of 120 s: 30 s each).
 """
 
 import argparse
@@ -308,11 +310,13 @@ def _growth(memory: Sequence[int]) -> float:
     return statistics.median(memory[-quarter:]) / statistics.median(memory[quarter : 2 * quarter] or memory)
 
 
-def _summary(seen: Seen, memory: Sequence[int], seconds: float, wrong: int) -> dict[str, Any]:
+def _summary(
+    seen: Seen, memory: Sequence[int], seconds: float, compared: Seen, alone: Alone
+) -> dict[str, Any]:
     times = sorted(seen.seconds)
     return {
-        "wrong": wrong,
-        "compared": len(seen.predictions) + len(seen.numbers),
+        "wrong": count_wrong(compared, alone),
+        "compared": len(compared.predictions) + len(compared.numbers),
         "lost": seen.lost,
         "errors": len(seen.errors),
         "requests_per_s": seen.requests / seconds,
@@ -338,7 +342,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         seen, memory = hold_class(mode, arguments, seconds)
         for problem in sorted(set(seen.errors))[:5]:
             sys.stderr.write(f"benchmarks/classroom.py: {mode}: {problem}\n")
-        found[mode] = _summary(seen, memory, seconds, count_wrong(seen, alone))
+        compared = seen if mode == arguments.modes[0] else Seen()
+        found[mode] = _summary(seen, memory, seconds, compared, alone)
     first = found[arguments.modes[0]]
     results = {
         **first,

@@ -1,4 +1,4 @@
-"""The live page without a browser: it asks the server what a page asks, over as many connections as a browser has."""
+"""The live page without a browser: it asks what a page asks, over as many connections as a browser has."""
 
 import http.client
 import json
@@ -130,7 +130,7 @@ class PageClient:
                 connection.request(method, path, body, headers)
                 answer = connection.getresponse()
                 text = answer.read()
-                if answer.status != 503 or BUSY not in answer.headers:
+                if BUSY not in answer.headers:
                     data = json.loads(text) if answer.status == 200 and text[:1] in b"{[" else None
                     return Answer(time.perf_counter() - start, answer.status, data, again)
                 again += 1

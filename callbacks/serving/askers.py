@@ -57,7 +57,8 @@ def register_askers(server: flask.Flask, update_path: str, prefix: str) -> None:
     def busy(error: BusyError) -> Response:
         headers = {BEFORE_HEADER: str(error.before), "Retry-After": str(AGAIN), "Cache-Control": "no-store"}
         sentence = f"The server is busy, {error.before} before you. Ask again in a moment.\n"
-        return Response(sentence, 503, mimetype="text/plain", headers=headers)
+        # Not 503, which browsers report as a failure: the page asks again by itself.
+        return Response(sentence, 202, mimetype="text/plain", headers=headers)
 
     @server.errorhandler(ReplacedError)
     def replaced(error: ReplacedError) -> Response:

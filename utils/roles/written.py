@@ -46,9 +46,9 @@ class WrittenScores:
 def least_effect(effects: Tensor, sign: int) -> Tensor:
     """From which effect on a token's logit on attention to it counts; for a role that lowers, down to which.
 
-    Half a logit; and who lowers must lower by as much beyond its habit, what it does to the same token from the
-    text's positions on average. Many a head lowers some tokens wherever it stands and whatever it attends to:
-    values have much in common. Of 240 random heads with the real model's norms a quarter would pass for
+    Half a logit; and who lowers must lower by as much beyond its habit, what it does to the same token from
+    the text's positions on average. Many a head lowers some tokens wherever it stands and whatever it attends
+    to: values have much in common. Of 240 random heads with the real model's norms a quarter would pass for
     suppressing heads by that alone.
 
     >>> least_effect(torch.tensor([[0.0, 0.0], [-2.0, 0.0], [-2.0, -4.0]]), -1).tolist()
