@@ -43,6 +43,19 @@
     return Boolean(changed && changed[1] && changed[1].split(",").every((name) => name.includes("n_intervals")));
   }
 
+  // Whether an answer would be shown nowhere: its view is not the one that is chosen, and asks again when it is.
+  function isUnseen(body) {
+    const asked = typeof body === "string" ? JSON.parse(body) : {};
+    const tabs = (asked.inputs || []).find((input) => input.id === "view" || input.id === "head-view");
+    const output = [].concat(asked.outputs)[0];
+    if (!tabs || !output || isTick(body) || typeof output.id !== "string" || asked.changedPropIds.includes(`${tabs.id}.value`)) {
+      return false;
+    }
+    const part = place(output.id);
+    const view = part && part.closest(".hs-view, .hs-head-view");
+    return Boolean(view) && window.getComputedStyle(view).display === "none";
+  }
+
   function settle() {
     if (!working) {
       window.clearTimeout(heard);
@@ -186,6 +199,9 @@
     }
     if (!isUpdate(resource)) {
       return send(resource, options);
+    }
+    if (isUnseen(body)) {
+      return Promise.resolve(new Response(null, { status: 204 }));
     }
     const counts = !isTick(body);
     working += counts ? 1 : 0;
