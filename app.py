@@ -68,6 +68,7 @@ from callbacks.serving.compression import register_compression
 from callbacks.serving.headers import page_policy, register_headers
 from callbacks.serving.health_route import register_health_route
 from callbacks.serving.hosts import register_host_check
+from callbacks.serving.prefix import register_prefix
 from callbacks.serving.settings import Settings, build_parser, parse_settings
 from callbacks.serving.vendor_route import register_vendor_route
 from components import ids
@@ -98,7 +99,6 @@ from utils.teaching.presets import PRESETS_FOLDER, load_presets
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "/"
 ASSETS = Path(__file__).resolve().parent / "assets"
 
 # Dash's own page, with the language named for screen readers and a viewport for phones.
@@ -139,7 +139,7 @@ class _App(Dash):
 
     def interpolate_index(self, **parts: str) -> str:
         for part in ("css", "scripts"):
-            parts[part] = with_content_hashes(parts[part], PREFIX, ASSETS)
+            parts[part] = with_content_hashes(parts[part], self.config.requests_pathname_prefix, ASSETS)
         return super().interpolate_index(**parts)
 
 
@@ -168,7 +168,10 @@ def create_app(settings: Settings | None = None) -> Dash:
         update_title="",
         assets_folder=str(ASSETS),
         on_error=_report_error,
-        index_string=INDEX.replace("%PREFIX%", PREFIX),
+        index_string=INDEX.replace("%PREFIX%", settings.prefix),
+        # What a browser asks begins with the prefix; here it has been taken off (`register_prefix`).
+        requests_pathname_prefix=f"{settings.prefix}/",
+        routes_pathname_prefix="/",
         serve_locally=True,
         # The pages' parts come and go with the address.
         suppress_callback_exceptions=True,
@@ -205,7 +208,7 @@ def create_app(settings: Settings | None = None) -> Dash:
     pages = tuple(
         page for page in pages if settings.pages is None or page.key in (*settings.pages, "glossary")
     )
-    app.layout = shell()
+    app.layout = shell(settings.prefix)
     live_wiring.register(app, live_page)
     head_map.register(app, HeadMap(service, effects))
     head_panel.register(app, HeadPanel(service, lab=lab_is_open), effects.known)
@@ -244,14 +247,15 @@ def _register_serving(app: Dash, settings: Settings) -> None:
     server.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     # What is registered last is done first to an answer.
     register_compression(server)
-    register_caching(server, f"{PREFIX}assets/")
+    register_caching(server, "/assets/")
     register_vendor_route(server)
     register_health_route(server)
-    register_host_check(server, f"{PREFIX}{UPDATE_PATH}", settings.host, settings.allowed_hosts)
+    register_host_check(server, f"/{UPDATE_PATH}", settings.host, settings.allowed_hosts)
     register_body_check(app)
     register_askers(server, f"{PREFIX}{UPDATE_PATH}", PREFIX)
     # Last of the callbacks: their inline scripts are allowed by their hashes.
     register_headers(server, page_policy(app.csp_hashes(), settings.embed_in), bool(settings.embed_in))
+    register_prefix(server, settings.prefix)
 
 
 def _folders(own: Path, operators: Path | None) -> tuple[Path, ...]:

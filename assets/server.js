@@ -110,7 +110,7 @@
   }
 
   function ping() {
-    return send(document.body.dataset.health || "/healthz", { cache: "no-store" }).then(
+    return send(window.headscopeAddresses.of("/healthz"), { cache: "no-store" }).then(
       (answer) => answer.ok,
       () => false
     );

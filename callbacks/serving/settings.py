@@ -28,6 +28,13 @@ def _port(text: str) -> int:
     return number
 
 
+def _prefix(text: str) -> str:
+    path = text.rstrip("/")
+    if path and not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", path):
+        raise argparse.ArgumentTypeError(f"must be a path, such as /headscope. Got '{text[:80]}'")
+    return path
+
+
 def _max_tokens(text: str) -> int:
     number = int(text) if re.fullmatch(r"[0-9]{1,5}", text) else 0
     if not 3 <= number <= MAX_TOKENS_LIMIT:
@@ -85,6 +92,13 @@ class Settings:
 
     host: str = _row("127.0.0.1", "address to serve on; 0.0.0.0 for everyone on the network")
     port: int = _row(8050, "port to serve on", _port)
+    prefix: str = _row(
+        "",
+        "path below which a reverse proxy has the app, such as /headscope; it may hand the path on or take "
+        "it off (default: none)",
+        _prefix,
+        metavar="PATH",
+    )
     model_dirs: tuple[Path, ...] = _row(
         (),
         "a model's folder in Hugging Face layout, or a folder of such folders (repeatable)",
