@@ -68,6 +68,7 @@ from callbacks.serving.compression import register_compression
 from callbacks.serving.headers import page_policy, register_headers
 from callbacks.serving.health_route import register_health_route
 from callbacks.serving.hosts import register_host_check
+from callbacks.serving.metrics import register_metrics
 from callbacks.serving.prefix import register_prefix
 from callbacks.serving.settings import Settings, build_parser, parse_settings
 from callbacks.serving.vendor_route import register_vendor_route
@@ -92,6 +93,7 @@ from utils.runtime.serving import (
     open_sockets,
     until_interrupted,
 )
+from utils.runtime.shared_cache import SharedCache, read_secret
 from utils.runtime.turns import BusyError, ReplacedError
 from utils.teaching.lessons import LESSONS_FOLDER, load_lessons
 from utils.teaching.prepared_presets import PreparedPresets
@@ -156,7 +158,7 @@ def create_app(settings: Settings | None = None) -> Dash:
         dtype=settings.dtype,
         memory_budget=settings.memory,
     )
-    service = LiveService(store, settings.catalogs, settings.max_tokens)
+    service = LiveService(store, settings.catalogs, settings.max_tokens, _shared_cache(settings))
     presets = load_presets(*_folders(PRESETS_FOLDER, settings.examples))
     lessons = load_lessons(*_folders(LESSONS_FOLDER, settings.lessons), presets=presets)
     filings, filing_problems = _read_filings(settings.filings)
@@ -234,17 +236,28 @@ def create_app(settings: Settings | None = None) -> Dash:
     analysis_panel.register(app, AnalysisJobs(store, settings.catalogs, settings.device))
     routing.register(app, pages)
     page_shell.register(app)
-    _register_serving(app, settings)
+    _register_serving(app, settings, service)
     if settings.prepare:
         Jobs().start("presets", prepared.prepare)
     return app
 
 
-def _register_serving(app: Dash, settings: Settings) -> None:
+def _shared_cache(settings: Settings) -> SharedCache | None:
+    """The cache that is shared with other servers, None where there is none.
+
+    Raises:
+        UserFacingError: its secret cannot be read, or its address is none.
+    """
+    return SharedCache(settings.cache, read_secret(settings.cache_secret)) if settings.cache else None
+
+
+def _register_serving(app: Dash, settings: Settings, service: LiveService) -> None:
     """Routes that are no page, and what every request and every answer goes through."""
     server = app.server
     # Also where another server than `make_server` runs it.
     server.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    if settings.metrics:
+        register_metrics(app, service)
     # What is registered last is done first to an answer.
     register_compression(server)
     register_caching(server, "/assets/")
@@ -252,7 +265,7 @@ def _register_serving(app: Dash, settings: Settings) -> None:
     register_health_route(server)
     register_host_check(server, f"/{UPDATE_PATH}", settings.host, settings.allowed_hosts)
     register_body_check(app)
-    register_askers(server, f"{PREFIX}{UPDATE_PATH}", PREFIX)
+    register_askers(server, f"/{UPDATE_PATH}")
     # Last of the callbacks: their inline scripts are allowed by their hashes.
     register_headers(server, page_policy(app.csp_hashes(), settings.embed_in), bool(settings.embed_in))
     register_prefix(server, settings.prefix)
@@ -280,6 +293,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = parse_settings(parser, argv)
     try:
         check_device(settings.device, settings.dtype)
+        _shared_cache(settings)
     except UserFacingError as error:
         parser.error(str(error))
     # Before anything is loaded or said, and before any thread is at work.

@@ -205,7 +205,7 @@
   // Long work that this page waits for ends with it; one that the browser keeps for its Back button may come back.
   window.addEventListener("pagehide", function (event) {
     if (visit && !event.persisted) {
-      navigator.sendBeacon(`${document.documentElement.dataset.prefix || "/"}leave`, visit);
+      navigator.sendBeacon(window.headscopeAddresses.of("/leave"), visit);
     }
   });
 

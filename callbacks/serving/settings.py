@@ -72,6 +72,13 @@ def _site(text: str) -> str:
     return text
 
 
+def _redis(text: str) -> str:
+    # Not the text itself in the message: it may hold a password.
+    if not re.fullmatch(r"(rediss?://[^\s/]+|unix://\S+)(/\S*)?", text):
+        raise argparse.ArgumentTypeError("must be a Redis, such as redis://127.0.0.1:6379")
+    return text
+
+
 def _host(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,253}", text):
         raise argparse.ArgumentTypeError(f"must be a host's name without a port. Got '{text[:80]}'")
@@ -172,6 +179,22 @@ class Settings:
         metavar="SITE",
         several=True,
     )
+    cache: str | None = _row(
+        None,
+        "a Redis in which several servers share results, such as redis://127.0.0.1:6379 (default: none)",
+        _redis,
+        metavar="URL",
+    )
+    cache_secret: Path | None = _row(  # noqa: RUF009
+        None,
+        "with --cache: a file of at least 32 characters that all these servers have and nobody else; shared "
+        "results are signed with it",
+        Path,
+        metavar="FILE",
+    )
+    metrics: bool = _row(
+        False, "answer at /metrics with numbers for Prometheus: requests, latencies, jobs, models, memory"
+    )
 
 
 def flag(setting: Field[Any]) -> str:
@@ -207,7 +230,7 @@ def build_parser(description: str | None = None) -> argparse.ArgumentParser:
     for setting in fields(Settings):
         more: dict[str, Any] = {"dest": setting.name, "help": _help(setting).replace("%", "%%")}
         if isinstance(setting.default, bool):
-            more["action"] = "store_false"
+            more["action"] = "store_false" if flag(setting).startswith("--no-") else "store_true"
         else:
             more["type"] = setting.metadata["parse"]
             more["metavar"] = setting.metadata.get("metavar", setting.name.upper())

@@ -248,6 +248,11 @@ class Jobs:
         with self._guard:
             return sum(not job.view().ended for job in self._jobs.values())
 
+    def states(self) -> Counter[State]:
+        """How many jobs are in each state, those that are remembered included."""
+        with self._guard:
+            return Counter(job.state for job in self._jobs.values())
+
     def _leave(self, job: _Job, session_id: str) -> None:
         if job.view().ended:
             return
@@ -334,6 +339,11 @@ def leave_everything(session_id: str) -> None:
     """A visit has ended: it waits for no job of this process any more."""
     for jobs in list(_all_jobs):
         jobs.leave_all(session_id)
+
+
+def job_states() -> Counter[State]:
+    """How many jobs of this process are in each state, those that are remembered included."""
+    return sum((jobs.states() for jobs in list(_all_jobs)), Counter())
 
 
 def jobs_under_way() -> int:
