@@ -53,7 +53,7 @@ def proxy(serve: Callable[[flask.Flask], str], tmp_path: Path) -> Iterator[Proxy
     with proxy_of([port], PREFIX) as proxy:
         yield proxy
     # Each second request came without the prefix, and all of them were asked for below it.
-    assert {path for _, path, _, status in proxy.answered if status == 404} == set()
+    assert [answered for answered in proxy.answered if answered.status == 404] == []
 
 
 def wait_for_path(page: Page, path: str) -> None:
