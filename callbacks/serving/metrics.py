@@ -10,7 +10,14 @@ from typing import Any
 
 from dash import Dash
 from flask import Flask, Response, g, request
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from callbacks.serving.callback_bodies import UPDATE_PATH
@@ -111,6 +118,8 @@ class Metrics:
 def register_metrics(app: Dash, service: LiveService) -> Metrics:
     """Add the route and count from now on; call it before whatever else is done to requests and answers."""
     server: Flask = app.server
+    # When each series began, which would be as many again.
+    disable_created_metrics()
     metrics = Metrics(app, service)
 
     @server.before_request

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, expect
 
 from app import Settings, create_app
 from callbacks.serving.callback_bodies import UPDATE_PATH
@@ -120,10 +120,12 @@ def test_one_class_is_served_by_two_servers_of_which_one_is_killed(
     proxy, (one, other) = served.proxy, served.apps
     asked: list[dict[str, Any]] = []
     first, second = new_page(), new_page()
-    first.on(
-        "request",
-        lambda request: asked.append(request.post_data_json) if UPDATE_PATH in request.url else None,
-    )
+
+    def note(request: Request) -> None:
+        if UPDATE_PATH in request.url:
+            asked.append(request.post_data_json or {})
+
+    first.on("request", note)
     open_page(first, f"{proxy.url}/?v=2&model=demo-gpt2")
     open_page(second, f"{proxy.url}/?v=2&model=demo-llama")
     run_prompt(first, FIRST)
