@@ -7,7 +7,7 @@ the dataclasses that the caller names, and never runs anything that stands in th
 import dataclasses
 import json
 import types
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import safetensors
@@ -62,7 +62,7 @@ def plain(value: Any, tensors: dict[str, Tensor] | None = None) -> Any:
         return value
     if isinstance(value, Tensor) and tensors is not None:
         name = str(len(tensors))
-        tensors[name] = value.detach().cpu().contiguous().clone()
+        tensors[name] = _alone(value.detach().cpu().contiguous(), tensors.values())
         return name
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name), tensors) for field in dataclasses.fields(value)}
@@ -73,6 +73,18 @@ def plain(value: Any, tensors: dict[str, Tensor] | None = None) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         return [plain(item, tensors) for item in value]
     raise TypeError(f"bytes have no place for a {type(value).__name__}")
+
+
+def _alone(tensor: Tensor, others: Iterable[Tensor]) -> Tensor:
+    """The tensor with a storage of its own, as safetensors wants it.
+
+    Copied only where it must be: torch's threads, which copy, may be busy with a forward for milliseconds.
+    """
+    storage = tensor.untyped_storage()
+    shared = storage.nbytes() != tensor.nbytes or any(
+        storage.data_ptr() == other.untyped_storage().data_ptr() for other in others
+    )
+    return tensor.clone() if shared else tensor
 
 
 def _made(kind: Any, tree: Any, tensors: Mapping[str, Tensor]) -> Any:

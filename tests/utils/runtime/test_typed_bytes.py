@@ -29,6 +29,8 @@ EFFECTS = EffectMap(
 )  # fmt: skip
 RESULTS: tuple[Any, ...] = (
     torch.arange(6.0),
+    torch.tensor(0.5, dtype=torch.bfloat16),
+    torch.ones(0, 3, dtype=torch.int32),
     EFFECTS,
     InterchangeMap(
         target=1, other=2, position=0, second=(5, 6), into="second", clean=1.0, corrupt=0.5, patched=TABLE
@@ -52,7 +54,8 @@ RESULTS: tuple[Any, ...] = (
 def assert_same(one: Any, two: Any) -> None:
     assert type(one) is type(two)
     if isinstance(one, Tensor):
-        assert one.dtype == two.dtype and torch.equal(one.view(torch.int32), two.view(torch.int32))
+        assert one.dtype == two.dtype and one.shape == two.shape
+        assert torch.equal(one.reshape(-1).view(torch.uint8), two.reshape(-1).view(torch.uint8))
     elif is_dataclass(one):
         for field in fields(one):
             assert_same(getattr(one, field.name), getattr(two, field.name))
