@@ -55,13 +55,17 @@ class Background(Generic[Result]):
             again: whether one that failed or was cancelled starts anew (someone asks for it, no tick).
         """
         view = self._jobs.view(key)
-        if view is None or (view.ended and again):
+        if view is None or (view.ended and again) or self._is_missed(key, view, session_id):
 
             def work(progress: JobProgress) -> None:
                 self.keep(key, compute(progress))
 
             view = self._jobs.start(key, work, session_id)
         return view
+
+    def _is_missed(self, key: Hashable, view: JobView, session_id: str) -> bool:
+        """Whether a job was ended since nobody asked, and now somebody does: another server had its page."""
+        return view.state == "cancelled" and not self._jobs.has_left(key, session_id)
 
     def soon(
         self,

@@ -20,6 +20,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from callbacks.serving.askers import LEAVE_PATH
 from callbacks.serving.callback_bodies import UPDATE_PATH
 from callbacks.serving.health_route import HEALTH_PATH
 from utils.live.service import LiveService
@@ -30,8 +31,8 @@ METRICS_PATH = "/metrics"
 # Seconds: an asset, a click, a Run on a large model.
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 ASSETS = ("/assets/", "/_dash-component-suites/", "/vendor/", "/_favicon.ico")
-# The page's own description, which Dash fetches besides.
-PAGE_PARTS = ("/_dash-layout", "/_dash-dependencies")
+# What a page asks besides: Dash's description of it, and that it has ended.
+PAGE_PARTS = ("/_dash-layout", "/_dash-dependencies", f"/{LEAVE_PATH}")
 # A callback that is none of the app's, or a body that was refused.
 UNKNOWN = "unknown"
 NO_OUTPUT = "no output"
@@ -58,7 +59,11 @@ def _gauges(service: LiveService) -> Iterator[tuple[str, str, Callable[[], float
     yield "headscope_models_loaded", "Models in memory.", lambda: sum(map(store.is_loaded, store.names()))
     yield "headscope_jobs_running", "Jobs that compute.", lambda: job_states()["running"]
     yield "headscope_jobs_waiting", "Jobs that wait for a free worker.", lambda: job_states()["waiting"]
-    yield "headscope_requests_waiting", "Requests that wait for a turn at a model.", lambda: waiting_room.count
+    yield (
+        "headscope_requests_waiting",
+        "Requests that wait for a turn at a model.",
+        lambda: waiting_room.count,
+    )
     if shared is not None:
         yield "headscope_shared_cache_hits", "Results that another server had computed.", lambda: shared.hits
         yield "headscope_shared_cache_misses", "Results that none had.", lambda: shared.misses
