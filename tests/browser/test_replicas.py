@@ -6,6 +6,7 @@ is what a server that serves nobody else answers.
 
 import json
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
 from app import Settings, create_app
+from callbacks.serving.askers import VISIT_HEADER
 from callbacks.serving.callback_bodies import UPDATE_PATH
 from tests.browser.conftest import PageWatch
 from tests.fixtures.app_process import RunningApp, starting_app, wait_until_up
@@ -26,6 +28,7 @@ from tests.fixtures.proxy import BAD_GATEWAY, Proxy, proxy_of
 from tests.fixtures.redis_server import redis_server
 
 PREFIX = "/headscope"
+BUSY = 503
 MODELS = ("demo-gpt2", "demo-llama")
 FIRST = "The red fox saw the red fox and the red"
 THIRD = "The old fox saw the old fox and the old"
@@ -75,16 +78,18 @@ def alone() -> Callable[[bytes], Any]:
     return ask
 
 
-def ask(url: str, body: bytes) -> Any:
-    """A callback's answer, asked again as the page does where a server is gone in the middle of it."""
-    request = urllib.request.Request(f"{url}/{UPDATE_PATH}", body, {"Content-Type": "application/json"})
+def ask(url: str, body: bytes, visit: str) -> Any:
+    """A callback's answer; asked again, as the page does, where a server is busy or goes meanwhile."""
+    headers = {"Content-Type": "application/json", VISIT_HEADER: visit}
+    request = urllib.request.Request(f"{url}/{UPDATE_PATH}", body, headers)
     while True:
         try:
             with urllib.request.urlopen(request, timeout=120) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            if error.code != BAD_GATEWAY:
+            if error.code not in (BAD_GATEWAY, BUSY):
                 raise
+            time.sleep(0.1)
 
 
 def bodies_of(page_body: dict[str, Any]) -> list[bytes]:
@@ -140,7 +145,6 @@ def test_one_class_is_served_by_two_servers_of_which_one_is_killed(
     expect(first.locator("#effects-body .hs-table").first).to_be_attached()
     assert shown(second) == before
     assert tokens(first)[1:] != tokens(second)[1:]
-    assert watch.problems() == []
 
     prediction = next(body for body in reversed(asked) if "prediction.data-html" in body["output"])
     bodies = bodies_of(prediction)
@@ -148,13 +152,14 @@ def test_one_class_is_served_by_two_servers_of_which_one_is_killed(
     expected = [by_itself(body) for body in bodies]
     assert len({json.dumps(answer) for answer in expected}) == len(STUDENTS)
 
-    halfway = threading.Barrier(len(STUDENTS) + 1)
+    halfway = threading.Barrier(len(STUDENTS) + 1, timeout=300)
     killed = threading.Event()
 
-    def study(body: bytes) -> list[Any]:
-        answers = [ask(proxy.url, body) for _ in range(ROUNDS)]
+    def study(number: int) -> list[Any]:
+        visit = f"student {number}"
+        answers = [ask(proxy.url, bodies[number], visit) for _ in range(ROUNDS)]
         halfway.wait()
-        return answers + [ask(proxy.url, body) for _ in range(ROUNDS)]
+        return answers + [ask(proxy.url, bodies[number], visit) for _ in range(ROUNDS)]
 
     def kill(body: bytes, port: int) -> None:
         # With the requests of the class in its hands, and one of the first page's among them.
@@ -164,7 +169,7 @@ def test_one_class_is_served_by_two_servers_of_which_one_is_killed(
             one.process.wait()
 
     with ThreadPoolExecutor(len(STUDENTS)) as students:
-        working = [students.submit(study, body) for body in bodies]
+        working = [students.submit(study, number) for number in range(len(STUDENTS))]
         halfway.wait()
         assert {answered.port for answered in proxy.answered} == {one.port, other.port}
         proxy.when_sent = kill
@@ -186,12 +191,12 @@ def test_one_class_is_served_by_two_servers_of_which_one_is_killed(
     prediction = next(body for body in reversed(asked) if "prediction.data-html" in body["output"])
     assert THIRD in json.dumps(prediction)
     body = json.dumps(prediction).encode()
-    assert ask(proxy.url, body) == by_itself(body)
+    assert ask(proxy.url, body, "the teacher") == by_itself(body)
 
     # Lost were the requests that the killed server had in its hands, and each of them was answered after all.
-    lost = [answered for answered in proxy.answered if answered.status >= 400]
+    lost = [answered for answered in proxy.answered if answered.status >= 400 and answered.status != BUSY]
     assert lost and {(answered.port, answered.status) for answered in lost} == {(one.port, BAD_GATEWAY)}
     good = {answered.body for answered in proxy.answered if answered.status < 400}
     assert {answered.body for answered in lost} <= good
-    assert all(str(BAD_GATEWAY) in problem for problem in watch.problems())
+    assert all(str(BAD_GATEWAY) in problem or str(BUSY) in problem for problem in watch.problems())
     watch.clear()
