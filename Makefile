@@ -1,4 +1,6 @@
 # make run    the app on http://127.0.0.1:8050
+# make serve  the app with the settings of README.md's table, by the names of its variables without HEADSCOPE_:
+#             make serve HOST=0.0.0.0 PORT=8060 MODELS=demo-gpt2,gpt2 PREFIX=/headscope METRICS=yes
 # make test   the whole test suite, browser journeys included
 # make check  formatting, lint, types, then the tests
 #
@@ -22,13 +24,23 @@ ifeq ($(REAL_MODEL),yes)
 MODEL_READY := $(MODEL)/config.json
 endif
 
-.PHONY: help run test check install install-dev model clean
+.PHONY: help run serve test check install install-dev model clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
 
 run: install $(MODEL_READY)
 	$(BIN)/python app.py --host 127.0.0.1 --port $(PORT)
+
+# Only what stands on this command line: a HOST or PREFIX of the shell means something else. The variables
+# themselves (HEADSCOPE_HOST=...) are read by the app.
+SETTINGS := HOST PORT PREFIX MODEL_DIRS MODELS DEVICE DTYPE MEMORY PAGES EXAMPLES LESSONS FILINGS CATALOGS PREPARE \
+	MAX_TOKENS ALLOWED_HOSTS EMBED_IN CACHE CACHE_SECRET METRICS
+$(foreach name,$(SETTINGS),$(if $(findstring command,$(origin $(name))),\
+	$(eval serve: export HEADSCOPE_$(name) := $($(name)))))
+
+serve: install $(MODEL_READY)
+	exec $(BIN)/python app.py
 
 test: install-dev $(MODEL_READY)
 	scripts/test

@@ -68,6 +68,8 @@ from callbacks.serving.compression import register_compression
 from callbacks.serving.headers import page_policy, register_headers
 from callbacks.serving.health_route import register_health_route
 from callbacks.serving.hosts import register_host_check
+from callbacks.serving.metrics import register_metrics
+from callbacks.serving.prefix import register_prefix
 from callbacks.serving.settings import Settings, build_parser, parse_settings
 from callbacks.serving.vendor_route import register_vendor_route
 from components import ids
@@ -91,6 +93,7 @@ from utils.runtime.serving import (
     open_sockets,
     until_interrupted,
 )
+from utils.runtime.shared_cache import SharedCache, read_secret
 from utils.runtime.turns import BusyError, ReplacedError
 from utils.teaching.lessons import LESSONS_FOLDER, load_lessons
 from utils.teaching.prepared_presets import PreparedPresets
@@ -98,7 +101,6 @@ from utils.teaching.presets import PRESETS_FOLDER, load_presets
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "/"
 ASSETS = Path(__file__).resolve().parent / "assets"
 
 # Dash's own page, with the language named for screen readers and a viewport for phones.
@@ -139,7 +141,7 @@ class _App(Dash):
 
     def interpolate_index(self, **parts: str) -> str:
         for part in ("css", "scripts"):
-            parts[part] = with_content_hashes(parts[part], PREFIX, ASSETS)
+            parts[part] = with_content_hashes(parts[part], self.config.requests_pathname_prefix, ASSETS)
         return super().interpolate_index(**parts)
 
 
@@ -156,7 +158,7 @@ def create_app(settings: Settings | None = None) -> Dash:
         dtype=settings.dtype,
         memory_budget=settings.memory,
     )
-    service = LiveService(store, settings.catalogs, settings.max_tokens)
+    service = LiveService(store, settings.catalogs, settings.max_tokens, _shared_cache(settings))
     presets = load_presets(*_folders(PRESETS_FOLDER, settings.examples))
     lessons = load_lessons(*_folders(LESSONS_FOLDER, settings.lessons), presets=presets)
     filings, filing_problems = _read_filings(settings.filings)
@@ -168,7 +170,10 @@ def create_app(settings: Settings | None = None) -> Dash:
         update_title="",
         assets_folder=str(ASSETS),
         on_error=_report_error,
-        index_string=INDEX.replace("%PREFIX%", PREFIX),
+        index_string=INDEX.replace("%PREFIX%", settings.prefix),
+        # What a browser asks begins with the prefix; here it has been taken off (`register_prefix`).
+        requests_pathname_prefix=f"{settings.prefix}/",
+        routes_pathname_prefix="/",
         serve_locally=True,
         # The pages' parts come and go with the address.
         suppress_callback_exceptions=True,
@@ -205,7 +210,7 @@ def create_app(settings: Settings | None = None) -> Dash:
     pages = tuple(
         page for page in pages if settings.pages is None or page.key in (*settings.pages, "glossary")
     )
-    app.layout = shell()
+    app.layout = shell(settings.prefix)
     live_wiring.register(app, live_page)
     head_map.register(app, HeadMap(service, effects))
     head_panel.register(app, HeadPanel(service, lab=lab_is_open), effects.known)
@@ -231,27 +236,39 @@ def create_app(settings: Settings | None = None) -> Dash:
     analysis_panel.register(app, AnalysisJobs(store, settings.catalogs, settings.device))
     routing.register(app, pages)
     page_shell.register(app)
-    _register_serving(app, settings)
+    _register_serving(app, settings, service)
     if settings.prepare:
         Jobs().start("presets", prepared.prepare)
     return app
 
 
-def _register_serving(app: Dash, settings: Settings) -> None:
+def _shared_cache(settings: Settings) -> SharedCache | None:
+    """The cache that is shared with other servers, None where there is none.
+
+    Raises:
+        UserFacingError: its secret cannot be read, or its address is none.
+    """
+    return SharedCache(settings.cache, read_secret(settings.cache_secret)) if settings.cache else None
+
+
+def _register_serving(app: Dash, settings: Settings, service: LiveService) -> None:
     """Routes that are no page, and what every request and every answer goes through."""
     server = app.server
     # Also where another server than `make_server` runs it.
     server.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    if settings.metrics:
+        register_metrics(app, service)
     # What is registered last is done first to an answer.
     register_compression(server)
-    register_caching(server, f"{PREFIX}assets/")
+    register_caching(server, "/assets/")
     register_vendor_route(server)
     register_health_route(server)
-    register_host_check(server, f"{PREFIX}{UPDATE_PATH}", settings.host, settings.allowed_hosts)
+    register_host_check(server, f"/{UPDATE_PATH}", settings.host, settings.allowed_hosts)
     register_body_check(app)
-    register_askers(server, f"{PREFIX}{UPDATE_PATH}", PREFIX)
+    register_askers(server, f"/{UPDATE_PATH}")
     # Last of the callbacks: their inline scripts are allowed by their hashes.
     register_headers(server, page_policy(app.csp_hashes(), settings.embed_in), bool(settings.embed_in))
+    register_prefix(server, settings.prefix)
 
 
 def _folders(own: Path, operators: Path | None) -> tuple[Path, ...]:
@@ -276,6 +293,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = parse_settings(parser, argv)
     try:
         check_device(settings.device, settings.dtype)
+        _shared_cache(settings)
     except UserFacingError as error:
         parser.error(str(error))
     # Before anything is loaded or said, and before any thread is at work.

@@ -23,7 +23,7 @@
 
   // The table is plain HTML, whose links would load the whole app.
   document.addEventListener("click", function (event) {
-    const link = event.target.closest && event.target.closest("#catalog-body .hs-static a[href^='/?']");
+    const link = event.target.closest && event.target.closest("#catalog-body .hs-static a[href^='" + window.headscopeAddresses.of("/?") + "']");
     if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
       event.preventDefault();
       open(link.getAttribute("href"));

@@ -6,8 +6,8 @@
   window.dash_clientside.compare = {
     showLink: function (query) {
       // Replaced, not pushed, and never the address of another page that was opened meanwhile.
-      if (query && window.location.pathname === "/compare") {
-        window.history.replaceState(window.history.state, "", "/compare" + query);
+      if (query && window.headscopeAddresses.isHere("/compare")) {
+        window.history.replaceState(window.history.state, "", window.headscopeAddresses.of("/compare" + query));
       }
       return query || "";
     },

@@ -48,9 +48,9 @@
   function keepAddress(film, index) {
     window.clearTimeout(address);
     address = window.setTimeout(function () {
-      if (window.location.pathname === "/formation" && document.getElementById("formation-grid")) {
+      if (window.headscopeAddresses.isHere("/formation") && document.getElementById("formation-grid")) {
         const query = new URLSearchParams({ v: 1, model: film.model, tokens: film.tokens[index] });
-        window.history.replaceState(window.history.state, "", "/formation?" + query);
+        window.history.replaceState(window.history.state, "", window.headscopeAddresses.of("/formation?" + query));
       }
     }, 400);
   }

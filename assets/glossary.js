@@ -5,7 +5,7 @@
 
   function showWord() {
     const key = decodeURIComponent(window.location.hash.slice(1));
-    const word = ["/glossary", "/words"].includes(window.location.pathname) && key ? document.getElementById("word-" + key) : null;
+    const word = ["/glossary", "/words"].some(window.headscopeAddresses.isHere) && key ? document.getElementById("word-" + key) : null;
     if (word) {
       const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
       word.scrollIntoView({ block: "center", behavior: still ? "auto" : "smooth" });

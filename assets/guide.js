@@ -72,7 +72,8 @@
       const link = document.querySelector('[data-lesson-link="' + line.dataset.lessonProgress + '"]');
       // Written once: what this observer writes calls it again.
       if (link && saved && !saved.finished && link.textContent !== "Go on") {
-        link.href = "/?v=1&lesson=" + encodeURIComponent(line.dataset.lessonProgress) + "&step=" + saved.step;
+        const query = new URLSearchParams({ v: 1, lesson: line.dataset.lessonProgress, step: saved.step });
+        link.href = window.headscopeAddresses.of("/?" + query);
         link.textContent = "Go on";
       }
     });
@@ -102,13 +103,14 @@
   window.dash_clientside.headscope = Object.assign(window.dash_clientside.headscope || {}, {
     go: function (query) {
       if (query) {
-        window.location.assign("/" + query);
+        window.location.assign(window.headscopeAddresses.of("/" + query));
       }
       return window.dash_clientside.no_update;
     },
     openExample: function (key, model) {
       if (key) {
-        window.location.assign("/?" + new URLSearchParams({ v: 1, model: model || "", preset: key }));
+        const example = new URLSearchParams({ v: 1, model: model || "", preset: key });
+        window.location.assign(window.headscopeAddresses.of("/?" + example));
       }
       return window.dash_clientside.no_update;
     },

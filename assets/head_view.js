@@ -40,7 +40,7 @@
         frame.className = "hs-frame";
         frame.title = "BertViz view of the chosen head";
         frame.setAttribute("sandbox", "allow-scripts");
-        frame.src = document.documentElement.dataset.prefix + "vendor/head-frame.html";
+        frame.src = window.headscopeAddresses.of("/vendor/head-frame.html");
         place.replaceChildren(frame);
       }
       return "drawn";

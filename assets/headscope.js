@@ -86,15 +86,15 @@
       }
       // Replaced, not pushed: the Back button leaves the page instead of undoing each click. An answer that
       // comes late must not change the address of another page.
-      if (window.location.pathname === "/") {
-        window.history.replaceState(window.history.state, "", "/" + query);
+      if (window.headscopeAddresses.isHere("/")) {
+        window.history.replaceState(window.history.state, "", window.headscopeAddresses.of("/" + query));
       }
       return query;
     },
     showCatalog: function (model, role) {
-      if (window.location.pathname === "/catalog" && model && role) {
+      if (window.headscopeAddresses.isHere("/catalog") && model && role) {
         const query = new URLSearchParams({ model: model, role: role });
-        window.history.replaceState(window.history.state, "", "/catalog?" + query);
+        window.history.replaceState(window.history.state, "", window.headscopeAddresses.of("/catalog?" + query));
       }
       return role;
     },

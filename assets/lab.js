@@ -45,8 +45,8 @@
     },
     showLink: function (query) {
       // Replaced, not pushed, and never the address of another page that was opened meanwhile.
-      if (query && window.location.pathname === "/lab") {
-        window.history.replaceState(window.history.state, "", "/lab" + query);
+      if (query && window.headscopeAddresses.isHere("/lab")) {
+        window.history.replaceState(window.history.state, "", window.headscopeAddresses.of("/lab" + query));
       }
       return query || "";
     },

@@ -123,7 +123,7 @@
   }
 
   function ping() {
-    return send(document.body.dataset.health || "/healthz", { cache: "no-store" }).then(
+    return send(window.headscopeAddresses.of("/healthz"), { cache: "no-store" }).then(
       (answer) => answer.ok,
       () => false
     );
@@ -162,26 +162,31 @@
     return answer.headers.has(BEFORE);
   }
 
-  // The same request until it is answered: the server keeps nothing of a page, so asking twice does no harm.
+  // An answer is there when all of it is: a server may go in the middle of one.
+  function whole(answer) {
+    return answer.arrayBuffer().then((body) => new Response(body.byteLength ? body : null, answer));
+  }
+
+  // The same request until it is answered, maybe by another server: none keeps anything of a page, so asking twice
+  // does no harm.
   function ask(resource, options) {
     const again = () => untilBack().then(() => ask(resource, options));
-    return send(resource, options).then(
-      function (answer) {
+    return send(resource, options)
+      .then(function (answer) {
         if (isBusy(answer)) {
           return whenFree(answer).then(() => ask(resource, options)).finally(function () {
             queued -= 1;
             sayBusy();
           });
         }
-        return GONE.includes(answer.status) ? again() : answer;
-      },
-      function (error) {
+        return GONE.includes(answer.status) ? again() : whole(answer);
+      })
+      .catch(function (error) {
         if (error && error.name === "AbortError") {
           throw error;
         }
         return again();
-      }
-    );
+      });
   }
 
   window.fetch = function (resource, options) {
@@ -195,7 +200,10 @@
       return Promise.resolve(new Response("", { status: 413 }));
     }
     if (String(resource).endsWith("_dash-layout")) {
-      return send(resource, options).then(nameVisit);
+      return ask(resource, options).then(nameVisit);
+    }
+    if (String(resource).endsWith("_dash-dependencies")) {
+      return ask(resource, options);
     }
     if (!isUpdate(resource)) {
       return send(resource, options);
@@ -221,7 +229,7 @@
   // Long work that this page waits for ends with it; one that the browser keeps for its Back button may come back.
   window.addEventListener("pagehide", function (event) {
     if (visit && !event.persisted) {
-      navigator.sendBeacon(`${document.documentElement.dataset.prefix || "/"}leave`, visit);
+      navigator.sendBeacon(window.headscopeAddresses.of("/leave"), visit);
     }
   });
 

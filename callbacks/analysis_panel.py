@@ -29,6 +29,9 @@ def follow_analysis(
         jobs.start(model, session_id)
     elif touched == "cancel-analysis" and trigger["model"] == model:
         jobs.leave(model, session_id)
+    elif touched == "analysis-tick" and jobs.view(model) is None:
+        # It was begun on another server, which may be gone.
+        jobs.start(model, session_id)
     view = jobs.view(model)
     if view is not None and view.state == "done":
         if touched == "analysis-tick":

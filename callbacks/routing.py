@@ -7,6 +7,7 @@ from typing import Any
 from dash import ClientsideFunction, Dash, Input, Output, State
 
 from components import ids
+from components.addresses import path_of
 from components.shell import page_links, page_not_found
 
 
@@ -40,7 +41,7 @@ def show_page(
         query: "?model=demo-gpt2" or "".
         last_live: the query of what the live page showed last, to go back to.
     """
-    here = (path or "/").rstrip("/") or "/"
+    here = path_of(path or "/").rstrip("/") or "/"
     here = next((page.path for page in pages if here in page.formerly), here)
     links = page_links([(page.path, page.label) for page in pages], here, {"/": last_live or ""})
     for page in pages:

@@ -8,6 +8,7 @@ from typing import Any
 
 from dash import html
 
+from components.addresses import address
 from components.attributes import aria, data
 from components.plain_html import static
 from components.terms import GLOSSARY
@@ -22,7 +23,7 @@ def term_link(key: str) -> str:
     Raises:
         KeyError: the glossary has no such term.
     """
-    return f"{GLOSSARY_PATH}#{GLOSSARY[key].key}"
+    return address(f"{GLOSSARY_PATH}#{GLOSSARY[key].key}")
 
 
 def help_mark(*keys: str) -> html.Div:

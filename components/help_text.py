@@ -50,8 +50,8 @@ def _own_rules() -> list[str]:
     return rules
 
 
-def help_dialog() -> dbc.Modal:
-    """The dialog behind "How to read this page"."""
+def help_dialog(prefix: str = "") -> dbc.Modal:
+    """The dialog behind "How to read this page", in an app that is served below `prefix`."""
     roles = [
         html.Div(
             [html.Dt(role.display_name), html.Dd(f"{role.explanation} Letter on the map: {role.letter}.")]
@@ -74,7 +74,7 @@ def help_dialog() -> dbc.Modal:
                         [
                             "All words, with their sources: ",
                             # A full visit: it leaves the dialog behind.
-                            html.A("Glossary", href=GLOSSARY_PATH),
+                            html.A("Glossary", href=f"{prefix}{GLOSSARY_PATH}"),
                             ". A “?” beside a heading explains the word that it stands by.",
                         ]
                     ),

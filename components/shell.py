@@ -7,6 +7,7 @@ import dash_bootstrap_components as dbc
 from dash import dcc, html
 
 from components import ids
+from components.addresses import address
 from components.attributes import aria, data
 from components.help_text import help_dialog
 from utils.runtime.serving import MAX_BODY_BYTES
@@ -122,7 +123,7 @@ def page_links(pages: Sequence[tuple[str, str]], here: str, queries: Mapping[str
     return [
         dcc.Link(
             label,
-            href=path + (queries.get(path, "") if path != here else ""),
+            href=address(path + (queries.get(path, "") if path != here else "")),
             # `pageTitle` in headscope.js marks it for screen readers: dcc.Link takes no aria-current.
             className="hs-nav-link" + (" hs-nav-here" if path == here else ""),
         )
@@ -136,14 +137,18 @@ def page_not_found(path: str) -> html.Div:
         [
             html.H2("There is no such page", className="hs-title"),
             html.P(["Nothing is at ", html.Code(path[:80]), "."]),
-            dcc.Link("Go to the live page", href="/"),
+            dcc.Link("Go to the live page", href=address("/")),
         ],
         className="hs-card",
     )
 
 
-def shell() -> html.Div:
-    """The frame, before any page stands in it; the same for everyone, so that a browser may keep it."""
+def shell(prefix: str = "") -> html.Div:
+    """The frame, before any page stands in it; the same for everyone, so that a browser may keep it.
+
+    Args:
+        prefix: the path below which the app is served.
+    """
     return html.Div(
         [
             dcc.Location(id=ids.LOCATION, refresh="callback-nav"),
@@ -159,7 +164,7 @@ def shell() -> html.Div:
                 "your text is not stored.",
                 className="hs-footer hs-hint",
             ),
-            help_dialog(),
+            help_dialog(prefix),
         ],
         className="hs-page",
     )

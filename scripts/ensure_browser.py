@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -74,16 +75,22 @@ def what_is_missing() -> str | None:
 
 def install_chromium() -> None:
     """Try the ways of installing one that ask for no password; says on the log what went wrong."""
-    root = _root_prefix()
-    if _is_debian() and shutil.which("apt-get") and root is not None:
-        quiet = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
-        if _succeeds([*quiet, "update"]) and _succeeds(
-            [*quiet, "install", "-y", "--no-install-recommends", *DEBIAN_PACKAGES]
-        ):
-            return
     # On Ubuntu the package is a snap, which a container cannot run: Playwright's copy serves everywhere else.
-    with_libraries = ["--with-deps"] if root is not None and shutil.which("apt-get") else []
+    if _is_debian() and install_packages(DEBIAN_PACKAGES):
+        return
+    with_libraries = ["--with-deps"] if _root_prefix() is not None and shutil.which("apt-get") else []
     _succeeds([sys.executable, "-m", "playwright", "install", *with_libraries, "chromium"])
+
+
+def install_packages(packages: Sequence[str]) -> bool:
+    """Whether these packages of Debian or Ubuntu are there now; False also where it would need a password."""
+    root = _root_prefix()
+    if not shutil.which("apt-get") or root is None:
+        return False
+    quiet = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
+    return _succeeds([*quiet, "update"]) and _succeeds(
+        [*quiet, "install", "-y", "--no-install-recommends", *packages]
+    )
 
 
 def main() -> int:

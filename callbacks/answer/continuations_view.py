@@ -53,7 +53,9 @@ class ContinuationsView:
 
     def __init__(self, service: LiveService) -> None:
         self.service = service
-        self.texts: Background[ContinuationPair] = Background(MAX_CACHED)
+        self.texts: Background[ContinuationPair] = Background(
+            MAX_CACHED, shared=service.shared(ContinuationPair)
+        )
         # What is being written, for those who watch it grow.
         self._generators: LockedCache[Hashable, PairGenerator] = LockedCache(MAX_CACHED)
 

@@ -39,8 +39,8 @@ class EffectsView:
 
     def __init__(self, service: LiveService) -> None:
         self.service = service
-        self.effects: Background[EffectMap] = Background(MAX_CACHED)
-        self.swaps: Background[InterchangeMap] = Background(MAX_CACHED)
+        self.effects: Background[EffectMap] = Background(MAX_CACHED, shared=service.shared(EffectMap))
+        self.swaps: Background[InterchangeMap] = Background(MAX_CACHED, shared=service.shared(InterchangeMap))
 
     def _key(self, shown: Shown) -> Hashable:
         return (

@@ -41,7 +41,7 @@ class OthersView:
 
     def __init__(self, service: LiveService) -> None:
         self.service = service
-        self.random: Background[RandomScores] = Background(MAX_CACHED)
+        self.random: Background[RandomScores] = Background(MAX_CACHED, shared=service.shared(RandomScores))
 
     def _compute(self, shown: Shown, progress: Progress) -> RandomScores:
         analysis = shown.analysis

@@ -30,10 +30,8 @@ def _draws(kind: str | None, draws: str | None) -> tuple[SetKind, int]:
 
 
 def _key(shown: Shown, kind: str | None, draws: str | None) -> Hashable:
-    return (
-        (shown.analysis.loaded.name, shown.analysis.prompt.ids, tuple(shown.off), shown.mode),
-        (shown.position, shown.target, shown.against, *_draws(kind, draws)),
-    )
+    run = shown.analysis.loaded.name, shown.analysis.prompt.ids, tuple(shown.off), shown.mode
+    return *run, shown.position, shown.target, shown.against, *_draws(kind, draws)
 
 
 class RandomSetsPanel:
@@ -45,7 +43,9 @@ class RandomSetsPanel:
 
     def __init__(self, service: LiveService) -> None:
         self.service = service
-        self.results: Background[RandomComparison] = Background(MAX_CACHED)
+        self.results: Background[RandomComparison] = Background(
+            MAX_CACHED, shared=service.shared(RandomComparison)
+        )
 
     def _compute(self, shown: Shown, kind: SetKind, draws: int, progress: Progress) -> RandomComparison:
         return compare_with_random(

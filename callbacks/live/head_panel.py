@@ -8,6 +8,7 @@ from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_up
 
 from callbacks.live.context import Request, Shown, find_analysis, find_shown, parse_heads
 from components import ids
+from components.addresses import address
 from components.answer.prediction_panel import no_prediction
 from components.live.head_detail import detail_title, facts_view, head_sentence
 from components.live.head_writes import writes_view
@@ -76,7 +77,8 @@ class HeadPanel:
         facts, reading = head_facts.role_facts(analysis, head), read_head(analysis, head)
         sink = head_facts.sink_share(analysis, head)
         geometry = analysis.loaded.geometry
-        lab = f"/lab?v=1&model={quote_plus(analysis.loaded.name)}&head={head}" if self.lab else ""
+        query = f"?v=1&model={quote_plus(analysis.loaded.name)}&head={head}"
+        lab = address(f"/lab{query}") if self.lab else ""
         retrieval = retrieval_facts(analysis.catalog, head)
         scores = facts_view(facts, reading, geometry.n_layers * geometry.n_heads, retrieval, lab, sink)
         pattern = analysis.attention[head.layer, head.head]

@@ -11,6 +11,7 @@ from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_up
 
 from callbacks.clicks import clicked, only_drawn
 from components import ids
+from components.addresses import address
 from components.compare.page import PAGE, PAIRS, cancelled, compare_layout, pair_state
 from components.compare.view import SIDES, compare_view
 from components.messages import alert
@@ -32,7 +33,7 @@ MAX_CACHED = 32
 def _live_link(model: str, prompt: str) -> str:
     """The address of the live page that shows a prompt; "" where no link can hold it."""
     try:
-        return "/" + live_query(PageState(model=model, prompt=prompt))
+        return address("/" + live_query(PageState(model=model, prompt=prompt)))
     except UserFacingError:
         return ""
 

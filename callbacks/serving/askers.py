@@ -29,13 +29,12 @@ def visit_name(name: str | None) -> str:
     return (name or "")[:MAX_NAME] or f"at {request.remote_addr}"
 
 
-def register_askers(server: flask.Flask, update_path: str, prefix: str) -> None:
+def register_askers(server: flask.Flask, update_path: str) -> None:
     """Have every request work for its visit, and say what becomes of those that get no turn.
 
     Args:
         server: the Flask server.
         update_path: where callbacks are asked, by POST.
-        prefix: where the app is.
     """
 
     @server.before_request
@@ -64,7 +63,7 @@ def register_askers(server: flask.Flask, update_path: str, prefix: str) -> None:
     def replaced(error: ReplacedError) -> Response:
         return Response(status=204)
 
-    @server.post(f"{prefix}{LEAVE_PATH}")
+    @server.post(f"/{LEAVE_PATH}")
     def leave() -> Response:
         leave_everything(visit_name(request.get_data(as_text=True)[:MAX_NAME]))
         return Response(status=204)

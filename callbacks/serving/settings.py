@@ -28,6 +28,13 @@ def _port(text: str) -> int:
     return number
 
 
+def _prefix(text: str) -> str:
+    path = text.rstrip("/")
+    if path and not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", path):
+        raise argparse.ArgumentTypeError(f"must be a path, such as /headscope. Got '{text[:80]}'")
+    return path
+
+
 def _max_tokens(text: str) -> int:
     number = int(text) if re.fullmatch(r"[0-9]{1,5}", text) else 0
     if not 3 <= number <= MAX_TOKENS_LIMIT:
@@ -65,6 +72,13 @@ def _site(text: str) -> str:
     return text
 
 
+def _redis(text: str) -> str:
+    # Not the text itself in the message: it may hold a password.
+    if not re.fullmatch(r"(rediss?://[^\s/]+|unix://\S+)(/\S*)?", text):
+        raise argparse.ArgumentTypeError("must be a Redis, such as redis://127.0.0.1:6379")
+    return text
+
+
 def _host(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,253}", text):
         raise argparse.ArgumentTypeError(f"must be a host's name without a port. Got '{text[:80]}'")
@@ -85,6 +99,13 @@ class Settings:
 
     host: str = _row("127.0.0.1", "address to serve on; 0.0.0.0 for everyone on the network")
     port: int = _row(8050, "port to serve on", _port)
+    prefix: str = _row(
+        "",
+        "path below which a reverse proxy has the app, such as /headscope; it may hand the path on or take "
+        "it off (default: none)",
+        _prefix,
+        metavar="PATH",
+    )
     model_dirs: tuple[Path, ...] = _row(
         (),
         "a model's folder in Hugging Face layout, or a folder of such folders (repeatable)",
@@ -158,6 +179,22 @@ class Settings:
         metavar="SITE",
         several=True,
     )
+    cache: str | None = _row(
+        None,
+        "a Redis in which several servers share results, such as redis://127.0.0.1:6379 (default: none)",
+        _redis,
+        metavar="URL",
+    )
+    cache_secret: Path | None = _row(  # noqa: RUF009
+        None,
+        "with --cache: a file of at least 32 characters that all these servers have and nobody else; shared "
+        "results are signed with it",
+        Path,
+        metavar="FILE",
+    )
+    metrics: bool = _row(
+        False, "answer at /metrics with numbers for Prometheus: requests, latencies, jobs, models, memory"
+    )
 
 
 def flag(setting: Field[Any]) -> str:
@@ -193,7 +230,7 @@ def build_parser(description: str | None = None) -> argparse.ArgumentParser:
     for setting in fields(Settings):
         more: dict[str, Any] = {"dest": setting.name, "help": _help(setting).replace("%", "%%")}
         if isinstance(setting.default, bool):
-            more["action"] = "store_false"
+            more["action"] = "store_false" if flag(setting).startswith("--no-") else "store_true"
         else:
             more["type"] = setting.metadata["parse"]
             more["metavar"] = setting.metadata.get("metavar", setting.name.upper())

@@ -4,6 +4,7 @@ from typing import Any
 
 from dash import dcc
 
+from components.addresses import address
 from utils.catalog.catalog import Catalog
 from utils.errors import UserFacingError
 from utils.heads import Head
@@ -16,10 +17,10 @@ def live_address(catalog: Catalog, role: str, head: Head) -> str:
     prompts = catalog.categories[role].suggested_prompts
     state = PageState(model=catalog.model_name, prompt=prompts[0] if prompts else None, head=head)
     try:
-        return f"/{to_query(state)}"
+        return address(f"/{to_query(state)}")
     except UserFacingError:
         # A prompt that no link can hold: the page begins with its own.
-        return f"/{to_query(PageState(model=catalog.model_name, head=head))}"
+        return address(f"/{to_query(PageState(model=catalog.model_name, head=head))}")
 
 
 def head_link(catalog: Catalog, role: str, head: Head, live: bool) -> Any:

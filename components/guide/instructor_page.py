@@ -5,6 +5,7 @@ from typing import Any
 
 from dash import html
 
+from components.addresses import address
 from components.attributes import data
 from components.section import section
 from components.tables import scrolled_table
@@ -20,13 +21,13 @@ PAGE = "instructor"
 def _copy(query: str, what: str) -> html.Td:
     return html.Td(
         [
-            html.A("open", href=f"/{query}", className="hs-instructor-open"),
+            html.A("open", href=address(f"/{query}"), className="hs-instructor-open"),
             " ",
             html.Button(
                 "Copy link",
                 className="btn btn-sm btn-outline-secondary",
                 title=f"Copy the link to {what}",
-                **data(copy=f"/{query}"),
+                **data(copy=address(f"/{query}")),
             ),
             html.Span(className="hs-hint", role="status"),
         ],

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from dash import html
 
+from components.addresses import address
 from components.attributes import data
 from components.section import section
 from utils.links.page_links import to_query
@@ -28,13 +29,13 @@ def _lesson(lesson: Lesson) -> html.Section:
                 [
                     html.A(
                         "Begin",
-                        href="/" + to_query(PageState(lesson=lesson.key, step=1)),
+                        href=address("/" + to_query(PageState(lesson=lesson.key, step=1))),
                         className="btn btn-sm btn-primary",
                         **data(**{"lesson-link": lesson.key}),
                     ),
                     html.A(
                         "from the start",
-                        href="/" + to_query(PageState(lesson=lesson.key, step=1)),
+                        href=address("/" + to_query(PageState(lesson=lesson.key, step=1))),
                         className="btn btn-sm btn-link",
                     ),
                 ]

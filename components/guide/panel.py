@@ -6,6 +6,7 @@ import dash_bootstrap_components as dbc
 from dash import dcc, html
 
 from components import ids
+from components.addresses import address
 from components.answer.random_sets_panel import random_figure
 from components.attributes import aria, data
 from components.guide.part_ids import element_ids
@@ -205,6 +206,6 @@ def lesson_finished(lesson: Lesson) -> html.Section:
         lesson.title,
         [
             html.P("You have finished this lesson.", className="hs-guide-text", role="status"),
-            dcc.Link("All lessons", href="/lessons"),
+            dcc.Link("All lessons", href=address("/lessons")),
         ],
     )

@@ -9,18 +9,10 @@ Fixtures:
         clears it. Anything left in it at the end fails the test.
 """
 
-import os
-import socket
-import subprocess
-import sys
 import threading
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,11 +30,8 @@ from playwright.sync_api import (
 from waitress import wasyncore
 
 from scripts.ensure_browser import browser_is_required, find_chromium, what_is_missing
+from tests.fixtures.app_process import HOST, running_app
 from utils.runtime.serving import make_server
-
-ROOT = Path(__file__).resolve().parents[2]
-
-HOST = "127.0.0.1"
 
 BROWSER_FLAGS = [
     "--no-sandbox",
@@ -52,9 +41,8 @@ BROWSER_FLAGS = [
     "--no-first-run",
 ]
 
-START_SECONDS = 180
 SERVER_SECONDS = 10
-"""How long the app may take to load its models and analyze its example on a busy machine."""
+"""How long a server may take to end."""
 
 WAIT_MS = 60_000
 """How long Playwright waits for something to appear; generous, because a wait that succeeds costs nothing."""
@@ -182,47 +170,6 @@ def serve(servers: list[tuple[Any, threading.Thread]]) -> Callable[[flask.Flask]
 @pytest.fixture(scope="session")
 def app_url(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app as a user starts it; after the browser, so that a machine without one does not wait for it."""
-    port = free_port()
-    log_path = tmp_path_factory.mktemp("app") / "app.log"
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            # Presets are computed as they are opened: preparing them all would slow every journey.
-            [sys.executable, "app.py", "--host", HOST, "--port", str(port), "--no-prepare"],
-            cwd=ROOT,
-            env={**os.environ, "HF_HUB_OFFLINE": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        url = f"http://{HOST}:{port}"
-        wait_until_up(url, process, log_path)
-        yield url
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
-
-
-def wait_until_up(url: str, process: subprocess.Popen, log_path: Path) -> None:
-    """Wait until the app answers; a failure says its last words."""
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    tail = log_path.read_text(encoding="utf-8", errors="replace")[-4000:]
-    state = "did not answer" if process.poll() is None else f"ended with status {process.returncode}"
-    pytest.fail(f"python app.py {state}. Its last words:\n{tail}", pytrace=False)
+    # Presets are computed as they are opened: preparing them all would slow every journey.
+    with running_app(tmp_path_factory.mktemp("app"), "--no-prepare") as app:
+        yield app.url

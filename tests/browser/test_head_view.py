@@ -44,7 +44,7 @@ def causal_pattern(length: int) -> torch.Tensor:
 def framing_app(view: dict[str, Any], prefix: str = "/vendor/") -> flask.Flask:
     """A page below a path of its own, as the app's may be, holding the view in a sandboxed frame."""
     app = flask.Flask("framing_app")
-    register_vendor_route(app, prefix, prefix)
+    register_vendor_route(app, prefix)
     # As the app sends it: nothing in it can end the script.
     data = json.dumps(view).replace("<", "\\u003c")
 

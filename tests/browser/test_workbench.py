@@ -1,7 +1,5 @@
 """The live page as a workbench: what must be in sight after a click, on laptops and on a phone."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -13,7 +11,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app import Settings, create_app
-from tests.browser.conftest import HOST, ROOT, PageWatch, free_port, wait_until_up
+from tests.browser.conftest import PageWatch
+from tests.fixtures.app_process import free_port, starting_app, wait_until_up
 from tests.fixtures.journeys import open_page, run_prompt, show_lines
 from tests.fixtures.makers.tiny_models import save_gpt2_of_shape
 from utils.models.sources import REAL_MODEL
@@ -255,32 +254,23 @@ def test_a_new_prompt_ends_a_preset(page: Page, app_url: str) -> None:
 
 
 def test_a_server_that_is_gone_is_said_and_the_page_goes_on_when_it_is_back(
-    page: Page, watch: PageWatch
+    page: Page, watch: PageWatch, tmp_path: Path
 ) -> None:
     port = free_port()
-    command = [sys.executable, "app.py", "--host", HOST, "--port", str(port), "--models", "demo-gpt2"]
-
-    def start() -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until_up(f"http://{HOST}:{port}", process, Path("/dev/null"))
-        return process
-
-    process = start()
-    try:
-        open_page(page, f"http://{HOST}:{port}")
-        process.kill()
-        process.wait()
+    with starting_app(tmp_path, "--models", "demo-gpt2", port=port) as app:
+        wait_until_up(app)
+        open_page(page, app.url)
+        app.process.kill()
+        app.process.wait()
         began = time.monotonic()
         expect(page.locator("#server-notice")).to_be_visible()
         assert time.monotonic() - began < 5
         # What is asked meanwhile is answered when it is back; nothing that was typed is lost.
         run_prompt(page, "The ship sailed to the ship")
         expect(page.locator("#server-notice")).to_be_visible()
-        process = start()
+    with starting_app(tmp_path, "--models", "demo-gpt2", port=port):
         expect(page.locator("#server-notice")).to_be_hidden()
         expect(page.locator(".hs-token-text").nth(2)).to_have_text("·ship")
         expect(page.locator("#prompt")).to_have_value("The ship sailed to the ship")
-    finally:
-        process.kill()
-        process.wait()
-        watch.clear()
+        page.close()
+    watch.clear()

@@ -40,7 +40,15 @@ def test_a_bundled_model_is_small_and_has_its_papers(name: str):
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", "docs/ARCHITECTURE.md", "docs/METHODS.md"]
+    "document",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "docs/ARCHITECTURE.md",
+        "docs/METHODS.md",
+        "docs/OPERATING.md",
+    ],
 )
 def test_every_file_that_a_document_links_is_there(document: str):
     path = ROOT / document

@@ -15,9 +15,12 @@ import threading
 from pathlib import Path
 from typing import IO, Any
 
-from utils.catalog.catalog import catalog_path
+from utils.catalog.catalog import catalog_path, check_fit, load_catalog
 from utils.errors import UserFacingError
+from utils.models.files import weights_digest
+from utils.models.loading import LoadedModel
 from utils.models.store import ModelStore
+from utils.runtime.files import alone_in
 from utils.runtime.jobs import Jobs, JobView, Progress
 
 logger = logging.getLogger(__name__)
@@ -64,7 +67,25 @@ class AnalysisJobs:
 
     def _analyze(self, model: str, progress: Progress) -> None:
         # Its folder is known once it is loaded: a hub model may have to be fetched first.
-        folder = self._store.get(model, progress).path
+        loaded = self._store.get(model, progress)
+        # One analysis at a time on this machine, however many servers it has.
+        with alone_in(self._catalog_folder, lambda: progress("waiting for another server", 0, 0)):
+            if not self._is_analyzed(loaded):
+                self._run(model, loaded.path, progress)
+
+    def _is_analyzed(self, loaded: LoadedModel) -> bool:
+        """Whether the catalog is there: another server may have made it meanwhile."""
+        geometry = loaded.geometry
+        try:
+            catalog = load_catalog(catalog_path(loaded.name, self._catalog_folder))
+            check_fit(
+                catalog, geometry.n_layers, geometry.n_heads, lambda: weights_digest(loaded.weight_files)
+            )
+        except UserFacingError:
+            return False
+        return True
+
+    def _run(self, model: str, folder: Path, progress: Progress) -> None:
         progress("starting", 0, 0)
         output = str(self._catalog_folder)
         # With "=": a name may begin like an option.

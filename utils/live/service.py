@@ -7,7 +7,7 @@ class, and any other process could answer in its place. Nothing here knows who a
 import threading
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cachetools import LRUCache
 from torch import Tensor
@@ -36,6 +36,9 @@ from utils.models.start_tokens import chosen_start
 from utils.models.store import ModelStore
 from utils.runtime.file_cache import FileCache
 from utils.runtime.joined import JoinedWork
+from utils.runtime.shared_cache import SharedCache, SharedResults
+
+Result = TypeVar("Result")
 
 CACHE_BYTES = 256 * 2**20
 # For each of the three caches: what the presets may keep besides.
@@ -56,11 +59,18 @@ class LiveService:
         store: the models that may be used.
         catalog_folder: where the catalogs are.
         max_tokens: most tokens a prompt may have, BOS included.
+        shared_cache: where results are shared with other servers; None where there are none.
     """
 
     def __init__(
-        self, store: ModelStore, catalog_folder: Path = CATALOG_FOLDER, max_tokens: int = DEFAULT_MAX_TOKENS
+        self,
+        store: ModelStore,
+        catalog_folder: Path = CATALOG_FOLDER,
+        max_tokens: int = DEFAULT_MAX_TOKENS,
+        shared_cache: SharedCache | None = None,
     ) -> None:
+        self.shared_cache = shared_cache
+        self._shared_logits = self.shared(Tensor)
         self.store = store
         self.catalog_folder = catalog_folder
         # A model and its catalog must agree on the token that goes first.
@@ -96,6 +106,19 @@ class LiveService:
         self._catalogs = FileCache[tuple[Catalog | None, str]]()
         self._guard = threading.Lock()
         store.when_dropped(self._let_go)
+
+    def shared(self, kind: type[Result]) -> SharedResults[Result]:
+        """Results of one type that are shared with other servers, by keys that begin with a model's name."""
+        return SharedResults(self.shared_cache, kind, self._depends_on)
+
+    def _depends_on(self, model: str) -> tuple[str, ...]:
+        """What a model's results depend on besides its name.
+
+        Raises:
+            UserFacingError: unknown or broken model, or its files were changed since it was loaded.
+        """
+        loaded = self._get(model)
+        return weights_digest(loaded.weight_files), self.store.device, self.store.dtype
 
     def check_characters(self, text: str) -> None:
         """Refuse a prompt that is too long for any model, before one is loaded for it.
@@ -205,12 +228,17 @@ class LiveService:
         with self._guard:
             if key in self._predictions:
                 return self._predictions[key]
-        clean = self.analyze(model, text).clean_run
-        assert clean is not None
-        return self._toggles.get(loaded.lock, key, (key, Toggle(loaded, clean, off, mode)))
+        analysis = self.analyze(model, text)
+        shared = self._shared_logits.get(key)
+        if shared is not None and shared.shape == analysis.logits.shape:
+            self._cache(self._predictions, key, shared)
+            return shared
+        assert analysis.clean_run is not None
+        return self._toggles.get(loaded.lock, key, (key, Toggle(loaded, analysis.clean_run, off, mode)))
 
     def _prediction_of(self, asked: tuple[_PredictionKey, Toggle], logits: Tensor) -> Tensor:
         self._cache(self._predictions, asked[0], logits)
+        self._shared_logits.put(asked[0], logits)
         return logits
 
     def position_logits(

@@ -6,9 +6,15 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows, which locks no folders
+    fcntl = None
 
 
 def write_text_atomic(path: Path, text: str) -> None:
@@ -68,6 +74,38 @@ def defer_signals() -> Iterator[None]:
             signal.signal(number, handler)
     if caught:
         signal.raise_signal(caught[0])
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path, wait: Callable[[], None], every: float = 0.25) -> Iterator[None]:
+    """Keep other processes of this machine out of the same block for the same folder.
+
+    A process that is killed keeps nobody out. All are let in where a folder is missing or cannot be locked
+    (Windows).
+
+    Args:
+        folder: whose files the block writes.
+        wait: called again and again while another process is within; what it raises passes through.
+        every: seconds between two calls.
+    """
+    handle = None
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            handle = os.open(folder, os.O_RDONLY)
+    if fcntl is None or handle is None:
+        yield
+        return
+    try:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                wait()
+                time.sleep(every)
+        yield
+    finally:
+        os.close(handle)
 
 
 def check_writable(folder: Path) -> None:

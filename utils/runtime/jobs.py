@@ -85,6 +85,7 @@ class _Job:
     time_limit: float | None
     # Whose it is: of the first who asked for it.
     session: str = ""
+    left: set[str] = field(default_factory=set)
     cancelled: threading.Event = field(default_factory=threading.Event)
     asked: float = field(default_factory=lambda: time.monotonic())
     begun: float | None = None
@@ -186,6 +187,7 @@ class Jobs:
             job = self._jobs.get(key)
             if job is not None and not job.view().ended and not job.cancelled.is_set():
                 job.waiting.add(session_id)
+                job.left.discard(session_id)
                 job.asked = time.monotonic()
                 return self._view(job)
             if session_id:
@@ -230,6 +232,12 @@ class Jobs:
             if job is not None:
                 self._leave(job, session_id)
 
+    def has_left(self, key: Hashable, session_id: str) -> bool:
+        """Whether `session_id` has left the job under `key`; not where it ended since nobody asked."""
+        with self._guard:
+            job = self._jobs.get(key)
+            return job is not None and session_id in job.left
+
     def leave_all(self, session_id: str) -> None:
         """`session_id` no longer waits for anything."""
         with self._guard:
@@ -248,10 +256,16 @@ class Jobs:
         with self._guard:
             return sum(not job.view().ended for job in self._jobs.values())
 
+    def states(self) -> Counter[State]:
+        """How many jobs are in each state, those that are remembered included."""
+        with self._guard:
+            return Counter(job.state for job in self._jobs.values())
+
     def _leave(self, job: _Job, session_id: str) -> None:
         if job.view().ended:
             return
         job.waiting.discard(session_id)
+        job.left.add(session_id)
         if not job.waiting:
             job.cancelled.set()
 
@@ -334,6 +348,11 @@ def leave_everything(session_id: str) -> None:
     """A visit has ended: it waits for no job of this process any more."""
     for jobs in list(_all_jobs):
         jobs.leave_all(session_id)
+
+
+def job_states() -> Counter[State]:
+    """How many jobs of this process are in each state, those that are remembered included."""
+    return sum((jobs.states() for jobs in list(_all_jobs)), Counter())
 
 
 def jobs_under_way() -> int:

@@ -30,7 +30,7 @@ def server(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> flask.Flask:
             asker = current_asker()
             return f"{asker.session}|{asker.request}"
 
-    register_askers(app, PATH, "/")
+    register_askers(app, PATH)
     return app
 
 

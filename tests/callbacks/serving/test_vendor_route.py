@@ -27,6 +27,6 @@ def test_serves_nothing_else(client, name):
 
 def test_serves_below_another_prefix():
     server = flask.Flask("vendor_route_test")
-    register_vendor_route(server, "/room/vendor/", "/room/vendor/")
+    register_vendor_route(server, "/room/vendor/")
     with server.test_client().get("/room/vendor/require.js") as answer:
         assert answer.status_code == 200

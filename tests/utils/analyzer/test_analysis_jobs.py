@@ -2,10 +2,13 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
+from dash import no_update
 
 import utils.analyzer.analysis_jobs
+from callbacks.analysis_panel import follow_analysis
 from tests.fixtures.makers.tiny_models import save_tiny_model
 from utils.analyzer.analysis_jobs import AnalysisJobs
 from utils.catalog.catalog import catalog_path, load_catalog
@@ -43,6 +46,30 @@ def test_two_who_ask_get_one_analysis_and_its_catalog(store: ModelStore, tmp_pat
     catalog = load_catalog(catalog_path("own", catalogs))
     assert (catalog.model_name, catalog.num_layers, catalog.num_heads) == ("own", 3, 4)
     assert [path.name for path in catalogs.iterdir()] == ["own.json"]
+
+
+def test_two_servers_make_one_catalog_and_a_page_may_ask_either(
+    store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogs = tmp_path / "catalogs"
+    catalogs.mkdir()
+    runs: list[str] = []
+    run = AnalysisJobs._run
+
+    def noted(self: AnalysisJobs, model: str, *more: Any) -> None:
+        runs.append(model)
+        run(self, model, *more)
+
+    monkeypatch.setattr(AnalysisJobs, "_run", noted)
+    one, other = AnalysisJobs(store, catalogs), AnalysisJobs(store, catalogs)
+    follow_analysis(one, {"type": "analyze", "model": "own"}, "live", "own", "me")
+    tick = {"type": "analysis-tick"}
+    # The next request of the page reaches the other server.
+    panel, rests, done = follow_analysis(other, tick, "live", "own", "me")
+    assert panel is not None and not rests and done is no_update
+    assert ended(one, "own").state == ended(other, "own").state == "done"
+    assert follow_analysis(other, tick, "live", "own", "me") == (None, True, "own")
+    assert runs == ["own"]
 
 
 def test_a_cancelled_analysis_leaves_nothing(store: ModelStore, tmp_path: Path) -> None:

@@ -4,11 +4,18 @@ import json
 import os
 import signal
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
-from utils.runtime.files import check_writable, defer_signals, write_json_atomic, write_text_atomic
+from utils.runtime.files import (
+    alone_in,
+    check_writable,
+    defer_signals,
+    write_json_atomic,
+    write_text_atomic,
+)
 
 
 def test_the_new_text_stands_alone_in_the_folder(tmp_path: Path) -> None:
@@ -101,3 +108,24 @@ def test_a_folder_is_tried_without_leaving_anything(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept")
     with pytest.raises(OSError):
         check_writable(tmp_path / "file")
+
+
+def test_one_block_at_a_time_writes_in_a_folder(tmp_path: Path) -> None:
+    seen: list[str] = []
+    waits, leave = threading.Event(), threading.Event()
+
+    def second() -> None:
+        # Another process has another handle, as another thread has here.
+        with alone_in(tmp_path, waits.set, every=0.01):
+            seen.append("second")
+
+    thread = threading.Thread(target=second)
+    with alone_in(tmp_path, leave.set):
+        thread.start()
+        waits.wait()
+        seen.append("first")
+    thread.join()
+    assert seen == ["first", "second"] and not leave.is_set()
+    assert os.listdir(tmp_path) == []
+    with alone_in(tmp_path / "none", leave.set):
+        assert not leave.is_set()
