@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from dash import Dash
 
-from app import Settings, build_parser, create_app, main
+from app import create_app
+from callbacks.serving.settings import Settings, build_parser
+from callbacks.serving.startup import main
 from components import ids
 from utils.runtime.serving import MAX_BODY_BYTES
 

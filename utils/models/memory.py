@@ -14,11 +14,12 @@ from transformers import AutoConfig
 from utils.errors import UserFacingError
 from utils.models.devices import DTYPES
 from utils.models.families import head_geometry
+from utils.models.limits import MAX_TOKENS_LIMIT
 
-# What a forward over the longest prompt of the page takes besides the weights (prompts.MAX_TOKENS_LIMIT; a
-# test holds the two together): every layer's attention pattern and the logits, once as the model makes them
-# and once in float32 for the page. The lab's longer texts are the study's own business.
-WORK_TOKENS = 256
+# What a forward over the longest prompt of the page takes besides the weights: every layer's attention pattern
+# and the logits, once as the model makes them and once in float32 for the page. The lab's longer texts are the
+# study's own business.
+WORK_TOKENS = MAX_TOKENS_LIMIT
 # torch's own scratch memory, measured at some 30 MB on a CPU; GPU libraries take more.
 WORK_SCRATCH = 64 * 2**20
 

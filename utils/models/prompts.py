@@ -10,10 +10,8 @@ from functools import cache
 from typing import Any
 
 from utils.errors import UserFacingError
+from utils.models.limits import DEFAULT_MAX_TOKENS
 from utils.models.loading import LoadedModel
-
-DEFAULT_MAX_TOKENS = 128
-MAX_TOKENS_LIMIT = 256  # the largest cap that the live page may be given
 
 # A text with more characters than this for each token that it may have is refused before it is tokenized,
 # which takes a second for each million of them. Few tokens are longer than 20 characters.
