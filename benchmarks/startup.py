@@ -50,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def _started(port: int, models: Sequence[str] | None) -> Iterator[None]:
+def _started(port: int, models: Sequence[str] | None) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "app.py", "--host", HOST, "--port", str(port)]
     process = subprocess.Popen(
         [*command, "--models", *models] if models else command,
@@ -61,7 +61,7 @@ def _started(port: int, models: Sequence[str] | None) -> Iterator[None]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait()
@@ -85,15 +85,15 @@ def _asked(port: int, body: Any = None) -> tuple[int, str] | None:
         connection.close()
 
 
-def _until(port: int, *statuses: int) -> str:
+def _until(process: subprocess.Popen[bytes], port: int, *statuses: int) -> str:
     """The text of the first answer with one of these statuses."""
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and process.poll() is None:
         answer = _asked(port)
         if answer is not None and answer[0] in statuses:
             return answer[1]
         time.sleep(EVERY)
-    raise RuntimeError(f"python app.py did not answer within {START_SECONDS} s.")
+    raise RuntimeError(f"python app.py did not answer within {START_SECONDS} s, or ended.")
 
 
 def _called_back(port: int, output: str, inputs: Sequence[tuple[str, str, Any]], **more: Any) -> str:
@@ -149,10 +149,10 @@ def measure(models: Sequence[str] | None = None) -> dict[str, float]:
     with socket.create_server((HOST, 0)) as free:
         port = free.getsockname()[1]
     begun = time.perf_counter()
-    with _started(port, models):
-        _until(port, 200, 503)
+    with _started(port, models) as process:
+        _until(process, port, 200, 503)
         seconds["first_byte"] = time.perf_counter() - begun
-        _until(port, 200)
+        _until(process, port, 200)
         seconds["first_page"] = time.perf_counter() - begun
         _analyze(port)
         seconds["first_analysis"] = time.perf_counter() - begun
