@@ -1,7 +1,7 @@
 """HeadScope's web application: `python app.py`, or `create_app(settings)` for servers and tests."""
 
 if __name__ == "__main__":
-    # What follows takes seconds to load. The server answers at once and loads it, as the module `app`, in a thread.
+    # What follows takes seconds to load: the server answers at once, and a thread imports this as `app`.
     from callbacks.serving.startup import run
 
     run(__doc__)

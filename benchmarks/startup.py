@@ -68,7 +68,7 @@ def _started(port: int, models: Sequence[str] | None) -> Iterator[subprocess.Pop
 
 
 def _asked(port: int, body: Any = None) -> tuple[int, str] | None:
-    """Status and text of an answer: to a GET of the page, or to a callback's body; None where there is none."""
+    """Status and text of the answer to a GET of the page, or to a callback's body; None for no answer."""
     connection = http.client.HTTPConnection(HOST, port, timeout=START_SECONDS)
     try:
         if body is None:
@@ -175,7 +175,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         for name, ratio in ratios.items()
     ]
-    report("From the start of the process; medians", ("what", "measured", "promised"), rows, found, arguments.json)
+    report(
+        "From the start of the process; medians",
+        ("what", "measured", "promised"),
+        rows,
+        found,
+        arguments.json,
+    )
     return 0
 
 

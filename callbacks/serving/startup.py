@@ -17,10 +17,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from waitress import wasyncore
+
 from callbacks.serving.settings import Settings, build_parser, parse_settings
 from callbacks.serving.starting import StartingApp, Wsgi
 from utils.errors import UserFacingError
 from utils.runtime.jobs import Jobs
+from utils.runtime.process_tuning import tune_process
 from utils.runtime.serving import (
     address,
     end_at_once,
@@ -117,6 +120,7 @@ def run(description: str | None = None) -> NoReturn:
     """`main` for this process, from its first moment to its end."""
     # There is nothing to be ended properly yet.
     end_at_once()
+    tune_process()
     # What is imported stays: looking through it again and again for garbage takes a tenth of the start.
     gc.disable()
     end_process(main(description=description))
@@ -156,11 +160,13 @@ def main(
     starting = StartingApp(settings.embed_in)
     building = _Building(build, settings, starting)
     with until_interrupted(sockets):
-        server = make_server(starting, sockets=sockets)
+        connections: dict[int, object] = {}
+        server = make_server(starting, sockets=sockets, map=connections)
         threading.Thread(target=building.run, name="building the app", daemon=True).start()
         sys.stdout.write(f"HeadScope is on {address(settings.host, settings.port)} (Ctrl+C ends it)\n")
         sys.stdout.flush()
         server.run()
+        wasyncore.close_all(connections, ignore_all=True)
     if building.problem is not None:
         sys.stderr.write(f"app: {building.problem}\n")
         return 1
