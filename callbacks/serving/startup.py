@@ -159,13 +159,15 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     starting = StartingApp(settings.embed_in)
     building = _Building(build, settings, starting)
-    with until_interrupted(sockets):
-        connections: dict[int, object] = {}
-        server = make_server(starting, sockets=sockets, map=connections)
-        threading.Thread(target=building.run, name="building the app", daemon=True).start()
-        sys.stdout.write(f"HeadScope is on {address(settings.host, settings.port)} (Ctrl+C ends it)\n")
-        sys.stdout.flush()
-        server.run()
+    connections: dict[int, object] = {}
+    try:
+        with until_interrupted(sockets):
+            server = make_server(starting, sockets=sockets, map=connections)
+            threading.Thread(target=building.run, name="building the app", daemon=True).start()
+            sys.stdout.write(f"HeadScope is on {address(settings.host, settings.port)} (Ctrl+C ends it)\n")
+            sys.stdout.flush()
+            server.run()
+    finally:
         wasyncore.close_all(connections, ignore_all=True)
     if building.problem is not None:
         sys.stderr.write(f"app: {building.problem}\n")
