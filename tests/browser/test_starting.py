@@ -1,6 +1,9 @@
 """The page that a browser gets while the app is being built."""
 
+import pytest
+
 from callbacks.serving.starting import StartingApp
+from tests.browser.test_access import AXE
 
 
 def test_it_says_what_is_done_and_opens_the_page_by_itself(page, serve, watch):
@@ -26,4 +29,16 @@ def test_it_says_what_is_done_and_opens_the_page_by_itself(page, serve, watch):
     starting.hand_over(ready)
     page.wait_for_function("() => document.title === 'ready'")
     assert page.url.endswith("/compare?models=a")
+    watch.clear()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_read_it(new_page, serve, watch, scheme):
+    # Without the policy, which keeps scripts of others out, axe among them.
+    page = new_page(bypass_csp=True, color_scheme=scheme, viewport={"width": 360, "height": 640})
+    page.goto(serve(StartingApp()))
+    page.add_script_tag(path=str(AXE))
+    found = page.evaluate("async () => (await axe.run(document)).violations.map((each) => each.id)")
+    assert found == []
+    page.close()
     watch.clear()
