@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from waitress import wasyncore
 
@@ -159,7 +159,7 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     starting = StartingApp(settings.embed_in)
     building = _Building(build, settings, starting)
-    connections: dict[int, object] = {}
+    connections: dict[int, Any] = {}
     try:
         with until_interrupted(sockets):
             server = make_server(starting, sockets=sockets, map=connections)
