@@ -81,7 +81,6 @@ from utils.models.store import ModelStore
 from utils.runtime.jobs import Jobs
 from utils.runtime.serving import MAX_BODY_BYTES
 from utils.runtime.turns import BusyError, ReplacedError
-from utils.runtime.turns import BusyError, ReplacedError
 from utils.teaching.lessons import LESSONS_FOLDER, load_lessons
 from utils.teaching.prepared_presets import PreparedPresets
 from utils.teaching.presets import PRESETS_FOLDER, load_presets

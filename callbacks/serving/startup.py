@@ -35,6 +35,7 @@ from utils.runtime.serving import (
 
 if TYPE_CHECKING:
     from utils.models.store import ModelStore
+    from utils.runtime.shared_cache import SharedCache
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +97,19 @@ def model_store(settings: Settings) -> ModelStore:
     return store
 
 
+def shared_cache(settings: Settings) -> SharedCache | None:
+    """The cache that is shared with other servers, None where there is none.
+
+    Raises:
+        UserFacingError: its secret cannot be read, or its address is none.
+    """
+    if not settings.cache:
+        return None
+    from utils.runtime.shared_cache import SharedCache, read_secret
+
+    return SharedCache(settings.cache, read_secret(settings.cache_secret))
+
+
 def build_app(settings: Settings, tell: Tell) -> Wsgi:
     """The whole application, with the first model of the menu being loaded in the background."""
     tell("Loading PyTorch")
@@ -114,6 +128,15 @@ def build_app(settings: Settings, tell: Tell) -> Wsgi:
     if first is not None and store.is_here(first):
         Jobs().start(first, lambda progress: store.get(first, progress) and None)
     return importlib.import_module(APP).create_app(settings, store).server
+
+
+def _check_machine(settings: Settings) -> None:
+    """Refuse what this machine does not have; only torch knows of devices, and is imported for them alone."""
+    shared_cache(settings)
+    if (settings.device, settings.dtype) != (Settings.device, Settings.dtype):
+        from utils.models.devices import check_device
+
+        check_device(settings.device, settings.dtype)
 
 
 def run(description: str | None = None) -> NoReturn:
@@ -142,14 +165,10 @@ def main(
     """
     parser = build_parser(description)
     settings = parse_settings(parser, argv)
-    if (settings.device, settings.dtype) != (Settings.device, Settings.dtype):
-        # Only torch knows whether this machine has it.
-        from utils.models.devices import check_device
-
-        try:
-            check_device(settings.device, settings.dtype)
-        except UserFacingError as error:
-            parser.error(str(error))
+    try:
+        _check_machine(settings)
+    except UserFacingError as error:
+        parser.error(str(error))
     # Before anything is loaded or said, and before any thread is at work.
     try:
         sockets = open_sockets(settings.host, settings.port)

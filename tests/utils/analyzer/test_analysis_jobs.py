@@ -89,7 +89,9 @@ def test_a_folder_that_cannot_be_written_is_told_without_its_path(store: ModelSt
     view = ended(jobs, "own")
     assert view.state == "failed" and view.error is not None
     # A student is told, and not where the folder is.
-    assert str(view.error).startswith("The server cannot write catalogs (") and "--catalogs" in str(view.error)
+    assert str(view.error).startswith("The server cannot write catalogs (") and "--catalogs" in str(
+        view.error
+    )
     assert str(tmp_path) not in str(view.error)
 
 
