@@ -1,19 +1,14 @@
 """HeadScope's web application: `python app.py`, or `create_app(settings)` for servers and tests."""
 
-import os
-import signal
-
 if __name__ == "__main__":
-    # What follows takes seconds to load, and there is nothing to be ended properly yet.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, frame: os._exit(0))
+    # What follows takes seconds to load: the server answers at once, and a thread imports this as `app`.
+    from callbacks.serving.startup import run
+
+    run(__doc__)
 
 import logging
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from dash import Dash, set_props
 
 from callbacks import analysis_panel, routing
@@ -70,7 +65,8 @@ from callbacks.serving.health_route import register_health_route
 from callbacks.serving.hosts import register_host_check
 from callbacks.serving.metrics import register_metrics
 from callbacks.serving.prefix import register_prefix
-from callbacks.serving.settings import Settings, build_parser, parse_settings
+from callbacks.serving.settings import Settings
+from callbacks.serving.startup import model_store, shared_cache
 from callbacks.serving.vendor_route import register_vendor_route
 from components import ids
 from components.messages import unexpected
@@ -81,19 +77,9 @@ from utils.analyzer.analysis_jobs import AnalysisJobs
 from utils.errors import UserFacingError
 from utils.formation.log import logs_alone
 from utils.live.service import LiveService
-from utils.models.devices import check_device
-from utils.models.sources import BUNDLED
 from utils.models.store import ModelStore
 from utils.runtime.jobs import Jobs
-from utils.runtime.serving import (
-    MAX_BODY_BYTES,
-    address,
-    end_process,
-    make_server,
-    open_sockets,
-    until_interrupted,
-)
-from utils.runtime.shared_cache import SharedCache, read_secret
+from utils.runtime.serving import MAX_BODY_BYTES
 from utils.runtime.turns import BusyError, ReplacedError
 from utils.teaching.lessons import LESSONS_FOLDER, load_lessons
 from utils.teaching.prepared_presets import PreparedPresets
@@ -145,20 +131,18 @@ class _App(Dash):
         return super().interpolate_index(**parts)
 
 
-def create_app(settings: Settings | None = None) -> Dash:
+def create_app(settings: Settings | None = None, store: ModelStore | None = None) -> Dash:
     """Build the app; `create_app(settings).server` is its WSGI application.
 
     What is wrong with the operator's folders is logged and shown; the app goes on with what it has.
+
+    Args:
+        settings: what the operator chose.
+        store: the models, where they are being loaded already (`model_store(settings)`).
     """
     settings = settings or Settings()
-    store = ModelStore(
-        (BUNDLED, *settings.model_dirs),
-        settings.models,
-        device=settings.device,
-        dtype=settings.dtype,
-        memory_budget=settings.memory,
-    )
-    service = LiveService(store, settings.catalogs, settings.max_tokens, _shared_cache(settings))
+    store = store or model_store(settings)
+    service = LiveService(store, settings.catalogs, settings.max_tokens, shared_cache(settings))
     presets = load_presets(*_folders(PRESETS_FOLDER, settings.examples))
     lessons = load_lessons(*_folders(LESSONS_FOLDER, settings.lessons), presets=presets)
     filings, filing_problems = _read_filings(settings.filings)
@@ -242,15 +226,6 @@ def create_app(settings: Settings | None = None) -> Dash:
     return app
 
 
-def _shared_cache(settings: Settings) -> SharedCache | None:
-    """The cache that is shared with other servers, None where there is none.
-
-    Raises:
-        UserFacingError: its secret cannot be read, or its address is none.
-    """
-    return SharedCache(settings.cache, read_secret(settings.cache_secret)) if settings.cache else None
-
-
 def _register_serving(app: Dash, settings: Settings, service: LiveService) -> None:
     """Routes that are no page, and what every request and every answer goes through."""
     server = app.server
@@ -281,37 +256,3 @@ def _read_filings(folder: Path | None) -> tuple[dict[str, RealFiling], list[str]
         return ({} if folder is None else read_filings(folder)), []
     except UserFacingError as error:
         return {}, [str(error)]
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse and serve until Ctrl+C or SIGTERM.
-
-    Returns:
-        0 when it was ended so, 1 where it cannot serve at that host and port. Bad usage exits with 2.
-    """
-    parser = build_parser(__doc__)
-    settings = parse_settings(parser, argv)
-    try:
-        check_device(settings.device, settings.dtype)
-        _shared_cache(settings)
-    except UserFacingError as error:
-        parser.error(str(error))
-    # Before anything is loaded or said, and before any thread is at work.
-    try:
-        sockets = open_sockets(settings.host, settings.port)
-    except UserFacingError as error:
-        sys.stderr.write(f"app: {error}\n")
-        return 1
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    # One forward runs at a time for each model; two threads within it are enough and leave the machine alone.
-    torch.set_num_threads(min(4, torch.get_num_threads()))
-    with until_interrupted(sockets):
-        server = make_server(create_app(settings).server, sockets=sockets)
-        sys.stdout.write(f"HeadScope is on {address(settings.host, settings.port)} (Ctrl+C ends it)\n")
-        sys.stdout.flush()
-        server.run()
-    return 0
-
-
-if __name__ == "__main__":
-    end_process(main())

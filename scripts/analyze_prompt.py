@@ -122,7 +122,7 @@ def _check_arguments(arguments: argparse.Namespace, parser: argparse.ArgumentPar
     if arguments.second is not None and not arguments.ablate:
         parser.error("argument --second: needs the heads that get its values, with --ablate")
     if arguments.max_tokens is not None:
-        from utils.models.prompts import MAX_TOKENS_LIMIT
+        from utils.models.limits import MAX_TOKENS_LIMIT
 
         if not 3 <= arguments.max_tokens <= MAX_TOKENS_LIMIT:
             parser.error(f"argument --max-tokens: must be from 3 to {MAX_TOKENS_LIMIT}")
@@ -131,7 +131,7 @@ def _check_arguments(arguments: argparse.Namespace, parser: argparse.ArgumentPar
 def _service(arguments: argparse.Namespace) -> tuple["LiveService", "LoadedModel"]:
     """The live entry point on the one model, and the model, loaded."""
     from utils.live.service import LiveService
-    from utils.models.prompts import DEFAULT_MAX_TOKENS
+    from utils.models.limits import DEFAULT_MAX_TOKENS
     from utils.models.sources import find_model
     from utils.models.store import ModelStore
     from utils.runtime.progress_lines import TextLines

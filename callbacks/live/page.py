@@ -216,9 +216,9 @@ class LivePage:
         cap = min(self.service.max_tokens, loaded.context_length)
         try:
             check_characters(prompt or "", max_characters(cap))
+            count = count_tokens(loaded, prompt)
         except UserFacingError as error:
             return error.message
-        count = count_tokens(loaded, prompt)
         included = "" if loaded.bos_id is None else ", the start token included"
         over = f" — {count - cap} too many" if count > cap else ""
         return f"{count} of at most {cap} tokens{included}{over}"

@@ -94,6 +94,24 @@ _OF_PROPERTY: Mapping[str, TypeAdapter[Any]] = {
     "disabled": TypeAdapter(StrictBool | None),
     "is_open": TypeAdapter(StrictBool | None),
 }
+# Fields and menus have text, but for those that hold numbers or yes and no.
+_FIELD_OF_TEXT = TypeAdapter(Text)
+_OTHER_FIELDS = frozenset(
+    {
+        ids.FORMATION_STEP,
+        ids.LAB_DEPTH,
+        ids.LAB_K,
+        ids.LAB_LENGTH,
+        ids.LAB_SEED,
+        ids.WRITE_SEED,
+        ids.WRITE_TEMPERATURE,
+        ids.WRITE_TOKENS,
+        ids.WRITE_TOP_K,
+        ids.HIDE_FIRST,
+        ids.POSITION,
+        ids.RANDOM_DRAWS,
+    }
+)
 _OF_STORE: Mapping[str, TypeAdapter[Any]] = {
     ids.REQUEST: TypeAdapter(Request | None),
     ids.WANTED: TypeAdapter(Request | None),
@@ -139,7 +157,8 @@ def check_body(text: bytes, callbacks: Mapping[str, Mapping[str, Any]]) -> str |
         _check_depth([read])
         body = CallbackBody.model_validate(read)
         callback = callbacks.get(body.output)
-        if callback is None:
+        # One that the browser answers by itself has none here.
+        if callback is None or "callback" not in callback:
             raise _MisfitError("output: no such callback")
         _check_parts("inputs", body.inputs, callback["inputs"])
         _check_parts("state", body.state, callback["state"])
@@ -225,6 +244,8 @@ def _value_of(part: Part) -> TypeAdapter[Any] | None:
         if isinstance(part.id, dict):
             return _OF_PROPERTY["pathname"] if part.id.get("type") in ("theme", "analysis-for") else None
         return _OF_STORE.get(part.id)
+    if part.property == "value" and isinstance(part.id, str) and part.id not in _OTHER_FIELDS:
+        return _FIELD_OF_TEXT
     return _OF_PROPERTY.get(part.property)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.catalog.catalog import CATALOG_FOLDER
-from utils.models.prompts import DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT
+from utils.models.limits import DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT
 from utils.runtime.command_line import DTYPES, device
 
 PAGES = ("live", "lessons", "catalog", "formation", "compare", "lab", "glossary", "instructor")

@@ -14,6 +14,7 @@ from retrieval.filings.tasks import TASKS
 from utils.errors import UserFacingError
 from utils.models import prompts
 from utils.models.loading import LoadedModel
+from utils.models.tokenizer_panics import panics_explained
 
 # What stands before the question on its line; `datasets.build_prompt` puts it there.
 _QUESTION_MARK = "Question: "
@@ -146,7 +147,8 @@ def _encode(
     if not uses_chat_template(loaded):
         # The text of a special token is text like any other here.
         text = f"{prompt} {stem}" if stem else prompt
-        encoding = loaded.text_tokenizer.encode(text, add_special_tokens=False)
+        with panics_explained():
+            encoding = loaded.text_tokenizer.encode(text, add_special_tokens=False)
         first = () if loaded.bos_id is None else (loaded.bos_id,)
         ids = (*first, *encoding.ids)
         _check_length(loaded, len(ids))
@@ -155,7 +157,8 @@ def _encode(
     text, shift = _in_template(loaded, prompt)
     text += stem
     # The template writes its special tokens, BOS among them, as text.
-    encoding = loaded.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
+    with panics_explained():
+        encoding = loaded.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
     for token, (left, right) in zip(encoding.ids, encoding.offsets, strict=True):
         if token in loaded.special_ids and left < shift + len(prompt) and right > shift:
             raise UserFacingError(

@@ -18,6 +18,7 @@ from utils.errors import UserFacingError
 from utils.forward.ablation import AblationMode, check_heads
 from utils.heads import Head
 from utils.models.loading import LoadedModel
+from utils.models.tokenizer_panics import panics_explained
 from utils.runtime.jobs import Progress
 
 DRAWS = 5
@@ -83,7 +84,8 @@ def truth_tokens(loaded: LoadedModel, ids: Sequence[int], truth: str) -> tuple[i
     """The true answer as the model would write it after the prompt: with the space before it, cut to fit."""
     if not truth:
         return ()
-    tokens = loaded.text_tokenizer.encode(f" {truth}", add_special_tokens=False).ids
+    with panics_explained():
+        tokens = loaded.text_tokenizer.encode(f" {truth}", add_special_tokens=False).ids
     return tuple(tokens[: min(NEW_TOKENS, loaded.context_length - len(ids) + 1)])
 
 

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from dash import Dash
 
-from app import Settings, build_parser, create_app, main
+from app import create_app
+from callbacks.serving.settings import Settings, build_parser
+from callbacks.serving.startup import main
 from components import ids
 from utils.runtime.serving import MAX_BODY_BYTES
 
@@ -188,7 +190,8 @@ def test_it_ends_quietly_while_presets_are_prepared(
     assert process.stdout is not None and process.stderr is not None
     assert process.stdout.readline() == f"HeadScope is on http://{HOST}:{port} (Ctrl+C ends it)\n"
     # From here on a job is in one forward after the other, for some seconds.
-    assert "loaded" in process.stderr.readline()
+    while "loaded" not in (line := process.stderr.readline()):
+        assert line
     process.send_signal(number)
     _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0

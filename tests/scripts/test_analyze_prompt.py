@@ -24,7 +24,7 @@ from utils.heads import Head
 from utils.live.analysis import LiveAnalysis
 from utils.live.service import LiveService
 from utils.models.hub_cache import Hub
-from utils.models.prompts import DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT
+from utils.models.limits import DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT
 from utils.roles.registry import measured_roles
 
 MODEL = "demo-gpt2"

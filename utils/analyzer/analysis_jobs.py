@@ -20,7 +20,7 @@ from utils.errors import UserFacingError
 from utils.models.files import weights_digest
 from utils.models.loading import LoadedModel
 from utils.models.store import ModelStore
-from utils.runtime.files import alone_in
+from utils.runtime.files import alone_in, check_writable
 from utils.runtime.jobs import Jobs, JobView, Progress
 
 logger = logging.getLogger(__name__)
@@ -65,6 +65,13 @@ class AnalysisJobs:
         """As `Jobs.leave`."""
         self._jobs.leave(model, session_id)
 
+    def _check_folder(self) -> None:
+        try:
+            check_writable(self._catalog_folder)
+        except OSError as error:
+            logger.warning("no catalog can go to %s: %s", self._catalog_folder, error)
+            raise _not_writable(error) from error
+
     def _analyze(self, model: str, progress: Progress) -> None:
         # Its folder is known once it is loaded: a hub model may have to be fetched first.
         loaded = self._store.get(model, progress)
@@ -87,6 +94,7 @@ class AnalysisJobs:
 
     def _run(self, model: str, folder: Path, progress: Progress) -> None:
         progress("starting", 0, 0)
+        self._check_folder()
         output = str(self._catalog_folder)
         # With "=": a name may begin like an option.
         command = [sys.executable, str(SCRIPT), f"--model={folder}", f"--name={model}", f"--output={output}"]
@@ -112,7 +120,7 @@ class AnalysisJobs:
         for reader in readers:
             reader.start()
         try:
-            _follow(lines, progress)
+            _follow(lines, progress, output)
             status = process.wait()
         finally:
             _end(process)
@@ -128,6 +136,14 @@ class AnalysisJobs:
             raise UserFacingError(f"The analysis of {model} wrote no catalog.", "Try again.")
 
 
+def _not_writable(error: OSError) -> UserFacingError:
+    # Where the folder is, is the operator's business.
+    return UserFacingError(
+        f"The server cannot write catalogs ({error.strerror or type(error).__name__}).",
+        "Ask its operator for a folder that it may write to (--catalogs).",
+    )
+
+
 def _ended_early(status: int) -> UserFacingError:
     """What is said of an analysis that gave no reason; the system kills a process when memory runs out."""
     if status == -signal.SIGKILL:
@@ -141,8 +157,13 @@ def _ended_early(status: int) -> UserFacingError:
     )
 
 
-def _follow(lines: "queue.Queue[str | None]", progress: Progress) -> None:
+def _follow(lines: "queue.Queue[str | None]", progress: Progress, output: str) -> None:
     """Hand on what the process tells, a JSON object a line, until it has nothing more to say.
+
+    Args:
+        lines: what it tells; None at its end.
+        progress: hears of it.
+        output: the folder of the catalogs, which is not named to the page.
 
     Raises:
         UserFacingError: the analysis failed.
@@ -160,7 +181,8 @@ def _follow(lines: "queue.Queue[str | None]", progress: Progress) -> None:
             break
         message = _parse(line)
         if "error" in message:
-            problem = UserFacingError(str(message["error"]), str(message.get("remedy", "")))
+            said = (str(message.get(part, "")) for part in ("error", "remedy"))
+            problem = UserFacingError(*(text.replace(output, "the folder of the catalogs") for text in said))
         elif "done" in message:
             latest = (str(message["what"]), int(message["done"]), int(message["total"]))
             progress(*latest)

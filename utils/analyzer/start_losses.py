@@ -11,6 +11,7 @@ import torch
 from utils.catalog.catalog import DECIMALS, StartLoss
 from utils.models.loading import LoadedModel
 from utils.models.start_tokens import start_candidates
+from utils.models.tokenizer_panics import panics_explained
 from utils.roles.probe_inputs import NATURAL_SENTENCES
 
 
@@ -21,7 +22,8 @@ def start_loss(loaded: LoadedModel, start: int | None) -> float:
     """
     total, count = 0.0, 0
     for sentence in NATURAL_SENTENCES:
-        text = loaded.text_tokenizer.encode(sentence, add_special_tokens=False).ids
+        with panics_explained():
+            text = loaded.text_tokenizer.encode(sentence, add_special_tokens=False).ids
         ids = torch.tensor([[*(() if start is None else (start,)), *text]], device=loaded.model.device)
         with loaded.lock, torch.inference_mode():
             logits = loaded.model(ids, use_cache=False).logits[0].double()

@@ -282,7 +282,8 @@ def read_catalog(path: Path) -> Catalog:
     """
     model_name = path.stem.replace("--", "/")
     try:
-        content = path.read_bytes()
+        with path.open("rb") as opened:
+            content = opened.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise UserFacingError(
             f"There is no catalog of the heads of {model_name}.", _make_it_again(model_name)
@@ -292,6 +293,11 @@ def read_catalog(path: Path) -> Catalog:
             f"The catalog {path.name} cannot be read ({error.strerror or type(error).__name__}).",
             "Check the file's permissions.",
         ) from error
+    if len(content) > MAX_BYTES:
+        raise UserFacingError(
+            f"The catalog {path.name} is too large: at most {MAX_BYTES // 2**20} MB are read.",
+            _make_it_again(model_name),
+        )
     try:
         return Catalog.model_validate_json(content)
     except ValidationError as error:
@@ -390,4 +396,6 @@ def save_catalog(catalog: Catalog, folder: Path) -> Path:
     return path
 
 
+# A catalog of 80 layers of 64 heads with all rankings has some 8 MB.
+MAX_BYTES = 16 * 2**20
 CATALOG_FOLDER = Path(__file__).resolve().parents[2] / "head_categories"

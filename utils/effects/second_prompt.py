@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from utils.errors import UserFacingError
 from utils.models.loading import LoadedModel
+from utils.models.tokenizer_panics import panics_explained
 
 # How a second prompt of another length is made to fit: not at all; filled up at its beginning; token by token
 # beside the first, what one of them lacks left out or filled.
@@ -81,7 +82,8 @@ def filler_token(loaded: LoadedModel) -> int:
     """The token that stands where a second prompt has none: the start token, which means the least."""
     if loaded.bos_id is not None:
         return loaded.bos_id
-    blank = loaded.text_tokenizer.encode("\n", add_special_tokens=False).ids
+    with panics_explained():
+        blank = loaded.text_tokenizer.encode("\n", add_special_tokens=False).ids
     return blank[0] if blank else 0
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -25,8 +26,9 @@ COLUMNS = (
     "model",
     "prompt",
 )
-# How a spreadsheet program knows a formula; the last four are the wide forms of East Asian keyboards.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# How a spreadsheet program knows a formula; the last four are the wide forms of East Asian keyboards. A cell
+# begins also after whatever separator the program is set to: where ours is a comma, another's is a semicolon.
+_FORMULA = re.compile("""(^|[;,|\t\r\n])(["\\s]*)(?=[-=+@\uff1d\uff0b\uff0d\uff20])|^(?=[\t\r\n])""")
 
 
 def heads_csv(analysis: LiveAnalysis, ablated: Iterable[Head] = ()) -> str:
@@ -95,5 +97,9 @@ def _cell(value: Any) -> str | int | float:
 
 
 def safe_cell(text: str) -> str:
-    """Text that a spreadsheet program takes for text: a formula is put behind an apostrophe."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    """Text that a spreadsheet program takes for text: each formula is put behind an apostrophe.
+
+    >>> safe_cell("a;=1+1")
+    "a;'=1+1"
+    """
+    return _FORMULA.sub(lambda found: f"{found[0]}'", text)

@@ -18,6 +18,8 @@ from utils.roles.registry import measured_roles
 from utils.runtime.validation import what_is_wrong
 
 LOG_NAME = "training_log.jsonl"
+# The bundled ones have 0.2 MB; all of it goes to the browser.
+MAX_BYTES = 4 * 2**20
 # A folder a training of which the log alone comes with HeadScope, without the model.
 LOGS = Path(__file__).resolve().parents[2] / "training" / "logs"
 
@@ -66,10 +68,12 @@ def load_history(
         unaided: as in `History`, from the recipe too.
 
     Raises:
-        UserFacingError: there is no log, it cannot be read, or a line of it is damaged.
+        UserFacingError: there is no log, it cannot be read, is too large, or a line of it is damaged.
     """
     try:
-        text = log_path(folder).read_text(encoding="utf-8")
+        with log_path(folder).open("rb") as opened:
+            content = opened.read(MAX_BYTES + 1)
+        text = content.decode("utf-8")
     except FileNotFoundError:
         raise UserFacingError(
             f"There is no training log of {model}.",
@@ -80,6 +84,11 @@ def load_history(
         raise UserFacingError(
             f"The training log of {model} cannot be read ({why}).", _put_back(model)
         ) from error
+    if len(content) > MAX_BYTES:
+        raise UserFacingError(
+            f"The training log of {model} is too large: at most {MAX_BYTES // 2**20} MB are read.",
+            "Keep fewer of its lines, evenly over the training.",
+        )
     checkpoints: list[Checkpoint] = []
     base = None
     for number, line in enumerate(text.splitlines(), start=1):

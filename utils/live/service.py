@@ -23,9 +23,9 @@ from utils.live.joined_requests import Toggle, choose_toggles, run_prompts, run_
 from utils.live.pinnable_cache import PinnableCache
 from utils.live.written_facts import WrittenFacts
 from utils.models.files import weights_digest
+from utils.models.limits import DEFAULT_MAX_TOKENS
 from utils.models.loading import LoadedModel
 from utils.models.prompts import (
-    DEFAULT_MAX_TOKENS,
     TokenizedPrompt,
     check_characters,
     max_characters,

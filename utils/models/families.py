@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from utils.errors import UserFacingError
 
 Windows = tuple[int | None, ...]
+# What no size in a config exceeds; far below where arithmetic with it would fail.
+MAX_SIZE = 2**31
 
 
 def _no_windows(config: Any) -> Windows:
@@ -287,6 +289,33 @@ def family_of(config: Any) -> ModelFamily:
         named = f"model type '{model_type}' is" if model_type else "model has no model type, so it is"
         raise UserFacingError(f"The {named} not one this app can read.", f"Supported families: {supported}.")
     return family
+
+
+def geometry_problem(config: Any) -> str:
+    """What is wrong with the sizes in a transformers config of a supported family; "" where nothing is.
+
+    A negative number of heads, for one, is taken by transformers and makes a model of nothing.
+    """
+    family = family_of(config)
+    sizes = [
+        "num_hidden_layers",
+        "num_attention_heads",
+        "hidden_size",
+        "vocab_size",
+        "max_position_embeddings",
+    ]
+    optional = ["num_key_value_heads"] * family.grouped_query + ["head_dim"] * family.own_head_dim
+    sizes += [name for name in optional if getattr(config, name, None) is not None]
+    for name in sizes:
+        size = getattr(config, name, None)
+        if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= MAX_SIZE:
+            return f"{name} is {str(size)[:40]}"
+    heads = config.num_attention_heads
+    if "head_dim" not in sizes and config.hidden_size % heads:
+        return f"{heads} heads do not part a width of {config.hidden_size}"
+    if "num_key_value_heads" in sizes and heads % config.num_key_value_heads:
+        return f"{heads} heads cannot share {config.num_key_value_heads} keys and values"
+    return ""
 
 
 def head_geometry(config: Any) -> HeadGeometry:

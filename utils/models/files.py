@@ -4,10 +4,12 @@ Only headers are read here. A folder comes from outside: any file may be missing
 files that are not its own.
 """
 
+import contextlib
 import hashlib
 import json
 import math
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -264,7 +266,7 @@ def weights_digest(files: Sequence[WeightFile]) -> str:
     whole = hashlib.sha256()
     for file in files:
         try:
-            whole.update(_file_digest(file))
+            whole.update(_file_digest(file).get())
             same = WeightFile.at(file.path) == file
         except OSError as error:
             raise UserFacingError(
@@ -280,10 +282,36 @@ def weights_digest(files: Sequence[WeightFile]) -> str:
     return whole.hexdigest()
 
 
+def begin_digest(files: Sequence[WeightFile]) -> None:
+    """Start to read the files for `weights_digest` in a thread, so that it waits less when it is asked."""
+
+    def read() -> None:
+        # Whoever asks for the digest hears why there is none.
+        with contextlib.suppress(UserFacingError):
+            weights_digest(files)
+
+    threading.Thread(target=read, name="digest of the weights", daemon=True).start()
+
+
+class _FileDigest:
+    """The digest of one file, read once however many ask at the same time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._guard = threading.Lock()
+        self._digest: bytes | None = None
+
+    def get(self) -> bytes:
+        with self._guard:
+            if self._digest is None:
+                with self._path.open("rb") as opened:
+                    self._digest = hashlib.file_digest(opened, "sha256").digest()
+            return self._digest
+
+
 @lru_cache(maxsize=256)
-def _file_digest(file: WeightFile) -> bytes:
-    with file.path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").digest()
+def _file_digest(file: WeightFile) -> _FileDigest:
+    return _FileDigest(file.path)
 
 
 def _tensor_sizes(name: str, path: Path) -> list[int]:

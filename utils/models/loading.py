@@ -19,11 +19,11 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
-from utils.catalog.catalog import CATALOG_FOLDER
+from utils.catalog.catalog import CATALOG_FOLDER, catalog_path
 from utils.errors import UserFacingError
 from utils.models.devices import DTYPES, check_device
 from utils.models.families import HeadGeometry, ModelFamily, family_of, head_geometry
-from utils.models.files import WeightFile, WeightFiles, check_folder
+from utils.models.files import WeightFile, WeightFiles, begin_digest, check_folder
 from utils.models.memory import check_memory, misfit, need_of_folder, read_model_config
 from utils.models.start_tokens import start_of_catalog, start_token
 from utils.runtime.jobs import Progress
@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 _LOADING = threading.RLock()
 # Tables that a model makes for itself (masks, rotary angles) are small; a config that asks for more is wrong.
 _LARGEST_TABLES = 2**30
+_LONGEST_ARANGE = 2**16
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +108,10 @@ def load_model(
     if device != "cpu":
         # The weights go through the machine's own memory on their way.
         check_memory(name, weights.parameters * DTYPES[dtype].itemsize, "cpu")
-    with _LOADING, quiet_transformers():
+    if catalog_path(name, catalogs).is_file():
+        # By it the catalog is checked.
+        begin_digest(weights.files)
+    with _LOADING, quiet_transformers(), _without_compiler():
         _check_fit(name, folder, weights)
         model = _load_weights(name, folder, DTYPES[dtype], progress)
         _check_weights(name, model, dtype, progress)
@@ -325,6 +329,31 @@ def _telling(tell: Callable[[int, int], None]) -> Iterator[None]:
         yield
     finally:
         transformers_logging.set_tqdm_hook(before)
+
+
+@contextlib.contextmanager
+def _without_compiler() -> Iterator[None]:
+    """Keep torch from importing its compiler, for seconds, where a model is built on the device "meta".
+
+    There torch writes what these two functions do in Python, with the compiler's help. Random numbers are not
+    needed, and the few that angles are made of can be had on the CPU.
+    """
+    normal, arange = torch.nn.init.normal_, torch.arange
+
+    def no_normal(tensor: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
+        return tensor if tensor.is_meta else normal(tensor, *args, **options)
+
+    def cpu_arange(*bounds: Any, **options: Any) -> torch.Tensor:
+        small = all(isinstance(bound, int) and abs(bound) <= _LONGEST_ARANGE for bound in bounds)
+        if small and torch.get_default_device().type == "meta" and options.get("device") is None:
+            options["device"] = "cpu"
+        return arange(*bounds, **options)
+
+    torch.nn.init.normal_, torch.arange = no_normal, cpu_arange
+    try:
+        yield
+    finally:
+        torch.nn.init.normal_, torch.arange = normal, arange
 
 
 @contextlib.contextmanager

@@ -13,12 +13,13 @@ from transformers import AutoConfig
 
 from utils.errors import UserFacingError
 from utils.models.devices import DTYPES
-from utils.models.families import head_geometry
+from utils.models.families import geometry_problem, head_geometry
+from utils.models.limits import MAX_TOKENS_LIMIT
 
-# What a forward over the longest prompt of the page takes besides the weights (prompts.MAX_TOKENS_LIMIT; a
-# test holds the two together): every layer's attention pattern and the logits, once as the model makes them
-# and once in float32 for the page. The lab's longer texts are the study's own business.
-WORK_TOKENS = 256
+# What a forward over the longest prompt of the page takes besides the weights: every layer's attention
+# pattern and the logits, once as the model makes them and once in float32 for the page. The lab's longer
+# texts are the study's own business.
+WORK_TOKENS = MAX_TOKENS_LIMIT
 # torch's own scratch memory, measured at some 30 MB on a CPU; GPU libraries take more.
 WORK_SCRATCH = 64 * 2**20
 
@@ -43,10 +44,10 @@ def read_model_config(name: str, folder: Path) -> Any:
         raise misfit(name) from error
 
 
-def misfit(name: str) -> UserFacingError:
+def misfit(name: str, why: str = "") -> UserFacingError:
     """What is said where a config.json and the weights contradict each other."""
     return UserFacingError(
-        f"The weights of the model '{name}' do not fit its config.json.",
+        f"The weights of the model '{name}' do not fit its config.json{f' ({why})' if why else ''}.",
         "Copy the folder again, or save the model again with save_pretrained().",
     )
 
@@ -77,6 +78,8 @@ def need_of_folder(name: str, folder: Path, parameters: int, dtype: str, largest
         UserFacingError: the config cannot be understood, or has more tokens or heads than weights.
     """
     config = read_model_config(name, folder)
+    if wrong := geometry_problem(config):
+        raise misfit(name, wrong)
     try:
         # Before the geometry, which has an entry for each layer that the config claims.
         if max(config.vocab_size, config.num_hidden_layers * config.num_attention_heads) <= parameters:

@@ -10,10 +10,9 @@ from functools import cache
 from typing import Any
 
 from utils.errors import UserFacingError
+from utils.models.limits import DEFAULT_MAX_TOKENS
 from utils.models.loading import LoadedModel
-
-DEFAULT_MAX_TOKENS = 128
-MAX_TOKENS_LIMIT = 256  # the largest cap that the live page may be given
+from utils.models.tokenizer_panics import panics_explained
 
 # A text with more characters than this for each token that it may have is refused before it is tokenized,
 # which takes a second for each million of them. Few tokens are longer than 20 characters.
@@ -85,7 +84,8 @@ def tokenize_prompt(loaded: LoadedModel, text: str, limit: int = DEFAULT_MAX_TOK
 
     Raises:
         UserFacingError: nothing but white space, half a character (a lone surrogate), over the limit in
-            tokens or, far beyond it, in characters, or a token that the model has no row for.
+            tokens or, far beyond it, in characters, a token that the model has no row for, or a text on
+            which the tokenizer gives up.
     """
     if not text.strip():
         empty = "The prompt is empty." if not text else "The prompt has only spaces in it."
@@ -97,7 +97,8 @@ def tokenize_prompt(loaded: LoadedModel, text: str, limit: int = DEFAULT_MAX_TOK
         )
     limit = min(limit, loaded.context_length)
     check_characters(text, max_characters(limit))
-    encoding = loaded.text_tokenizer.encode(text, add_special_tokens=False)
+    with panics_explained():
+        encoding = loaded.text_tokenizer.encode(text, add_special_tokens=False)
     prefix = () if loaded.bos_id is None else (loaded.bos_id,)
     ids = (*prefix, *encoding.ids)
     if len(ids) > limit:
@@ -135,12 +136,17 @@ def check_rows(loaded: LoadedModel, ids: Sequence[int], what: str = "prompt") ->
 
 
 def count_tokens(loaded: LoadedModel, text: str | None) -> int:
-    """How many tokens `tokenize_prompt` would make of `text`, BOS included; 0 for nothing. Never raises."""
+    """How many tokens `tokenize_prompt` would make of `text`, BOS included; 0 for nothing.
+
+    Raises:
+        UserFacingError: the tokenizer gives up on it.
+    """
     if not text:
         return 0
     # A lone surrogate, which the tokenizer cannot take, is counted as the replacement character.
     clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    count = len(loaded.text_tokenizer.encode(clean, add_special_tokens=False).ids)
+    with panics_explained():
+        count = len(loaded.text_tokenizer.encode(clean, add_special_tokens=False).ids)
     return count + (loaded.bos_id is not None)
 
 
@@ -255,8 +261,12 @@ def token_of_text(loaded: LoadedModel, text: str | None) -> int | None:
         return None
     clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     encode = loaded.text_tokenizer.encode
-    word = encode(" " + clean.strip("·").lstrip(), add_special_tokens=False).ids
-    plain = encode(clean.strip("·"), add_special_tokens=False).ids
+    try:
+        with panics_explained():
+            word = encode(" " + clean.strip("·").lstrip(), add_special_tokens=False).ids
+            plain = encode(clean.strip("·"), add_special_tokens=False).ids
+    except UserFacingError:
+        return None
     choices = [ids for ids in (word, plain) if len(ids) == 1] or [word]
     token = choices[0][0] if choices[0] else None
     return token if token is not None and token < loaded.model.config.vocab_size else None

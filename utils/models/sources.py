@@ -188,7 +188,7 @@ def load_source(
 def unknown(name: str, known: Sequence[str]) -> UserFacingError:
     """What is said about a name that is not in the list."""
     options = f"Choose one of: {', '.join(known)}." if known else "There is no model to choose from."
-    return UserFacingError(f"There is no model named '{name[:80]}'.", options)
+    return UserFacingError(f"There is no model named '{str(name)[:80]}'.", options)
 
 
 def _of_folder(path: Path) -> ModelSource:

@@ -14,6 +14,7 @@ from utils.catalog.catalog import Catalog, catalog_path, check_fit, load_catalog
 from utils.errors import UserFacingError
 from utils.models.families import HeadGeometry, ModelFamily
 from utils.models.files import WeightFile, weights_digest
+from utils.models.tokenizer_panics import panics_explained
 
 # The token between documents in the pretraining of many models, by the name that they share.
 DOCUMENT_SEPARATOR = "<|endoftext|>"
@@ -45,7 +46,8 @@ def start_token(family: ModelFamily, tokenizer: PreTrainedTokenizerFast) -> Star
 
 def tokenizers_habit(tokenizer: PreTrainedTokenizerFast) -> int | None:
     """The special token that a tokenizer puts before a text by itself; None where it puts none."""
-    first, *rest = tokenizer("a")["input_ids"] or [None]
+    with panics_explained():
+        first, *rest = tokenizer("a")["input_ids"] or [None]
     return first if rest and first in tokenizer.all_special_ids else None
 
 

@@ -3,18 +3,27 @@
 import contextlib
 import json
 import os
+import platform
+import re
 import signal
 import tempfile
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 try:
     import fcntl
 except ImportError:  # Windows, which locks no folders
     fcntl = None
+
+# Whose a temporary file is: a digest of this machine's name, and the process.
+_HOST = f"{zlib.crc32(platform.node().encode()):08x}"
+_WRITER = re.compile(r"\..*\.([0-9a-f]{8})-([0-9]{1,9})\.part", re.DOTALL)
 
 
 def write_text_atomic(path: Path, text: str) -> None:
@@ -25,7 +34,10 @@ def write_text_atomic(path: Path, text: str) -> None:
     Raises:
         OSError: the folder is missing or read-only, or the disk is full.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    sweep_leftovers(path.parent)
+    handle, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name}.", suffix=f".{_HOST}-{os.getpid()}.part"
+    )
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
@@ -47,6 +59,19 @@ def remove_leftovers(folder: Path) -> None:
     for path in folder.rglob(".*.part"):
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def sweep_leftovers(folder: Path) -> None:
+    """Delete the temporary files in `folder` of processes of this machine that are no more.
+
+    Others may be writing there: theirs stay, and so does what cannot be deleted.
+    """
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            written = _WRITER.fullmatch(entry.name)
+            if written and written[1] == _HOST and not psutil.pid_exists(int(written[2])):
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)
 
 
 def write_json_atomic(path: Path, data: Any, indent: int | None = 1) -> None:
@@ -111,11 +136,13 @@ def alone_in(folder: Path, wait: Callable[[], None], every: float = 0.25) -> Ite
 def check_writable(folder: Path) -> None:
     """Find out whether files can be made in `folder` (made where it is missing): before work, not after it.
 
-    By trying: to root every folder looks writable, one on a read-only disk too.
+    By trying: to root every folder looks writable, one on a read-only disk too. What killed processes left
+    there is deleted.
 
     Raises:
         OSError: they cannot.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    sweep_leftovers(folder)
     with defer_signals(), tempfile.TemporaryFile(dir=folder):
         pass

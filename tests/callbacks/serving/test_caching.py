@@ -52,6 +52,12 @@ def test_what_has_no_hash_is_asked_for_and_not_sent_again(client, path: str):
         assert other.status_code == 200 and other.data
 
 
+def test_the_pages_icon_is_kept_for_good(client):
+    (address,) = re.findall(r'<link rel="icon"[^>]* href="([^"]+)"', client.get("/").text)
+    with client.get(address) as answer:
+        assert answer.status_code == 200 and "immutable" in answer.headers["Cache-Control"]
+
+
 def test_compressed_is_the_same_text(client):
     path = "/assets/00-bootstrap.min.css"
     with client.get(path) as plain, client.get(path, headers={"Accept-Encoding": "br"}) as small:

@@ -19,6 +19,7 @@ from utils.catalog.catalog import (
     check_fit,
     load_catalog,
     merge_existing,
+    read_catalog,
     save_catalog,
 )
 from utils.errors import UserFacingError
@@ -270,3 +271,11 @@ def test_a_catalog_under_any_name_is_found_again(tmp_path: Path, name: str) -> N
     assert catalog_names(tmp_path) == [name]
     # What the page says to type is one word for a shell.
     assert shlex.split(analyzer_command(name))[-2:] == ["--model", name]
+
+
+def test_a_huge_catalog_is_refused_before_it_is_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    with path.open("wb") as file:
+        file.truncate(50 * 2**20)
+    with pytest.raises(UserFacingError, match="too large: at most 16 MB"):
+        read_catalog(path)

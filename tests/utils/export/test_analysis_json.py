@@ -260,7 +260,8 @@ def test_the_csv_has_a_row_a_head_and_role(analysis: LiveAnalysis) -> None:
 
 def test_a_prompt_that_is_a_formula_is_text(service: LiveService) -> None:
     rows = rows_of(heads_csv(service.analyze("demo-gpt2", HARD)))
-    assert {row["prompt"] for row in rows} == {"'" + HARD}
+    safe = HARD.replace("=cmd", "'=cmd").replace("@x", "'@x").replace("+1", "'+1")
+    assert {row["prompt"] for row in rows} == {safe}
     data = analysis_export(service.analyze("demo-gpt2", HARD), Chosen())
     prompt = data["prompt"]
     # JSON opens in no spreadsheet: there it stands as it was typed.
@@ -284,6 +285,9 @@ def test_every_beginning_of_a_formula_is_made_text(start: str) -> None:
 
 
 def test_other_cells_stay_as_they_are() -> None:
+    for separator in (";", ",", "\t", "|", "\n", "\r\n", '; "', ";  "):
+        assert safe_cell(f"a{separator}=1+1") == f"a{separator}'=1+1"
+        assert safe_cell(f"a{separator}b") == f"a{separator}b"
     assert [safe_cell(text) for text in ("", "a=b", "1-2", "'", '"')] == ["", "a=b", "1-2", "'", '"']
     row = {"text": 'a,"b"\nc', "small": -0.25, "none": None, "nan": math.nan, "yes": True, "n": 3}
     (back,) = rows_of(csv_text(list(row), [row]))

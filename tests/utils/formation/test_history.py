@@ -394,3 +394,10 @@ def test_what_a_later_version_adds_is_passed_over(tmp_path: Path) -> None:
         == load_history("m", write(tmp_path, LINES)).checkpoints
     )
     assert all(role in ROLES for role in load_history("m", write(tmp_path, extra)).best_scores)
+
+
+def test_a_huge_log_is_refused_before_it_is_read_whole(tmp_path: Path) -> None:
+    with (tmp_path / "training_log.jsonl").open("wb") as file:
+        file.truncate(20 * 2**20)
+    with pytest.raises(UserFacingError, match="too large: at most 4 MB"):
+        load_history("mine", tmp_path)

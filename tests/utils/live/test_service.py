@@ -25,7 +25,7 @@ from utils.live import service as live_service
 from utils.live.analysis import LiveAnalysis
 from utils.live.service import LiveService
 from utils.models.files import WeightFile, weights_digest
-from utils.models.prompts import MAX_TOKENS_LIMIT
+from utils.models.limits import MAX_TOKENS_LIMIT
 from utils.models.store import ModelStore
 from utils.roles.activity import as_record
 from utils.roles.registry import measured_roles, pattern_roles

@@ -99,6 +99,24 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a billion tokens": (lambda f: edit_config(f, vocab_size=10**9), "do not fit"),
     "a negative number of tokens": (lambda f: edit_config(f, vocab_size=-5), "do not fit"),
+    **{
+        f"{heads!r} heads": (
+            lambda f, heads=heads: edit_config(f, n_head=heads, num_attention_heads=heads),
+            "do not fit",
+        )
+        for heads in (-1, 0, 3, "four", 2.0, True, None, [4], 10**9, 10**400)
+    },
+    **{
+        f"a width of {width!r}": (
+            lambda f, width=width: edit_config(f, n_embd=width, hidden_size=width),
+            "do not fit",
+        )
+        for width in (-16, 0, "wide", 10**12)
+    },
+    "no positions": (
+        lambda f: edit_config(f, n_positions=0, max_position_embeddings=-1),
+        "do not fit",
+    ),
     "a weight file elsewhere": (
         lambda f: (shard(f), edit_index(f, lambda name: f"../../{name}")),
         "model.safetensors.index.json",
@@ -153,6 +171,26 @@ def test_a_broken_folder_gives_one_sentence(
     # What transformers has to say goes to our log, not to the console.
     printed = capfd.readouterr()
     assert printed.out == printed.err == ""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_key_value_heads": -1},
+        {"num_key_value_heads": 3},
+        {"num_key_value_heads": "two"},
+        {"head_dim": -4},
+        {"head_dim": 0},
+        {"head_dim": 10**9},
+    ],
+)
+def test_bad_shared_keys_and_widths_are_refused_in_one_sentence(
+    copied_model: Callable[[str], Path], changes: dict[str, object]
+) -> None:
+    folder = copied_model("llama")
+    edit_config(folder, **changes)
+    with pytest.raises(UserFacingError, match=r"do not fit its config\.json"):
+        load_model("mine", folder)
 
 
 def test_a_list_of_weights_cannot_reach_another_folder(

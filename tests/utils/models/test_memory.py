@@ -20,7 +20,6 @@ from utils.models.memory import (
     need_of_folder,
     size_text,
 )
-from utils.models.prompts import MAX_TOKENS_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -36,10 +35,6 @@ from utils.models.prompts import MAX_TOKENS_LIMIT
 )
 def test_sizes_for_people(size: int, text: str) -> None:
     assert size_text(size) == text
-
-
-def test_the_work_is_that_of_the_longest_prompt() -> None:
-    assert WORK_TOKENS == MAX_TOKENS_LIMIT
 
 
 def test_the_estimate_is_the_weights_and_the_work(loaded: LoadedModel) -> None:

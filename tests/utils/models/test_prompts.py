@@ -17,10 +17,9 @@ from transformers import AutoTokenizer
 from tests.fixtures.makers.tiny_models import build_gpt2, build_tokenizer
 from utils.errors import UserFacingError
 from utils.forward.attention_capture import capture
+from utils.models.limits import DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT
 from utils.models.loading import LoadedModel, load_model, unknown_tokens
 from utils.models.prompts import (
-    DEFAULT_MAX_TOKENS,
-    MAX_TOKENS_LIMIT,
     TokenizedPrompt,
     count_tokens,
     token_label,

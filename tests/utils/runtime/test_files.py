@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -13,9 +15,12 @@ from utils.runtime.files import (
     alone_in,
     check_writable,
     defer_signals,
+    sweep_leftovers,
     write_json_atomic,
     write_text_atomic,
 )
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_the_new_text_stands_alone_in_the_folder(tmp_path: Path) -> None:
@@ -129,3 +134,23 @@ def test_one_block_at_a_time_writes_in_a_folder(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
     with alone_in(tmp_path / "none", leave.set):
         assert not leave.is_set()
+
+
+def test_what_a_killed_writer_left_is_swept_by_the_next_and_no_others(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; import utils.runtime.files as files\n"
+        "os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "files.write_text_atomic(Path(sys.argv[1]), 'half')"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.txt")], cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert left.suffix == ".part"
+    # One that this process is writing, one of another machine, one of an earlier version.
+    own = tmp_path / left.name.replace(left.name.split("-")[-1], f"{os.getpid()}.part")
+    others = [own, tmp_path / ".a.txt.x.00000000-1.part", tmp_path / ".a.txt.part", tmp_path / "my.part"]
+    for path in others:
+        path.write_text("", encoding="utf-8")
+    write_text_atomic(tmp_path / "b.txt", "whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"b.txt", *(path.name for path in others)}
+    sweep_leftovers(tmp_path / "missing")
