@@ -260,11 +260,9 @@ class Alone:
 
     def __init__(self, model: str) -> None:
         from callbacks.answer.next_token_view import NextTokenView
-        from utils.forward import joined_forwards
         from utils.live.service import LiveService
         from utils.models.store import ModelStore
 
-        joined_forwards.MAX_ROWS = 1
         self._service = LiveService(ModelStore([BUNDLED / model]))
         self._view = NextTokenView(self._service)
         self._model = model

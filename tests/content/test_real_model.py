@@ -154,8 +154,9 @@ def test_patterns_are_those_of_the_plain_model(analyses: list[LiveAnalysis]) -> 
     with torch.inference_mode():
         plain = analysis.loaded.model(torch.tensor([analysis.prompt.ids]), output_attentions=True)
     assert len(plain.attentions) == 30
+    # A plain forward of fewer than 16 tokens rounds otherwise (`forward/joined_forwards.py`).
     torch.testing.assert_close(
-        analysis.attention, torch.stack([layer[0] for layer in plain.attentions]), rtol=0, atol=1e-6
+        analysis.attention, torch.stack([layer[0] for layer in plain.attentions]), rtol=0, atol=1e-5
     )
     torch.testing.assert_close(analysis.logits, plain.logits[0, -1], rtol=0, atol=1e-4)
 
@@ -192,9 +193,10 @@ def test_ablation_is_that_of_a_hook_by_hand(analyses: list[LiveAnalysis], mode: 
 
 def test_a_hundred_ablations_leave_nothing_behind(analyses: list[LiveAnalysis]) -> None:
     analysis = analyses[13]
+    before = capture(analysis.loaded, analysis.prompt.ids)
     rng = random.Random(3)
     for _ in range(100):
         capture(analysis.loaded, analysis.prompt.ids, rng.sample(HEADS, 3))
     again = capture(analysis.loaded, analysis.prompt.ids)
-    assert torch.equal(again.attention, analysis.attention)
-    assert torch.equal(again.logits[-1], analysis.logits)
+    assert torch.equal(again.attention, before.attention)
+    assert torch.equal(again.logits, before.logits)

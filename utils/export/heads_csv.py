@@ -28,7 +28,8 @@ COLUMNS = (
 )
 # How a spreadsheet program knows a formula; the last four are the wide forms of East Asian keyboards. A cell
 # begins also after whatever separator the program is set to: where ours is a comma, another's is a semicolon.
-_FORMULA = re.compile("""(^|[;,|\t\r\n])(["\\s]*)(?=[-=+@\uff1d\uff0b\uff0d\uff20])|^(?=[\t\r\n])""")
+# Possessive, and with or without a formula behind: spaces are read once.
+_FORMULA = re.compile("""(?:^|[;,|\t\r\n])["\\s]*+(?P<formula>[-=+@\uff1d\uff0b\uff0d\uff20])?""")
 
 
 def heads_csv(analysis: LiveAnalysis, ablated: Iterable[Head] = ()) -> str:
@@ -102,4 +103,13 @@ def safe_cell(text: str) -> str:
     >>> safe_cell("a;=1+1")
     "a;'=1+1"
     """
-    return _FORMULA.sub(lambda found: f"{found[0]}'", text)
+    return _FORMULA.sub(_guarded, text)
+
+
+def _guarded(found: re.Match[str]) -> str:
+    formula = found["formula"]
+    if formula:
+        return f"{found[0][:-1]}'{formula}"
+    # A cell that begins so is a formula to some programs, whatever comes behind.
+    begins = found.start() == 0 and found[0].startswith(("\t", "\r", "\n"))
+    return f"'{found[0]}" if begins else found[0]

@@ -23,7 +23,7 @@ except ImportError:  # Windows, which locks no folders
 
 # Whose a temporary file is: a digest of this machine's name, and the process.
 _HOST = f"{zlib.crc32(platform.node().encode()):08x}"
-_WRITER = re.compile(r"\..*\.([0-9a-f]{8})-([0-9]{1,9})\.part", re.DOTALL)
+_WRITER = re.compile(r"([0-9a-f]{8})-([0-9]{1,9})")
 
 
 def write_text_atomic(path: Path, text: str) -> None:
@@ -68,7 +68,11 @@ def sweep_leftovers(folder: Path) -> None:
     """
     with contextlib.suppress(OSError):
         for entry in os.scandir(folder):
-            written = _WRITER.fullmatch(entry.name)
+            # ".NAME.HOST-PROCESS.part"
+            name, _, owner = entry.name.removesuffix(".part").rpartition(".")
+            written = _WRITER.fullmatch(owner)
+            if not (name.startswith(".") and entry.name.endswith(".part")):
+                continue
             if written and written[1] == _HOST and not psutil.pid_exists(int(written[2])):
                 with contextlib.suppress(OSError):
                     os.unlink(entry.path)
