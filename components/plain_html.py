@@ -21,6 +21,7 @@ from components.attributes import data
 # The property of any HTML component that is filled in as HTML text.
 PLAIN = "data-html"
 _NAMES = {"className": "class", "htmlFor": "for"}
+_WILDCARDS = ("data-", "aria-")
 _EMPTY = {"br", "hr", "img", "input"}  # elements without an end
 
 
@@ -41,7 +42,10 @@ def to_html(tree: Any) -> str:
         return "".join(to_html(part) for part in tree)
     if not isinstance(tree, Component) or not isinstance(tree, getattr(html, type(tree).__name__, ())):
         raise TypeError(f"only components of dash.html can be plain HTML. Got {type(tree).__name__}.")
-    properties = dict(tree.to_plotly_json()["props"])
+    # As `to_plotly_json` gives them, which takes three times as long to look for them.
+    own = vars(tree)
+    properties = {name: own[name] for name in tree._prop_names if name in own}
+    properties |= {name: value for name, value in own.items() if name.startswith(_WILDCARDS)}
     inner = to_html(properties.pop("children", None)) + properties.pop(PLAIN, "")
     tag = type(tree).__name__.lower()
     attributes = "".join(_attribute(name, value) for name, value in properties.items())

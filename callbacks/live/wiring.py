@@ -3,11 +3,14 @@
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_update
 
 from callbacks.clicks import only_drawn
-from callbacks.live.context import set_known
+from callbacks.live.ahead import begin
+from callbacks.live.context import parse_heads, set_known
 from callbacks.live.page import LivePage
 from components import ids
+from components.answer.card import LAST
 from components.live.layout import PAGE as LIVE
 from components.plain_html import PLAIN
+from utils.forward.ablation import ABLATION_MODES
 from utils.roles.registry import ROLES
 
 
@@ -46,6 +49,8 @@ def register(app: Dash, page: LivePage) -> None:
         if suggested and answers[0] is not no_update:
             head = page.suggested_head(request, trigger["role"])
             set_known({ids.SELECTED: ("data", no_update if head is None else head)})
+        if answers[0] is not no_update and answers[0]:
+            begin(lambda: page.service.analyze(answers[0]["model"], answers[0]["prompt"]))
         return answers
 
     # What `set_known` sets here and in guide.py is no edge of the browser's graph of callbacks, which these
@@ -119,13 +124,19 @@ def register(app: Dash, page: LivePage) -> None:
         State(ids.REQUEST, "data"),
         State(ids.SELECTED, "data"),
         State(ids.ABLATED, "data"),
+        State(ids.MODE, "value"),
+        State(ids.POSITION, "value"),
         prevent_initial_call=True,
     )
-    def _(toggles, pressed, clears, request, chosen, off):
+    def _(toggles, pressed, clears, request, chosen, off, mode, position):
         trigger = _touched(pressed)
         if isinstance(trigger, dict) and trigger["type"] not in ("ablate-role", "chip"):
             return no_update
-        return page.change_ablation(trigger, request, chosen, off)
+        ablated = page.change_ablation(trigger, request, chosen, off)
+        if request and mode in ABLATION_MODES and position == LAST:
+            model, prompt, heads = request["model"], request["prompt"], parse_heads(ablated)
+            begin(lambda: page.service.next_token_logits(model, prompt, heads, mode))
+        return ablated
 
     # Whether the box holds what is shown, and whether something is on its way (assets/workbench.js).
     app.clientside_callback(

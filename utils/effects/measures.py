@@ -3,11 +3,12 @@
 The effect map and the random sets share them with the prediction panel (`prediction.compare`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -105,14 +106,26 @@ def divergence(clean: Tensor, other: Tensor) -> Tensor:
     return (clean.exp() * (clean - other)).sum(-1).clamp(min=0)
 
 
-def order_of(logits: Tensor) -> Tensor:
-    """Token ids [vocab], the most likely first; of equal ones that with the lower id."""
-    return logits.argsort(descending=True, stable=True)
+def first_of(logits: Tensor, count: int) -> list[int]:
+    """The `count` most likely tokens of logits [vocab], in order; of equal ones the lower id first."""
+    least = logits.topk(min(count, len(logits))).values[-1]
+    # More than `count` where several are as likely as the last. To sort a whole vocabulary takes far longer.
+    tokens = (logits >= least).nonzero().flatten()
+    return tokens[logits[tokens].argsort(descending=True, stable=True)][:count].tolist()
+
+
+def ranks_of(logits: Tensor, tokens: Sequence[int]) -> list[int]:
+    """The places of some tokens among all of logits [vocab], 1 for the most likely, as in `first_of`."""
+    values = logits.numpy()
+    return [
+        1 + np.count_nonzero(values > values[token]) + np.count_nonzero(values[:token] == values[token])
+        for token in tokens
+    ]
 
 
 def rival_of(clean: Tensor, target: int) -> int:
     """The most likely token besides `target` in logits [vocab]."""
-    return next(token for token in order_of(clean)[:2].tolist() if token != target)
+    return next(token for token in first_of(clean, 2) if token != target)
 
 
 def join(parts: list[tuple[list[int], Values]]) -> Values:

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from utils.effects.measures import divergence, log_probabilities, order_of, rival_of
+from utils.effects.measures import divergence, first_of, log_probabilities, ranks_of, rival_of
 from utils.heads import Head
 
 TOP_K = 10
@@ -97,29 +96,26 @@ def compare(
         if token is not None and not 0 <= token < len(clean):
             raise ValueError(f"{name} must be in [0, {len(clean)}). Got {token}.")
     clean_log, ablated_log = log_probabilities(clean), log_probabilities(ablated)
-    order, ablated_order = order_of(clean), order_of(ablated)
-    ranks, ablated_ranks = torch.empty_like(order), torch.empty_like(order)
-    counting = torch.arange(1, len(order) + 1)
-    ranks[order], ablated_ranks[ablated_order] = counting, counting
-
-    def change(token: int) -> TokenChange:
-        return TokenChange(
-            token,
-            float(clean_log[token].exp()),
-            float(ablated_log[token].exp()),
-            int(ranks[token]),
-            int(ablated_ranks[token]),
-        )
-
-    top = order[:TOP_K].tolist()
-    ablated_top = ablated_order[:TOP_K].tolist()
+    top, ablated_top = first_of(clean, TOP_K), first_of(ablated, TOP_K)
     newcomers = [token for token in ablated_top if token not in top][:MAX_NEWCOMERS]
     chosen = top[0] if watched is None else watched
     rival = rival_of(clean, chosen) if against is None or against == chosen else against
+    told = list(dict.fromkeys([*top, *ablated_top, chosen]))
+    changes = {
+        token: TokenChange(token, *numbers)
+        for token, *numbers in zip(
+            told,
+            clean_log[told].exp().tolist(),
+            ablated_log[told].exp().tolist(),
+            ranks_of(clean, told),
+            ranks_of(ablated, told),
+            strict=True,
+        )
+    }
     return Comparison(
-        rows=tuple(change(token) for token in top + newcomers),
-        ablated_rows=tuple(change(token) for token in ablated_top),
-        watched=change(chosen),
+        rows=tuple(changes[token] for token in top + newcomers),
+        ablated_rows=tuple(changes[token] for token in ablated_top),
+        watched=changes[chosen],
         logit_difference=(
             float(clean[chosen] - clean[rival]),
             float(ablated[chosen] - ablated[rival]),
