@@ -6,6 +6,7 @@
   const TITLE_ROOM = 36;
   const LEGEND_ROOM = 26;
   let names = {};
+  let listing = 0;
 
   function isSeen(element) {
     if (element.checkVisibility) {
@@ -190,7 +191,9 @@
     },
     keepFigureNames: function (given) {
       names = given || {};
-      listFigures();
+      // After what the click is about has been drawn.
+      window.clearTimeout(listing);
+      listing = window.setTimeout(listFigures, 200);
       return "";
     },
   });

@@ -4,7 +4,7 @@ from typing import Any
 
 from dash import Dash, Input, Output, State, html, no_update
 
-from callbacks.live.context import SHOWN, Request, find_analysis, find_shown
+from callbacks.live.context import SHOWN, Request, find_analysis, find_shown, set_known
 from components import ids
 from components.answer.card import LAST
 from components.answer.prediction_panel import (
@@ -102,13 +102,19 @@ def register(app: Dash, view: NextTokenView) -> None:
         Input(ids.REQUEST, "data"),
         Input(ids.ABLATED, "data"),
     )(as_html(view.show_chips, 0))
-    app.callback(
+
+    @app.callback(
         Output(ids.POSITION, "options"),
-        Output(ids.POSITION, "value"),
         Input(ids.REQUEST, "data"),
         State(ids.POSITION, "options"),
         State(ids.POSITION, "value"),
-    )(view.offer_positions)
+    )
+    def _(request, offered, chosen):
+        options, value = view.offer_positions(request, offered, chosen)
+        # No output, which all that depends on the position would wait for: mostly it stays as it is.
+        if value != chosen:
+            set_known({ids.POSITION: ("value", value)})
+        return options
 
     app.callback(
         Output(ids.HEADLINE, PLAIN),

@@ -96,7 +96,8 @@ class RandomSetsPanel:
         if result is not None:
             label = token_label(loaded, result.target).strip("·")
             return None, random_body(result, label, theme_name(theme)), True
-        if trigger not in (ids.RANDOM_RUN, ids.RANDOM_TICK):
+        under_way = self.results.view(key)
+        if trigger not in (ids.RANDOM_RUN, ids.RANDOM_TICK) and (under_way is None or under_way.ended):
             # Another set, token or prompt: what stood here is not about it.
             return None, None, True
         view = self.results.follow(
@@ -126,6 +127,7 @@ def register(app: Dash, panel: RandomSetsPanel) -> None:
         Input(ids.RANDOM_TICK, "n_intervals"),
         Input({"type": "random-button", "does": ALL}, "n_clicks"),
         Input(ids.theme("live"), "data"),
+        Input(ids.VIEW, "value"),
         State(ids.SESSION_ID, "data"),
     )
     def _(
@@ -143,9 +145,12 @@ def register(app: Dash, panel: RandomSetsPanel) -> None:
         ticks,
         clicks,
         theme,
+        view_key,
         session_id,
     ):
         if only_drawn("random-button"):
             return (no_update,) * 3
+        if view_key != "random":
+            return no_update, no_update, True
         shown = find_shown(panel.service, request, off, mode, position, target, against, second, fit)
         return panel.show(ctx.triggered_id, shown, kind, draws, theme, session_id or "")

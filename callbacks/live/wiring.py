@@ -19,6 +19,16 @@ def _touched(pressed):
     return pressed if ctx.triggered_id == ids.PRESSED else ctx.triggered_id
 
 
+def _begin(page, request, ablated, mode):
+    """Begin what the page asks for next: the analysis, and the prediction with heads ablated."""
+    off = parse_heads(ablated) if mode in ABLATION_MODES else []
+    begin(
+        lambda: page.service.next_token_logits(
+            request["model"], request["prompt"], off, mode if off else "zero"
+        )
+    )
+
+
 def register(app: Dash, page: LivePage) -> None:
     """Add the live page's callbacks to the app."""
 
@@ -34,9 +44,11 @@ def register(app: Dash, page: LivePage) -> None:
         State(ids.PROMPT, "value"),
         State(ids.REQUEST, "data"),
         State(ids.OPENED, "data"),
+        State(ids.ABLATED, "data"),
+        State(ids.MODE, "value"),
         prevent_initial_call=True,
     )
-    def _(clicks, pressed, model, prompt, shown, opened):
+    def _(clicks, pressed, model, prompt, shown, opened, ablated, mode):
         trigger = _touched(pressed)
         suggested = isinstance(trigger, dict)
         if suggested and trigger["type"] != "suggestion":
@@ -50,7 +62,7 @@ def register(app: Dash, page: LivePage) -> None:
             head = page.suggested_head(request, trigger["role"])
             set_known({ids.SELECTED: ("data", no_update if head is None else head)})
         if answers[0] is not no_update and answers[0]:
-            begin(lambda: page.service.analyze(answers[0]["model"], answers[0]["prompt"]))
+            _begin(page, answers[0], ablated if answers[3] is no_update else answers[3], mode)
         return answers
 
     # What `set_known` sets here and in guide.py is no edge of the browser's graph of callbacks, which these
@@ -112,9 +124,10 @@ def register(app: Dash, page: LivePage) -> None:
         return cards, *others
 
     # A click on any head is handled in the browser (headscope.js, "data-choose").
-    app.callback(Output(ids.SELECTED, "data"), Input(ids.REQUEST, "data"), State(ids.SELECTED, "data"))(
-        page.choose_head
-    )
+    # No output, which the head's column would wait for: mostly the head stays as it is.
+    @app.callback(Input(ids.REQUEST, "data"), State(ids.SELECTED, "data"))
+    def _(request, chosen):
+        set_known({ids.SELECTED: ("data", page.choose_head(request, chosen))})
 
     @app.callback(
         Output(ids.ABLATED, "data"),
@@ -133,9 +146,8 @@ def register(app: Dash, page: LivePage) -> None:
         if isinstance(trigger, dict) and trigger["type"] not in ("ablate-role", "chip"):
             return no_update
         ablated = page.change_ablation(trigger, request, chosen, off)
-        if request and mode in ABLATION_MODES and position == LAST:
-            model, prompt, heads = request["model"], request["prompt"], parse_heads(ablated)
-            begin(lambda: page.service.next_token_logits(model, prompt, heads, mode))
+        if request and position == LAST:
+            _begin(page, request, ablated, mode)
         return ablated
 
     # Whether the box holds what is shown, and whether something is on its way (assets/workbench.js).
