@@ -124,10 +124,14 @@ def register(app: Dash, page: LivePage) -> None:
         return cards, *others
 
     # A click on any head is handled in the browser (headscope.js, "data-choose").
-    # No output, which the head's column would wait for: mostly the head stays as it is.
-    @app.callback(Input(ids.REQUEST, "data"), State(ids.SELECTED, "data"))
+    # The head is no output, which its column would wait for: mostly it stays as it is. But for some output a
+    # callback is not called when the page opens.
+    @app.callback(
+        Output(ids.DETAIL_TITLE, "data-kept"), Input(ids.REQUEST, "data"), State(ids.SELECTED, "data")
+    )
     def _(request, chosen):
         set_known({ids.SELECTED: ("data", page.choose_head(request, chosen))})
+        return ""
 
     @app.callback(
         Output(ids.ABLATED, "data"),
