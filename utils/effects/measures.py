@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -118,7 +117,7 @@ def ranks_of(logits: Tensor, tokens: Sequence[int]) -> list[int]:
     """The places of some tokens among all of logits [vocab], 1 for the most likely, as in `first_of`."""
     values = logits.numpy()
     return [
-        1 + np.count_nonzero(values > values[token]) + np.count_nonzero(values[:token] == values[token])
+        1 + int((values > values[token]).sum()) + int((values[:token] == values[token]).sum())
         for token in tokens
     ]
 
