@@ -12,8 +12,8 @@ from utils.errors import UserFacingError
 from utils.runtime.turns import BusyError, ReplacedError
 
 # Pieces of work begun at once; beyond that a page's own requests do it.
-MOST = 16
-_free = threading.BoundedSemaphore(MOST)
+MAX_AHEAD = 16
+_free = threading.BoundedSemaphore(MAX_AHEAD)
 
 
 def begin(work: Callable[[], object]) -> None:

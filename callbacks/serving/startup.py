@@ -117,7 +117,7 @@ def build_app(settings: Settings, tell: Tell) -> Wsgi:
 
     torch.set_num_threads(min(MAX_THREADS, torch.get_num_threads()))
     tell("Loading the model library")
-    from utils.models.lean_imports import lean_imports
+    from utils.forward.lean_imports import lean_imports
 
     with lean_imports():
         importlib.import_module("utils.forward.pyvene_adapter")

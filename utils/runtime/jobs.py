@@ -29,7 +29,7 @@ State = Literal["waiting", "running", "done", "failed", "cancelled"]
 # Finished jobs are remembered so that every page that waits hears how they ended.
 REMEMBERED = 200
 # Jobs that may wait for a worker; whoever comes then hears that it is too much.
-MOST_WAITING = 100
+MAX_WAITING = 100
 # A page that waits asks every second or less; a job that nobody has asked for so long is ended.
 GONE_SECONDS = 30.0
 # Longer than anything on a page should take on a small machine.
@@ -192,7 +192,7 @@ class Jobs:
                 return self._view(job)
             if session_id:
                 self._leave_oldest(session_id)
-            if len(self._line()) >= MOST_WAITING:
+            if len(self._line()) >= MAX_WAITING:
                 return JobView("failed", error=TOO_MANY)
             job = _Job(key, work, {session_id}, self._time_limit, session_id)
             self._jobs[key] = job

@@ -21,16 +21,16 @@ from waitress.server import create_server
 
 from utils.errors import UserFacingError
 from utils.runtime.jobs import stop_all
-from utils.runtime.turns import MOST_WAITING
+from utils.runtime.turns import MAX_WAITING
 
 try:
     import resource
 except ImportError:  # Windows, which has no such limit
     resource = None
 
-# Requests that wait for a model hold one each (`turns.MOST_WAITING` at most), and the others must not wait
+# Requests that wait for a model hold one each (`turns.MAX_WAITING` at most), and the others must not wait
 # for them.
-THREADS = MOST_WAITING + 32
+THREADS = MAX_WAITING + 32
 # A browser holds about seven connections open, so this is a class of more than a hundred.
 MAX_CONNECTIONS = 1_000
 # What waitress takes unasked: as many go into the fewest open files that a system allows.

@@ -18,9 +18,9 @@ from cachetools import LRUCache
 
 # Requests of pages that may wait at once, for all models together. Fewer than the server's threads
 # (`serving.THREADS`): styles, scripts and short answers always find one.
-MOST_WAITING = 224
+MAX_WAITING = 224
 # How many short pieces of work may go before a long one that waits.
-MOST_PASSED = 20
+MAX_PASSED = 20
 # Sessions whose last turn is remembered.
 REMEMBERED_SESSIONS = 4096
 
@@ -114,7 +114,7 @@ class _WaitingRoom:
             self._count -= 1
 
 
-waiting_room = _WaitingRoom(MOST_WAITING)
+waiting_room = _WaitingRoom(MAX_WAITING)
 
 
 class Turns:
@@ -255,7 +255,7 @@ class Turns:
         return len(others) + 1  # and the one whose turn it is
 
     def _place(self, ticket: Ticket) -> tuple[bool, int, int]:
-        behind = ticket.asker.long and ticket.passed < MOST_PASSED
+        behind = ticket.asker.long and ticket.passed < MAX_PASSED
         return behind, self._served.get(ticket.asker.session, 0), ticket.number
 
     def _give(self) -> None:

@@ -273,7 +273,7 @@ def test_a_job_that_takes_too_long_is_stopped_with_a_sentence() -> None:
 
 
 def test_more_than_the_server_can_do_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("utils.runtime.jobs.MOST_WAITING", 2)
+    monkeypatch.setattr("utils.runtime.jobs.MAX_WAITING", 2)
     jobs, first = Jobs(), Work()
     jobs.start("first", first, "a")
     assert first.half.wait(PATIENCE)

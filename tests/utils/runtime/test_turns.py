@@ -106,7 +106,7 @@ def test_who_was_served_longest_ago_is_next_also_later() -> None:
 
 
 def test_long_work_waits_for_short_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_PASSED", 2)
+    monkeypatch.setattr(module, "MAX_PASSED", 2)
     line = Line()
     line.add("map", Asker("job", long=True))
     for number in range(4):

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[3]
 TEXT = "The king gave the boy a golden ring"
 CODE = """
 import json, sys
-from utils.models.lean_imports import lean_imports
+from utils.forward.lean_imports import lean_imports
 with lean_imports():
     import utils.forward.pyvene_adapter
 from utils.live.service import LiveService
