@@ -31,6 +31,7 @@ from utils.heads import Head
 from utils.live.service import LiveService
 from utils.models.families import output_projection
 from utils.models.loading import LoadedModel
+from utils.models.prompts import tokenize_prompt
 from utils.models.sources import BUNDLED, REAL_MODEL
 from utils.models.store import ModelStore
 
@@ -39,6 +40,7 @@ MAX_RUN = 1.05
 MAX_TOGGLE = 0.7
 TOLERANCE = 1e-5
 LENGTHS = (16, 64, 128)
+WARM_UP = 1
 TEXT = "When Mary and John went to the store, John gave a drink to"
 
 
@@ -57,10 +59,10 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _prompt(service: LiveService, model: str, tokens: int, number: int) -> str:
+def _prompt(loaded: LoadedModel, tokens: int, number: int) -> str:
     """A text of so many tokens that begins with another word each time, so that no cache has it."""
     words, text = cycle(TEXT.split()), str(number)
-    while len(service.tokenize(model, text).ids) < tokens:
+    while len(tokenize_prompt(loaded, text, tokens + 1).ids) < tokens:
         text += f" {next(words)}"
     return text
 
@@ -117,13 +119,14 @@ def _measure(
 ) -> dict[str, Any]:
     geometry = loaded.geometry
     heads = [Head(layer, layer % geometry.n_heads) for layer in range(geometry.n_layers)]
-    texts = iter(_prompt(service, loaded.name, tokens, number) for number in range(10_000))
-    ids = service.tokenize(loaded.name, _prompt(service, loaded.name, tokens, 10_001)).ids
+    texts = [_prompt(loaded, tokens, number) for number in range(arguments.repeats + WARM_UP)]
+    unseen = iter(texts)
+    ids = tokenize_prompt(loaded, texts[0], tokens + 1).ids
     shown = ""
 
     def run() -> None:
         nonlocal shown
-        shown = next(texts)
+        shown = next(unseen)
         service.analyze(loaded.name, shown)
 
     def toggle() -> None:
@@ -133,7 +136,7 @@ def _measure(
     seconds = interleaved(
         {"plain": lambda: _plain(loaded, ids), "run": run, "toggle": toggle},
         arguments.repeats,
-        warm_up=1,
+        warm_up=WARM_UP,
         clock=clock_for(arguments.threads),
     )
     medians = {name: statistics.median(times) for name, times in seconds.items()}

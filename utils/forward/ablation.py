@@ -102,7 +102,7 @@ def forward(
     ablated: Collection[Head] = (),
     mode: AblationMethod = "zero",
 ) -> Any:
-    """One forward by PyVene with the heads `ablated`; the model is unchanged afterwards.
+    """One forward with the heads `ablated` by PyVene; the model is unchanged afterwards.
 
     Runs under the model's lock and in inference mode. Building the wrapper takes about 1 ms, so there is a
     new one each time and nothing of one request is left for the next.
@@ -172,9 +172,9 @@ def forward_replaced(
     """
     with loaded.lock, torch.inference_mode():
         config, locations = interventions(heads_by_row, values)
+        if locations is None:
+            return loaded.model(input_ids=ids, **inputs)
         wrapper = OwnHooksIntervenable(config, loaded.model)
         # PyVene takes the first input's length for the size of the batch.
-        # (original outputs, outputs), but the other way round with no intervention; the one that was not
-        # asked for is None.
-        first, second = wrapper({"input_ids": ids, **inputs}, unit_locations=locations)
-    return second if locations else first
+        _, output = wrapper({"input_ids": ids, **inputs}, unit_locations=locations)
+    return output

@@ -1,10 +1,10 @@
-"""One forward by PyVene: every layer's attention pattern and the logits.
+"""One forward: every layer's attention pattern and the logits.
 
 The patterns are the model's own softmax, which transformers hands out with `output_attentions=True`. The
 other way, an attention function of ours that passes the pattern through an extra module for PyVene to
 collect, gives the same numbers, but changes the model's modules and has to follow each family's attention
 (upcast softmax, soft caps, masks); here nothing is recomputed and nothing is added. It needs the wrapper that
-leaves transformers' hooks alone (`interventions.OwnHooksIntervenable`), and eager attention.
+leaves transformers' hooks alone (`pyvene_adapter.OwnHooksIntervenable`), and eager attention.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import torch
 
 from utils.errors import UserFacingError
 from utils.forward.ablation import AblationMethod, forward, replacements
+from utils.forward.chosen_logits import chosen_logits
 from utils.forward.layer_replay import recorded_layers
 from utils.forward.stream_capture import StreamParts, recorded_stream
 from utils.heads import Head
@@ -23,7 +24,7 @@ from utils.models.loading import LoadedModel
 
 # A matrix product over few rows takes another way through the processor and rounds otherwise, by up to 1e-5
 # in the logits; with 16 rows the bundled models give the very numbers of a whole forward, with 8 they do not.
-# So at least so many rows go through the output layer.
+# So a text that is cut, or runs with others, is of at least so many tokens.
 MIN_PRODUCT_ROWS = 16
 
 
@@ -33,7 +34,7 @@ class Capture:
 
     Attributes:
         attention: [layer, head, query, key], probabilities; each row sums to 1.
-        logits: [position, vocab], of all positions or the last ones.
+        logits: [position, vocab], of all positions or the last one.
         stream: what each part wrote into the residual stream, where that was asked for.
         layers: what each decoder layer gave out, where that was asked for: hidden states
             [1, position, width], or a tuple of such tensors where the family hands on more; on the model's
@@ -64,7 +65,7 @@ def capture(
         mode: what is put in their place.
         stream: also keep what each part writes into the residual stream, from the same forward.
         layers: also keep what each layer gives out.
-        last_only: give the logits of the last `MIN_PRODUCT_ROWS` positions alone.
+        last_only: give the logits of the last position alone.
 
     Raises:
         UserFacingError: no tokens, more than the model's context, a token outside its vocabulary, a head
@@ -76,13 +77,14 @@ def capture(
     inputs = {
         "input_ids": torch.tensor([list(ids)], device=loaded.model.device),
         "output_attentions": True,
-        "logits_to_keep": MIN_PRODUCT_ROWS if last_only else 0,
     }
     # What is put in the heads' place comes from forwards of its own, which must not be recorded.
     replacements(loaded, mode if ablated else "zero")
     with contextlib.ExitStack() as recording:
         recorder = recording.enter_context(recorded_stream(loaded)) if stream else None
         outputs = recording.enter_context(recorded_layers(loaded)) if layers else None
+        if last_only:
+            recording.enter_context(chosen_logits(loaded, [len(ids) - 1]))
         output = forward(loaded, inputs, ablated, mode)
     patterns = output.attentions or ()
     # transformers gives an empty tuple, not an error, where its hooks are gone or attention is not eager.

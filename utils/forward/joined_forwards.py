@@ -8,7 +8,7 @@ with.
 """
 
 import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch.nn.functional import pad
 
 from utils.forward.ablation import AblationMethod, check_heads, forward_replaced, forward_rows, replacements
 from utils.forward.attention_capture import MIN_PRODUCT_ROWS, Capture, capture, check_ids
+from utils.forward.chosen_logits import chosen_logits
 from utils.forward.layer_replay import Forward, recorded_layers, replaced_layers
 from utils.forward.partial_forward import CleanRun, next_logits
 from utils.forward.stream_capture import recorded_stream
@@ -89,44 +90,6 @@ def _common_length(loaded: LoadedModel, lengths: Sequence[int]) -> int:
     return max(*lengths, min(MIN_PRODUCT_ROWS, loaded.context_length))
 
 
-@contextlib.contextmanager
-def _logits_up_to(loaded: LoadedModel, positions: Sequence[int], length: int) -> Iterator[int]:
-    """Have logits computed for each row's last positions up to its own alone; under the model's lock.
-
-    At least `MIN_PRODUCT_ROWS` rows go through the output layer in all, as everywhere.
-
-    Args:
-        loaded: the model.
-        positions: of each row.
-        length: of the rows.
-
-    Yields:
-        How many positions of each row there are: a row's own is the last, or where it has fewer, that of its
-        number.
-    """
-    count = min(-(-MIN_PRODUCT_ROWS // len(positions)), length)
-    starts = torch.tensor([max(0, position + 1 - count) for position in positions])
-    kept = starts[:, None] + torch.arange(count)
-
-    def keep(module: torch.nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        hidden = args[0]
-        rows = torch.arange(len(positions), device=hidden.device)[:, None]
-        return (hidden[rows, kept.to(hidden.device)], *args[1:])
-
-    output: Any = loaded.model.get_output_embeddings()
-    with loaded.lock:
-        hook = output.register_forward_pre_hook(keep)
-        try:
-            yield count
-        finally:
-            hook.remove()
-
-
-def _own(row: Tensor, position: int, count: int) -> Tensor:
-    """The logits [vocab] of a row's own position among those that `_logits_up_to` had computed."""
-    return row[min(position, count - 1)].clone().float().cpu()
-
-
 def capture_together(loaded: LoadedModel, texts: Sequence[Sequence[int]], stream: bool) -> list[Capture]:
     """As `capture` of each text with all heads on, layers kept, for the last position alone.
 
@@ -152,7 +115,7 @@ def capture_together(loaded: LoadedModel, texts: Sequence[Sequence[int]], stream
     with contextlib.ExitStack() as recording:
         recorder = recording.enter_context(recorded_stream(loaded)) if stream else None
         layers = recording.enter_context(recorded_layers(loaded))
-        count = recording.enter_context(_logits_up_to(loaded, [own - 1 for own in lengths], length))
+        recording.enter_context(chosen_logits(loaded, [own - 1 for own in lengths]))
         output = forward_rows(loaded, rows, [()] * len(texts), output_attentions=True)
     patterns = output.attentions or ()
     if len(patterns) != loaded.geometry.n_layers:
@@ -163,7 +126,7 @@ def capture_together(loaded: LoadedModel, texts: Sequence[Sequence[int]], stream
     return [
         Capture(
             attention=torch.stack([pattern[row, :, :own, :own] for pattern in patterns]).float().cpu(),
-            logits=_own(output.logits[row], own - 1, count)[None],
+            logits=output.logits[row].clone().float().cpu(),
             stream=None if recorder is None else recorder.parts(row, own),
             layers=tuple(_cut(found, row, own) for (found,) in layers),
         )
@@ -217,8 +180,8 @@ def next_logits_together(
 
     with (
         replaced_layers(loaded, range(first), replay),
-        _logits_up_to(loaded, [run.position for run in runs], length) as count,
+        chosen_logits(loaded, [run.position for run in runs]),
     ):
         ids = _filled([run.ids for run in runs], length)
         output = forward_replaced(loaded, ids, heads_by_row, values)
-    return [_own(row, run.position, count) for row, run in zip(output.logits, runs, strict=True)]
+    return [row[0].clone().float().cpu() for row in output.logits]

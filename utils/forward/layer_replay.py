@@ -1,4 +1,7 @@
-"""Decoder layers: what one gives out recorded and handed out again, and each heard of as it runs."""
+"""Decoder layers: what one gives out recorded and handed out again, and each heard of as it runs.
+
+Modules are given another forward for a while, for which they go by the model's lock.
+"""
 
 import contextlib
 import threading
@@ -15,7 +18,7 @@ Forward = Callable[..., Any]
 def decoder_layer(loaded: LoadedModel, layer: int) -> nn.Module:
     """The decoder layer that holds this output projection: its path up to the layer's number."""
     above, _, _ = loaded.family.output_projection.partition("{layer}")
-    return loaded.model.get_submodule(f"{above}{layer}")
+    return loaded.module(f"{above}{layer}")
 
 
 @contextlib.contextmanager
@@ -82,14 +85,24 @@ def replaced_layers(
     with loaded.lock, contextlib.ExitStack() as undo:
         for layer in layers:
             module = decoder_layer(loaded, layer)
-            # A forward of the instance's own goes before that of its class, and may be there already.
-            own = vars(module).get("forward")
-            module.forward = forward_of(layer, module.forward)
-            if own is None:
-                undo.callback(delattr, module, "forward")
-            else:
-                undo.callback(setattr, module, "forward", own)
+            undo.enter_context(replaced_forward(loaded, module, forward_of(layer, module.forward)))
         yield
+
+
+@contextlib.contextmanager
+def replaced_forward(loaded: LoadedModel, module: nn.Module, forward: Forward) -> Iterator[None]:
+    """Let one module run another forward within the block; under the model's lock."""
+    with loaded.lock:
+        # A forward of the instance's own goes before that of its class, and may be there already.
+        own = vars(module).get("forward")
+        module.forward = forward
+        try:
+            yield
+        finally:
+            if own is None:
+                del module.forward
+            else:
+                module.forward = own
 
 
 def repeated(output: Any, rows: int) -> Any:

@@ -24,14 +24,14 @@ from utils.forward.ablation import (
     replacements,
 )
 from utils.forward.attention_capture import MIN_PRODUCT_ROWS, check_ids
+from utils.forward.chosen_logits import chosen_logits
 from utils.forward.interchange import Interchange, check_lengths
 from utils.forward.layer_replay import Forward, recorded_layers, repeated, replaced_layers
 from utils.heads import Head
 from utils.models.loading import LoadedModel
 
-# Logits are asked for at one position of each text. At least `MIN_PRODUCT_ROWS` rows go through the output
-# layer: those of the batch, and where it is small earlier positions of its texts too. And a text is cut
-# behind the position, for nothing that comes later can change it, but not to fewer tokens than this.
+# Logits are asked for at one position of each text. A text is cut behind it, for nothing that comes later can
+# change them, but not to fewer tokens than `MIN_PRODUCT_ROWS`.
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,19 +82,10 @@ def run_clean(loaded: LoadedModel, ids: Sequence[int], position: int | None = No
         )
     read = list(ids)[: max(where + 1, MIN_PRODUCT_ROWS)]
     rows = torch.tensor([read], device=loaded.model.device)
-    kept = _kept_positions(where, len(read), rows=1)
-    with recorded_layers(loaded) as outputs:
-        output = forward_rows(loaded, rows, [()], logits_to_keep=kept.to(rows.device))
+    with recorded_layers(loaded) as outputs, chosen_logits(loaded, [where]):
+        output = forward_rows(loaded, rows, [()])
     layers = tuple(output for (output,) in outputs)
-    logits = output.logits[0, where - int(kept[0])]
-    return CleanRun(rows, where, logits.clone().float().cpu(), layers)
-
-
-def _kept_positions(position: int, length: int, rows: int) -> Tensor:
-    """The positions whose logits are computed for `position`: those up to it, or the first ones."""
-    count = min(length, -(-MIN_PRODUCT_ROWS // rows))
-    end = max(position + 1, count)
-    return torch.arange(end - count, end)
+    return CleanRun(rows, where, output.logits[0, 0].clone().float().cpu(), layers)
 
 
 def next_logits(
@@ -132,8 +123,7 @@ def next_logits(
         times = rows if layer == first - 1 else 1
         return lambda *args, **kwargs: repeated(clean.layers[layer], times)
 
-    kept = _kept_positions(clean.position, clean.ids.shape[1], rows)
-    with replaced_layers(loaded, range(first), replay):
-        ids = clean.ids.expand(rows, -1)
-        output = forward_replaced(loaded, ids, heads_by_row, values, logits_to_keep=kept.to(ids.device))
-    return output.logits[:, clean.position - int(kept[0])].clone().float().cpu()
+    chosen = chosen_logits(loaded, [clean.position] * rows)
+    with replaced_layers(loaded, range(first), replay), chosen:
+        output = forward_replaced(loaded, clean.ids.expand(rows, -1), heads_by_row, values)
+    return output.logits[:, 0].clone().float().cpu()

@@ -14,9 +14,6 @@ from utils.models.families import FAMILIES, ModelFamily
 # PyVene prints a line about an optional package when it is imported.
 with contextlib.redirect_stdout(io.StringIO()):
     import pyvene as pv
-
-# PyVene prints a line about an optional package when it is imported.
-with contextlib.redirect_stdout(io.StringIO()):
     from pyvene import type_to_dimension_mapping, type_to_module_mapping
     from pyvene.models.constants import CONST_INPUT_HOOK, split_head_and_permute
 
@@ -67,6 +64,10 @@ class OwnHooksIntervenable(pv.IntervenableModel):
     def __init__(self, config: Any, model: torch.nn.Module, **kwargs: Any) -> None:
         super().__init__(config, model, **kwargs)
         self._own_hooks: list[Any] = []
+
+    def disable_model_gradients(self) -> None:
+        """Nothing to do: models are loaded so. PyVene goes through all modules and weights each time."""
+        self.model_has_grad = False
 
     def _intervention_getter(self, *args: Any, **kwargs: Any) -> Any:
         handles = super()._intervention_getter(*args, **kwargs)

@@ -6,15 +6,13 @@ projection gets it, after PyVene has ablated heads.
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from utils.errors import UserFacingError
 from utils.forward.layer_replay import decoder_layer
-from utils.models.families import output_projection
 from utils.models.loading import LoadedModel
 
 
@@ -22,25 +20,29 @@ from utils.models.loading import LoadedModel
 class StreamParts:
     """What one forward of one text wrote into the residual stream; on the CPU, float32.
 
+    The forward's own tensors where it can be, a layer each: to copy them would take a good part of the time
+    that is spent on a text besides its forward. Do not change them in place.
+
     Attributes:
         embeddings: what the first layer reads [position, width].
-        head_outputs: each head's output before the output projection [layer, position, head, d_head]; of an
-            ablated head what was put in its place.
-        values: each key/value head's values [layer, position, kv_head, d_head].
-        mlps: what the feed-forward blocks add to the stream [layer, position, width].
+        head_outputs: by layer, each head's output before the output projection [position, head, d_head]; of
+            an ablated head what was put in its place.
+        values: by layer, each key/value head's values [position, kv_head, d_head].
+        mlps: by layer, what the feed-forward block adds to the stream [position, width].
         final: the stream that the final norm reads [position, width].
     """
 
     embeddings: Tensor
-    head_outputs: Tensor
-    values: Tensor
-    mlps: Tensor
+    head_outputs: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+    mlps: tuple[Tensor, ...]
     final: Tensor
 
     @property
     def nbytes(self) -> int:
         """Bytes of its tensors."""
-        return sum(getattr(self, field.name).nbytes for field in fields(self))
+        layers = (*self.head_outputs, *self.values, *self.mlps)
+        return sum(part.nbytes for part in (self.embeddings, *layers, self.final))
 
 
 def check_stream(loaded: LoadedModel) -> None:
@@ -75,19 +77,23 @@ class StreamRecorder:
         geometry = self._loaded.geometry
 
         def one(name: str, layer: int = 0) -> Tensor:
-            return self._found[name, layer][row, :length]
+            whole = self._found[name, layer]
+            own = whole[row, :length].float().cpu()
+            # A part of a batch would keep the tensors of all rows alive.
+            return own if len(whole) == 1 else own.clone()
 
-        def all_layers(name: str, heads: int = 0) -> Tensor:
-            layers = [one(name, layer) for layer in range(geometry.n_layers)]
-            stacked = torch.stack([layer.float().cpu() for layer in layers])
-            return stacked.unflatten(-1, (heads, geometry.head_dim)) if heads else stacked
+        def by_layer(name: str) -> Iterator[Tensor]:
+            return (one(name, layer) for layer in range(geometry.n_layers))
+
+        def by_head(name: str, heads: int) -> tuple[Tensor, ...]:
+            return tuple(part.unflatten(-1, (heads, geometry.head_dim)) for part in by_layer(name))
 
         return StreamParts(
-            embeddings=one("embeddings").clone().float().cpu(),
-            head_outputs=all_layers("heads", geometry.n_heads),
-            values=all_layers("values", geometry.n_kv_heads),
-            mlps=all_layers("mlp"),
-            final=one("final").clone().float().cpu(),
+            embeddings=one("embeddings"),
+            head_outputs=by_head("heads", geometry.n_heads),
+            values=by_head("values", geometry.n_kv_heads),
+            mlps=tuple(by_layer("mlp")),
+            final=one("final"),
         )
 
 
@@ -100,7 +106,7 @@ def recorded_stream(loaded: LoadedModel) -> Iterator[StreamRecorder]:
     """
     check_stream(loaded)
     recorder = StreamRecorder(loaded)
-    stream, model, geometry = loaded.family.stream, loaded.model, loaded.geometry
+    stream, geometry = loaded.family.stream, loaded.geometry
 
     def first_read(module: nn.Module, args: Any, kwargs: Any) -> None:
         recorder.keep("embeddings", 0, args[0] if args else kwargs["hidden_states"])
@@ -113,9 +119,12 @@ def recorded_stream(loaded: LoadedModel) -> Iterator[StreamRecorder]:
         return lambda module, args, output: recorder.keep("heads", layer, args[0])
 
     def values_of(layer: int) -> Callable[..., None]:
-        return lambda module, args, output: recorder.keep(
-            "values", layer, stream.values_part(output, geometry).clone()
-        )
+        def hook(module: nn.Module, args: Any, output: Tensor) -> None:
+            values = stream.values_part(output, geometry)
+            # Where they are a part of what is given out, keys and queries are not kept with them.
+            recorder.keep("values", layer, values if values is output else values.clone())
+
+        return hook
 
     def mlp_of(layer: int) -> Callable[..., None]:
         def hook(module: nn.Module, args: Any, output: Tensor) -> None:
@@ -127,12 +136,12 @@ def recorded_stream(loaded: LoadedModel) -> Iterator[StreamRecorder]:
     with loaded.lock, contextlib.ExitStack() as hooks:
         first = decoder_layer(loaded, 0)
         hooks.callback(first.register_forward_pre_hook(first_read, with_kwargs=True).remove)
-        norm = model.get_submodule(stream.final_norm)
+        norm = loaded.module(stream.final_norm)
         hooks.callback(norm.register_forward_pre_hook(final_read).remove)
         for layer in range(geometry.n_layers):
-            projection = output_projection(model, loaded.family, layer)
-            values = model.get_submodule(stream.values.format(layer=layer))
-            mlp = model.get_submodule(stream.mlp.format(layer=layer))
+            projection = loaded.module(loaded.family.output_projection.format(layer=layer))
+            values = loaded.module(stream.values.format(layer=layer))
+            mlp = loaded.module(stream.mlp.format(layer=layer))
             for module, hook in (
                 (projection, heads_of(layer)),
                 (values, values_of(layer)),

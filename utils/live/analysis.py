@@ -163,7 +163,7 @@ def analysis_of(run: PromptRun, result: Capture) -> LiveAnalysis:
         result: of its forward; with each layer's output where no heads are ablated.
     """
     loaded, prompt = run.loaded, run.prompt
-    logits = result.logits[-1].clone()
+    logits = result.logits[-1]
     writes = None if result.stream is None else WrittenOn(loaded, prompt.ids, result.stream, logits)
     scores = prompt_scores(
         result.attention,

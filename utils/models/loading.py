@@ -76,6 +76,13 @@ class LoadedModel:
     bos_added: bool = False
     start_open: bool = False
     lock: Turns = field(default_factory=Turns, repr=False)
+    _modules: dict[str, torch.nn.Module] = field(default_factory=dict, init=False, repr=False)
+
+    def module(self, path: str) -> torch.nn.Module:
+        """A part of the model by its path; each is looked up once, for a request asks for hundreds."""
+        if path not in self._modules:
+            self._modules[path] = self.model.get_submodule(path)
+        return self._modules[path]
 
 
 def load_model(

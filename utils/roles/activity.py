@@ -91,7 +91,10 @@ class RoleInput:
             catalog_score: its score in the catalog (0 for a head that is not listed).
             checked: the value of the role's extra check, anything where it has none.
         """
-        if not self.target.applicable or live < self.needed(catalog_score):
+        return self._counts(live, self.needed(catalog_score), checked)
+
+    def _counts(self, live: float, needed: float, checked: float) -> bool:
+        if not self.target.applicable or live < needed:
             return False
         check = score_of(self.role).check
         return check is None or checked <= check.limit
@@ -105,6 +108,15 @@ class RoleInput:
             checked: as in `is_active`.
             sink: the head's `role_score.sink_share`.
         """
+        needed = self.needed(catalog_score)
+        return self._reason(live, needed, self._counts(live, needed, checked), checked, sink)
+
+    def judged(self, live: float, needed: float, checked: float, sink: float) -> tuple[bool, str]:
+        """`is_active` and `explain` together, where it is known what is `needed`."""
+        active = self._counts(live, needed, checked)
+        return active, self._reason(live, needed, active, checked, sink)
+
+    def _reason(self, live: float, needed: float, active: bool, checked: float, sink: float) -> str:
         rests = sink >= SINK_SHARE_MENTIONED and self.role != "positional"
         rest = f"; it rests on the first token ({sink:.0%})" if rests else ""
         if not self.target.applicable:
@@ -113,9 +125,9 @@ class RoleInput:
         evidence = ""
         if rows < score_of(self.role).enough_rows:
             evidence = f" (little evidence: only {rows} place{'s' if rows > 1 else ''} to look at)"
-        if self.is_active(live, catalog_score, checked):
+        if active:
             return f"scores {live:.2f} on your text" + evidence
-        needed, check = self.needed(catalog_score), score_of(self.role).check
+        check = score_of(self.role).check
         if check is not None and live >= needed:
             return check.failure(checked) + rest
         if needed > 1:
@@ -215,25 +227,26 @@ class PromptScores:
             head: which head.
             catalog_score: its score in the catalog, None for a head that is not listed.
         """
-        role_input, known = self.inputs[role][head.layer], catalog_score or 0.0
+        role_input = self.inputs[role][head.layer]
+        needed = role_input.needed(catalog_score or 0.0)
         live, sink = self._number("live", role, head), self._number("sink", "", head)
         checked = self._number("checked", role, head) if role in self.checked else 0.0
         mass = effect = None
         if role in self.written:
             mass, effect = self._number("mass", role, head), self._number("effect", role, head)
+        active, reason = role_input.judged(live, needed, checked, sink)
         return HeadActivity(
             role=role,
             head=head,
             catalog_score=catalog_score,
             live=live,
             chance=None if math.isnan(role_input.chance) else role_input.chance,
-            needed=role_input.needed(known),
+            needed=needed,
             positions=role_input.target.rows,
             sink_share=sink,
             max_attention=self._number("largest", "", head),
-            is_active=role_input.is_active(live, known, checked),
-            reason=_small_effect(role_input, live, known, mass, effect)
-            or role_input.explain(live, known, checked, sink),
+            is_active=active,
+            reason=_small_effect(role_input, live, needed, mass, effect) or reason,
             pairs=role_input.target.pairs if ROLES[role].requires_repetition else (),
             mass=mass,
             effect=effect,
@@ -252,10 +265,10 @@ class PromptScores:
 
 
 def _small_effect(
-    asked: RoleInput, live: float, known: float, mass: float | None, effect: float | None
+    asked: RoleInput, live: float, needed: float, mass: float | None, effect: float | None
 ) -> str:
     """Why a head that looks where one of an output role would is inactive all the same; "" if it is not."""
-    if mass is None or not asked.target.applicable or not live < asked.needed(known) <= mass:
+    if mass is None or not asked.target.applicable or not live < needed <= mass:
         return ""
     return (
         f"gives {mass:.0%} of its attention there, but changes those tokens by {effect:+.1f} logits on "

@@ -37,6 +37,8 @@ NEEDS_OUTPUT = "needs the head's output"
 NOT_THERE = "what the model expects next is not in your text"
 # Copy suppression is looked for from this row on: before it there is hardly anything to suppress.
 FIRST_SUPPRESSING_ROW = 3
+# The spread of so many weights is worked out at once.
+MAX_SPREAD_WEIGHTS = 2**18
 # With fewer rows a score is a mean over so few positions that chance may do much.
 MIN_POSITIONS = 3
 
@@ -237,12 +239,13 @@ def spread(attention: Tensor, targets: Sequence[RoleTarget] = ()) -> Tensor:
     import torch
 
     n = attention.shape[-1]
-    rows = attention[..., FIRST_ROW:, :]
     # `torch.special.entr` takes several times as long; no weight counts nothing, whatever its logarithm.
     tiny = torch.finfo(attention.dtype).tiny
-    entropy = -rows.clamp(min=tiny).log_().mul_(rows).sum(-1)
+    # Some heads at once: memory that is new to the process costs more than the arithmetic.
+    heads = attention.reshape(-1, n, n)[:, FIRST_ROW:].split(max(1, MAX_SPREAD_WEIGHTS // n**2))
+    entropy = torch.cat([-rows.clamp(min=tiny).log_().mul_(rows).sum(-1) for rows in heads])
     largest = torch.log(torch.arange(FIRST_ROW + 1, n + 1, dtype=attention.dtype, device=attention.device))
-    return (entropy / largest).mean(-1)
+    return (entropy / largest).mean(-1).reshape(attention.shape[:-2])
 
 
 def sink_share(attention: Tensor) -> Tensor:

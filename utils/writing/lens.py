@@ -73,7 +73,7 @@ def streams_along(loaded: LoadedModel, parts: StreamParts, position: int) -> Ten
     stream = parts.embeddings[position].clone()
     found = [stream]
     for layer in range(loaded.geometry.n_layers):
-        written = head_vectors(loaded, parts, layer, position).sum(0) + parts.mlps[layer, position]
+        written = head_vectors(loaded, parts, layer, position).sum(0) + parts.mlps[layer][position]
         bias = bias_vector(loaded, parts, layer, position)
         stream = stream + written if bias is None else stream + written + bias
         found.append(stream)

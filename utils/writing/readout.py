@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from utils.models.families import output_projection
 from utils.models.loading import LoadedModel
 
 # The mean row of a large output layer takes some hundredths of a second.
@@ -39,7 +38,7 @@ def norm_scale(norm: nn.Module, stream: Tensor, centres: bool) -> Tensor:
 
 def final_norm(loaded: LoadedModel) -> nn.Module:
     """The norm before the output layer."""
-    return loaded.model.get_submodule(loaded.family.stream.final_norm)
+    return loaded.module(loaded.family.stream.final_norm)
 
 
 def final_scale(loaded: LoadedModel, stream: Tensor) -> Tensor:
@@ -117,21 +116,21 @@ def all_constants(loaded: LoadedModel) -> Tensor | float:
 
 def projection_rows(loaded: LoadedModel, layer: int) -> Tensor:
     """A layer's output projection as rows [n_heads * d_head, width], each head's d_head of them together."""
-    projection: Any = output_projection(loaded.model, loaded.family, layer)
+    projection: Any = loaded.module(loaded.family.output_projection.format(layer=layer))
     weight: Tensor = projection.weight.detach().float()
     return weight if isinstance(projection, Conv1D) else weight.T
 
 
 def projection_bias(loaded: LoadedModel, layer: int) -> Tensor | None:
     """The bias of a layer's output projection [width], float32; None where it has none."""
-    projection: Any = output_projection(loaded.model, loaded.family, layer)
+    projection: Any = loaded.module(loaded.family.output_projection.format(layer=layer))
     return None if projection.bias is None else projection.bias.detach().float()
 
 
 def attention_norm(loaded: LoadedModel, layer: int) -> nn.Module | None:
     """The norm between a layer's attention and the stream; None where there is none."""
     path = loaded.family.stream.attention_norm
-    return None if path is None else loaded.model.get_submodule(path.format(layer=layer))
+    return None if path is None else loaded.module(path.format(layer=layer))
 
 
 def is_capped(loaded: LoadedModel) -> bool:

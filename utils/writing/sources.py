@@ -54,7 +54,7 @@ def source_effects(
     check_tokens(loaded, target, against)
     geometry = loaded.geometry
     shared = head.head // (geometry.n_heads // geometry.n_kv_heads)
-    by_source = source_outputs(attention[position].float(), parts.values[head.layer, :, shared])
+    by_source = source_outputs(attention[position].float(), parts.values[head.layer][:, shared])
     outputs = torch.zeros(len(by_source), geometry.n_heads, geometry.head_dim)
     outputs[:, head.head] = by_source
     direction = pair_direction(loaded, target, against, centred)

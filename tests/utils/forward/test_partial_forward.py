@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 import torch
@@ -57,22 +56,6 @@ def test_a_text_shorter_than_what_is_kept(loaded: LoadedModel) -> None:
     clean = run_clean(loaded, IDS[:3], 1)
     expected = capture(loaded, IDS[:3], SETS[0]).logits[1]
     torch.testing.assert_close(next_logits(loaded, clean, SETS[:1])[0], expected, rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("rows", [1, 2, 3, 16, 20])
-def test_as_few_logits_as_a_product_that_rounds_alike_needs(tiny_llama: LoadedModel, rows: int) -> None:
-    clean = run_clean(tiny_llama, IDS)
-    asked: list[tuple[int, ...]] = []
-
-    def seen(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        asked.append(tuple(args[0].shape[:2]))
-
-    head: Any = tiny_llama.model.get_output_embeddings()
-    handle = head.register_forward_pre_hook(seen)
-    next_logits(tiny_llama, clean, [[Head(1, 1)]] * rows)
-    handle.remove()
-    ((batch, positions),) = asked
-    assert batch == rows and batch * positions >= MIN_PRODUCT_ROWS > batch * (positions - 1)
 
 
 def test_layers_below_the_lowest_head_are_not_computed(loaded: LoadedModel) -> None:

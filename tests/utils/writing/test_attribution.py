@@ -74,9 +74,9 @@ def test_all_parts_add_up_to_the_models_own_logit(loaded: LoadedModel) -> None:
 def test_no_part_stands_in_for_another(loaded: LoadedModel) -> None:
     # Were the feed-forward blocks what is left over, any error about the heads would cancel out.
     _, parts = run(loaded)
-    outputs = parts.head_outputs.clone()
+    outputs = torch.stack(parts.head_outputs)
     outputs[:, :, 1] *= 1.5  # of one head a layer: a norm after the attention undoes what befalls all alike
-    wrong = replace(parts, head_outputs=outputs)
+    wrong = replace(parts, head_outputs=tuple(outputs))
     found = direct_effect(loaded, parts, 8, 17, 60)
     assert abs(direct_effect(loaded, wrong, 8, 17, 60).total - found.total) > 1e-2
 
@@ -165,7 +165,7 @@ def test_promoted_tokens_are_the_ends_of_all_effects(loaded: LoadedModel) -> Non
     torch.testing.assert_close(own_token_effects(loaded, parts, IDS)[layers][0], table)
     assert table.shape == (loaded.geometry.n_heads, len(IDS), len(IDS))
     torch.testing.assert_close(table[head.head, 8, 2], effects[17], rtol=1e-4, atol=1e-4)
-    assert torch.equal(table[..., 2], table[..., 5])  # the same token
+    torch.testing.assert_close(table[..., 2], table[..., 5])  # the same token
 
 
 def test_the_lens_ends_with_the_prediction(loaded: LoadedModel) -> None:
