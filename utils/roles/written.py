@@ -97,8 +97,10 @@ def written_scores(attention: Tensor, effects: Tensor, target: RoleTarget, sign:
     on_target = (attention[..., asked, :] * target.mask[asked].to(attention)).flatten(-2)
     mass = on_target.sum(-1)
     weighted = torch.linalg.vecdot(on_target, effects.flatten(-2))
-    too_little = effects < limit if sign > 0 else effects > limit
-    counted = on_target.masked_fill_(too_little.flatten(-2), 0).sum(-1)
+    # Yes and no as 1.0 and 0.0: to fill in by a mask takes ten times as long.
+    enough = torch.empty_like(effects)
+    (torch.ge if sign > 0 else torch.le)(effects, limit, out=enough)
+    counted = torch.linalg.vecdot(on_target, enough.flatten(-2))
     return WrittenScores(
         score=(counted / target.rows).clamp(0, 1),
         mass=(mass / target.rows).clamp(0, 1),

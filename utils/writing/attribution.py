@@ -139,8 +139,8 @@ def all_head_terms(
     """
     geometry, device = loaded.geometry, directions.device
     scale = final_scale(loaded, parts.final[positions].to(device))
-    # MKL is quickest with the projection on the left and its columns a multiple of sixteen.
-    wide = pad(directions, (0, 0, 0, -len(directions) % 16))
+    # MKL is quickest with the projection on the left and its columns a multiple of four.
+    wide = pad(directions, (0, 0, 0, -len(directions) % 4))
     folded = wide.new_empty(geometry.n_heads * geometry.head_dim, len(wide))
     chosen = range(geometry.n_layers)[layers]
     count = len(directions) if columns is None else len(columns)
@@ -150,7 +150,7 @@ def all_head_terms(
         rows = projection_rows(loaded, layer)
         gain, own_scale = _attention_gain(loaded, layer, outputs, rows)
         torch.mm(rows, (wide * gain).T, out=folded)
-        read = folded[:, :count] if columns is None else folded[:, columns]
+        read = folded[:, :count] if columns is None else folded.index_select(1, columns)
         # [head, position, d_head] times [head, d_head, k]; the scale goes with the smaller factor.
         scaled = (outputs * (scale * own_scale)[:, None, None]).transpose(0, 1)
         torch.matmul(scaled, read.unflatten(0, (geometry.n_heads, geometry.head_dim)), out=found)
