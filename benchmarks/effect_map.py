@@ -44,7 +44,7 @@ from utils.models.loading import LoadedModel, load_model
 
 # What is promised.
 MAX_TO_ONE_AT_A_TIME = 0.6
-MAX_TO_REMAINING_LAYERS = 1.3
+MAX_TO_REMAINING_LAYERS = 1.15
 TOLERANCE = 1e-5
 # With the weights that a new model begins with no head does anything that a comparison could see.
 WEIGHT_FACTOR = 3.0

@@ -22,7 +22,7 @@ from waitress import wasyncore
 from callbacks.serving.settings import Settings, build_parser, parse_settings
 from callbacks.serving.starting import StartingApp, Wsgi
 from utils.errors import UserFacingError
-from utils.runtime.jobs import Jobs
+from utils.runtime.jobs import Jobs, Progress
 from utils.runtime.process_tuning import tune_process
 from utils.runtime.serving import (
     address,
@@ -46,6 +46,8 @@ Builder = Callable[[Settings, Tell], Wsgi]
 APP = "app"
 # One forward runs at a time for each model; a few threads within it are enough and leave the machine alone.
 MAX_THREADS = 4
+# How long the first model is loaded before the pages are made, in seconds: a small one is then there.
+HEAD_START = 2.0
 
 
 @dataclass
@@ -121,13 +123,32 @@ def build_app(settings: Settings, tell: Tell) -> Wsgi:
 
     with lean_imports():
         importlib.import_module("utils.forward.pyvene_adapter")
+        importlib.import_module("dash")
     tell("Making the pages and loading the first model")
     store = model_store(settings)
     first = next(iter(store.names()), None)
     # A model of the hub is fetched when it is first chosen, not unasked.
     if first is not None and store.is_here(first):
-        Jobs().start(first, lambda progress: store.get(first, progress) and None)
+        _begin_to_load(store, first)
     return importlib.import_module(APP).create_app(settings, store).server
+
+
+def _begin_to_load(store: ModelStore, name: str) -> None:
+    """Load a model in a thread, and give it a start.
+
+    Two threads that import and compute at the same time take Python's lock from each other so often that they
+    need longer than one after the other.
+    """
+    ended = threading.Event()
+
+    def load(progress: Progress) -> None:
+        try:
+            store.get(name, progress)
+        finally:
+            ended.set()
+
+    Jobs().start(name, load)
+    ended.wait(HEAD_START)
 
 
 def _check_machine(settings: Settings) -> None:

@@ -1,8 +1,8 @@
-"""transformers and PyVene without what they import for training, plots and many machines.
+"""transformers, PyVene and Dash without what they import for training, plots, notebooks and many machines.
 
 Those parts are most of what importing them costs (torch's compiler, its distributed tensors, accelerate,
-scipy, Matplotlib), and the app runs none of them: one process, one device, eager attention. `python app.py`
-imports both so, before anything else imports them; scripts and tests import everything as usual.
+scipy, Matplotlib, IPython), and the app runs none of them: one process, one device, eager attention.
+`python app.py` imports all three so, before anything else does; scripts and tests import everything as usual.
 """
 
 import importlib
@@ -18,19 +18,22 @@ _OPTIONAL = ("is_accelerate_available", "is_scipy_available", "is_torch_distribu
 _DECORATORS = ("allow_in_graph", "assume_constant_result", "disable")
 # Where transformers takes from the compiler what few masks need.
 _MODE = "torch._dynamo._trace_wrapped_higher_order_op"
+# What Dash imports to run in a notebook, and can do without.
+_NOTEBOOK = "IPython"
 # What PyVene imports for its drawings.
 _DRAWING = ("networkx", "matplotlib", "matplotlib.pyplot")
 
 
 @contextmanager
 def lean_imports() -> Iterator[None]:
-    """What imports transformers and PyVene in this block imports them so; for one thread of the process."""
+    """What imports transformers, PyVene and Dash in this block imports them so; for one thread."""
     import torch
     import transformers.utils
 
     with ExitStack() as replaced:
         for name in _DRAWING:
             replaced.enter_context(_standing_in(name, _ImportedWhenUsed(name)))
+        replaced.enter_context(_standing_in(_NOTEBOOK, None))
         for name in _OPTIONAL:
             for module in (transformers.utils, transformers.utils.import_utils):
                 replaced.enter_context(_replaced(module, name, lambda *args, **options: False))
@@ -75,12 +78,12 @@ def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _standing_in(name: str, module: ModuleType) -> Iterator[None]:
-    """A module in another one's place while the block runs, unless that one is there already."""
+def _standing_in(name: str, module: ModuleType | None) -> Iterator[None]:
+    """A module (None: it is missing) in another one's place in the block, unless that is there already."""
     if name in sys.modules:
         yield
         return
-    sys.modules[name] = module
+    sys.modules[name] = module  # pyright: ignore[reportArgumentType]  (None is how Python itself marks it)
     try:
         yield
     finally:

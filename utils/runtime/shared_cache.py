@@ -17,10 +17,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
 from utils.errors import UserFacingError
 from utils.runtime.provenance import library_versions
 from utils.runtime.typed_bytes import MisfitError, from_bytes, plain, to_bytes
@@ -99,6 +95,12 @@ class SharedCache:
     """
 
     def __init__(self, url: str, secret: bytes, rest: float = REST) -> None:
+        # Few servers share one, and to import this takes a good part of a tenth of a second.
+        import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        self._failures = (redis.RedisError, OSError)
         try:
             self._redis = redis.Redis.from_url(
                 url,
@@ -153,7 +155,7 @@ class SharedCache:
                 return default
         try:
             answer = command()
-        except (redis.RedisError, OSError) as error:
+        except self._failures as error:
             with self._guard:
                 first, self.is_away = not self.is_away, True
                 self._asked_again_at = time.monotonic() + self._rest

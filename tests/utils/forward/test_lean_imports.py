@@ -14,13 +14,15 @@ import json, sys
 from utils.forward.lean_imports import lean_imports
 with lean_imports():
     import utils.forward.pyvene_adapter
+    import dash
 from utils.live.service import LiveService
 from utils.models.store import ModelStore
 logits = LiveService(ModelStore()).next_token_logits("demo-llama", sys.argv[1], [])
 left_out = {"torch._dynamo", "sympy", "accelerate", "scipy.optimize", "networkx", "matplotlib.pyplot"}
+left_out.add("IPython")
 found = sorted(left_out & sys.modules.keys())
 import torch, transformers.utils
-import matplotlib.pyplot, networkx
+import IPython, matplotlib.pyplot, networkx
 from torch._dynamo._trace_wrapped_higher_order_op import TransformGetItemToIndex
 back = [networkx.Graph, matplotlib.pyplot.figure, TransformGetItemToIndex, torch.compiler.disable(len)]
 print(json.dumps([found, transformers.utils.is_torch_distributed_available(), len(back), logits.tolist()]))
