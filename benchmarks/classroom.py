@@ -18,6 +18,7 @@ second quarter (of 120 s: 30 s each).
 
 import argparse
 import json
+import logging
 import os
 import random
 import socket
@@ -40,6 +41,7 @@ import psutil
 from benchmarks.measure import positive, report
 from benchmarks.page_client import Answer, PageClient
 from utils.models.sources import BUNDLED, REAL_MODEL
+from utils.runtime.process_tuning import tune_process
 
 ROOT = Path(__file__).resolve().parents[1]
 HOST = "127.0.0.1"
@@ -96,7 +98,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def serve(mode: str, port: int, model: str) -> None:
-    """The app, as `mode` says, until it is ended."""
+    """The app, as `mode` says, until it is ended; its process is set up as `python app.py` does."""
+    tune_process()
     from waitress.server import create_server
 
     import app
@@ -108,6 +111,8 @@ def serve(mode: str, port: int, model: str) -> None:
         joined_forwards.MAX_ROWS = 1
     application = app.create_app(Settings(models=(model,), prepare=False)).server
     if mode == "one":
+        # It says at each request how many wait.
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         server = create_server(application, host=HOST, port=port, threads=1, connection_limit=1000)
     else:
         server = serving.make_server(application, host=HOST, port=port)
@@ -204,7 +209,10 @@ def hold_class(mode: str, arguments: argparse.Namespace, seconds: float) -> tupl
         probe.bind((HOST, 0))
         port = probe.getsockname()[1]
     command = [sys.executable, __file__, "--serve", mode, "--port", str(port), "--model", arguments.model]
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    # What the C libraries read when they are loaded, which this script's own imports already do.
+    tune_process(environment, library=object())
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
     try:
         _wait_for(process, port)
         # The model is loaded by the first.

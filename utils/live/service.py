@@ -40,8 +40,9 @@ from utils.runtime.shared_cache import SharedCache, SharedResults
 
 Result = TypeVar("Result")
 
-CACHE_BYTES = 256 * 2**20
-# For each of the three caches: what the presets may keep besides.
+# What is kept of each kind, in bytes: some forty short prompts on the real model.
+CACHE_BYTES = 192 * 2**20
+# For each of three caches: what the presets may keep besides.
 PINNED_BYTES = 64 * 2**20
 # Prompts, and watched tokens, whose tokens are cached.
 CACHED_PROMPTS = 1024
@@ -81,7 +82,7 @@ class LiveService:
         )
         # Logits of the last position, and of all: 256 positions of a large vocabulary take 50 to 150 MB.
         self._predictions: PinnableCache[_PredictionKey, Tensor] = PinnableCache(
-            CACHE_BYTES // 4, lambda t: t.nbytes, PINNED_BYTES
+            CACHE_BYTES // 8, lambda t: t.nbytes, PINNED_BYTES
         )
         self._positions: PinnableCache[_PredictionKey, Tensor] = PinnableCache(
             CACHE_BYTES, lambda t: t.nbytes, PINNED_BYTES

@@ -19,6 +19,9 @@ _MALLOC = {
 }
 # Of GNU's OpenMP, which torch uses on Linux: rounds of waiting before a thread sleeps.
 SPIN_VARIABLE, SPINS = "GOMP_SPINCOUNT", "1000"
+# Intel's MKL keeps buffers of some megabytes for each thread that ever asked for a product, and every thread of the
+# server comes to do so.
+BUFFERS_VARIABLE = "MKL_DISABLE_FAST_MM"
 
 
 def tune_process(
@@ -36,6 +39,8 @@ def tune_process(
     done: dict[str, int | str] = {}
     if not {SPIN_VARIABLE, "OMP_WAIT_POLICY"} & environment.keys():
         done[SPIN_VARIABLE] = environment[SPIN_VARIABLE] = SPINS
+    if BUFFERS_VARIABLE not in environment:
+        done[BUFFERS_VARIABLE] = environment[BUFFERS_VARIABLE] = "1"
     return done | _tune_malloc(environment, library)
 
 

@@ -50,10 +50,11 @@ def port() -> Iterator[int]:
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     yield server.effective_port
+    # First those who answer: one that has not ended would wake a loop that is gone.
+    server.task_dispatcher.shutdown()
     # Closed by the loop itself, which ends when nothing is left to look at.
     server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
     thread.join(PATIENCE)
-    server.task_dispatcher.shutdown()
 
 
 def ask(port: int, request: bytes = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") -> bytes:
