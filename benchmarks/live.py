@@ -62,7 +62,8 @@ def build_parser() -> argparse.ArgumentParser:
 def _prompt(loaded: LoadedModel, tokens: int, number: int) -> str:
     """A text of so many tokens that begins with another word each time, so that no cache has it."""
     words, text = cycle(TEXT.split()), str(number)
-    while len(tokenize_prompt(loaded, text, tokens + 1).ids) < tokens:
+    # The last word may be of several tokens.
+    while len(tokenize_prompt(loaded, text, 2 * tokens).ids) < tokens:
         text += f" {next(words)}"
     return text
 
@@ -121,7 +122,7 @@ def _measure(
     heads = [Head(layer, layer % geometry.n_heads) for layer in range(geometry.n_layers)]
     texts = [_prompt(loaded, tokens, number) for number in range(arguments.repeats + WARM_UP)]
     unseen = iter(texts)
-    ids = tokenize_prompt(loaded, texts[0], tokens + 1).ids
+    ids = tokenize_prompt(loaded, texts[0], 2 * tokens).ids
     shown = ""
 
     def run() -> None:
@@ -171,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     torch.set_num_threads(arguments.threads)
     folder = arguments.model
-    service = LiveService(ModelStore([folder]), max_tokens=max(arguments.tokens) + 1)
+    service = LiveService(ModelStore([folder]), max_tokens=2 * max(arguments.tokens))
     loaded = service.store.get(folder.name)
     found = {
         "lengths": [_measure(service, loaded, tokens, arguments) for tokens in arguments.tokens],

@@ -150,7 +150,8 @@ def test_the_patterns_are_those_of_plain_transformers(analysis: LiveAnalysis, pl
         output = plain(torch.tensor([analysis.prompt.ids]), output_attentions=True)
     expected = torch.stack([layer[0] for layer in output.attentions])
     torch.testing.assert_close(analysis.attention, expected, rtol=0, atol=1e-6)
-    torch.testing.assert_close(analysis.logits, output.logits[0, -1], rtol=0, atol=1e-6)
+    # One position's logits alone round otherwise than those of all.
+    torch.testing.assert_close(analysis.logits, output.logits[0, -1], rtol=0, atol=1e-5)
     # The prompt is longer than the window, so the windows were at work.
     length = len(analysis.prompt.ids)
     assert length > WINDOW + 2
@@ -167,11 +168,11 @@ def test_heads_off_are_off_and_nothing_stays_behind(
         ours = service.position_logits(shown["model"], shown["prompt"], off)
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-6)
         last = service.next_token_logits(shown["model"], shown["prompt"], off)
-        torch.testing.assert_close(last, expected[-1], rtol=0, atol=1e-6)
+        torch.testing.assert_close(last, expected[-1], rtol=0, atol=1e-5)
         assert (last - analysis.logits).abs().max() > 0.01
     weights = plain.state_dict()
     for name, value in analysis.loaded.model.state_dict().items():
         assert torch.equal(value, weights[name])
-    after = capture(analysis.loaded, analysis.prompt.ids)
+    after = capture(analysis.loaded, analysis.prompt.ids, last_only=True)
     assert torch.equal(after.attention, analysis.attention)
     assert torch.equal(after.logits[-1], analysis.logits)

@@ -19,8 +19,8 @@ _MALLOC = {
 }
 # Of GNU's OpenMP, which torch uses on Linux: rounds of waiting before a thread sleeps.
 SPIN_VARIABLE, SPINS = "GOMP_SPINCOUNT", "1000"
-# Intel's MKL keeps buffers of some megabytes for each thread that ever asked for a product, and every thread of the
-# server comes to do so.
+# Intel's MKL keeps buffers of some megabytes for each thread that ever asked for a product, and every thread
+# of the server comes to do so.
 BUFFERS_VARIABLE = "MKL_DISABLE_FAST_MM"
 
 
