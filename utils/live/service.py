@@ -40,8 +40,8 @@ from utils.runtime.shared_cache import SharedCache, SharedResults
 
 Result = TypeVar("Result")
 
-# What is kept of each kind, in bytes: some forty short prompts on the real model.
-CACHE_BYTES = 192 * 2**20
+# What is kept of each kind, in bytes: some thirty short prompts on the real model.
+CACHE_BYTES = 144 * 2**20
 # For each of three caches: what the presets may keep besides.
 PINNED_BYTES = 64 * 2**20
 # Prompts, and watched tokens, whose tokens are cached.
@@ -87,8 +87,11 @@ class LiveService:
         self._positions: PinnableCache[_PredictionKey, Tensor] = PinnableCache(
             CACHE_BYTES, lambda t: t.nbytes, PINNED_BYTES
         )
+        # Asked for by the parts of one page after a toggle, and hardly ever again. One that is larger than
+        # the share is kept alone.
+        share = CACHE_BYTES // 8
         self._ablated: LRUCache[tuple[Any, ...], LiveAnalysis] = LRUCache(
-            CACHE_BYTES, lambda analysis: analysis.nbytes
+            share, lambda analysis: min(analysis.nbytes, share)
         )
         # Forwards of several people that wait for the same model are done as one.
         self._runs = JoinedWork[tuple[_AnalysisKey, PromptRun], Capture, LiveAnalysis](
