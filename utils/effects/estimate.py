@@ -22,7 +22,6 @@ from utils.forward.attention_capture import check_ids
 from utils.forward.interchange import Interchange, check_lengths
 from utils.forward.layer_replay import decoder_layer
 from utils.heads import Head
-from utils.models.families import output_projection
 from utils.models.loading import LoadedModel
 
 # KL(clean || ablated) is 0 with all heads on, and as flat there as it gets: it has no first order.
@@ -74,7 +73,7 @@ def _gradients(loaded: LoadedModel, outputs: list[Tensor]) -> Any:
         first = decoder_layer(loaded, 0)
         hooks.callback(first.register_forward_pre_hook(begin, with_kwargs=True).remove)
         for layer in range(loaded.geometry.n_layers):
-            projection = output_projection(loaded.model, loaded.family, layer)
+            projection = loaded.output_projection(layer)
 
             def keep(module: nn.Module, args: Any) -> None:
                 outputs.append(args[0])

@@ -139,7 +139,7 @@ def recorded_stream(loaded: LoadedModel) -> Iterator[StreamRecorder]:
         norm = loaded.module(stream.final_norm)
         hooks.callback(norm.register_forward_pre_hook(final_read).remove)
         for layer in range(geometry.n_layers):
-            projection = loaded.module(loaded.family.output_projection.format(layer=layer))
+            projection = loaded.output_projection(layer)
             values = loaded.module(stream.values.format(layer=layer))
             mlp = loaded.module(stream.mlp.format(layer=layer))
             for module, hook in (

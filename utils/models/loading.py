@@ -84,6 +84,10 @@ class LoadedModel:
             self._modules[path] = self.model.get_submodule(path)
         return self._modules[path]
 
+    def output_projection(self, layer: int) -> torch.nn.Module:
+        """A layer's output projection; its input is [batch, position, n_heads * head_dim]."""
+        return self.module(self.family.output_projection.format(layer=layer))
+
 
 def load_model(
     name: str,

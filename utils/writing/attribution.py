@@ -143,14 +143,15 @@ def all_head_terms(
     wide = pad(directions, (0, 0, 0, -len(directions) % 4))
     folded = wide.new_empty(geometry.n_heads * geometry.head_dim, len(wide))
     chosen = range(geometry.n_layers)[layers]
-    count = len(directions) if columns is None else len(columns)
-    terms = wide.new_empty(len(chosen), geometry.n_heads, len(scale), count)
+    # For each result its direction.
+    picked = (torch.arange(len(directions)) if columns is None else columns).to(device)
+    terms = wide.new_empty(len(chosen), geometry.n_heads, len(scale), len(picked))
     for found, layer in zip(terms, chosen, strict=True):
         outputs = parts.head_outputs[layer][positions].to(device)
         rows = projection_rows(loaded, layer)
         gain, own_scale = _attention_gain(loaded, layer, outputs, rows)
         torch.mm(rows, (wide * gain).T, out=folded)
-        read = folded[:, :count] if columns is None else folded.index_select(1, columns)
+        read = folded.index_select(1, picked)
         # [head, position, d_head] times [head, d_head, k]; the scale goes with the smaller factor.
         scaled = (outputs * (scale * own_scale)[:, None, None]).transpose(0, 1)
         torch.matmul(scaled, read.unflatten(0, (geometry.n_heads, geometry.head_dim)), out=found)

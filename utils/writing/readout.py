@@ -116,14 +116,14 @@ def all_constants(loaded: LoadedModel) -> Tensor | float:
 
 def projection_rows(loaded: LoadedModel, layer: int) -> Tensor:
     """A layer's output projection as rows [n_heads * d_head, width], each head's d_head of them together."""
-    projection: Any = loaded.module(loaded.family.output_projection.format(layer=layer))
+    projection: Any = loaded.output_projection(layer)
     weight: Tensor = projection.weight.detach().float()
     return weight if isinstance(projection, Conv1D) else weight.T
 
 
 def projection_bias(loaded: LoadedModel, layer: int) -> Tensor | None:
     """The bias of a layer's output projection [width], float32; None where it has none."""
-    projection: Any = loaded.module(loaded.family.output_projection.format(layer=layer))
+    projection: Any = loaded.output_projection(layer)
     return None if projection.bias is None else projection.bias.detach().float()
 
 
