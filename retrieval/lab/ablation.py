@@ -138,7 +138,7 @@ def ablate_top(
             mode,
             NEW_TOKENS,
             rows,
-            sentence_end,
+            [sentence_end] * len(sets),
             lambda done: meter.step(WHAT),
             truth_tokens(loaded, ids, truth),
         )

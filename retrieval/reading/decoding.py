@@ -85,6 +85,39 @@ def greedy_answers(
         UserFacingError: a prompt that the model cannot run, or a head that it does not have.
         ValueError: not as many sets as prompts, or no tokens asked for.
     """
+    check_asked(loaded, prompts, heads_by_row, mode, new_tokens)
+    answers: dict[int, Decoded] = {}
+    longest = max(map(len, prompts), default=0)
+    # Padding takes places too: where they run out, only prompts of one length go together. So do they in
+    # float16, where the scores of a padding token, all masked, may overflow and make it no number at all.
+    mixed = longest + new_tokens <= loaded.context_length and loaded.model.dtype in _PADDED
+    for positions in _batches([len(ids) for ids in prompts], max_rows(loaded), mixed):
+        rows = [prompts[position] for position in positions]
+        written = _decode_batch(
+            loaded, rows, [heads_by_row[position] for position in positions], mode, new_tokens, ends, truth
+        )
+        answers.update(zip(positions, written, strict=True))
+    return [answers[position] for position in range(len(prompts))]
+
+
+def max_rows(loaded: LoadedModel) -> int:
+    """At most so many prompts are read at once."""
+    return MAX_ROWS if loaded.model.device.type == "cpu" else GPU_MAX_ROWS
+
+
+def check_asked(
+    loaded: LoadedModel,
+    prompts: Sequence[Sequence[int]],
+    heads_by_row: Sequence[Collection[Head]],
+    mode: AblationMode,
+    new_tokens: int,
+) -> None:
+    """Refuse what cannot be answered; arguments as of `greedy_answers`.
+
+    Raises:
+        UserFacingError: a prompt that the model cannot run, or a head that it does not have.
+        ValueError: not as many sets as prompts, or no tokens asked for.
+    """
     if len(prompts) != len(heads_by_row):
         raise ValueError(f"heads_by_row must have one set a prompt, {len(prompts)}. Got {len(heads_by_row)}.")
     if new_tokens < 1:
@@ -93,19 +126,6 @@ def greedy_answers(
     for ids, heads in zip(prompts, heads_by_row, strict=True):
         check_ids(loaded, ids)
         check_heads(heads, loaded.geometry, loaded.name)
-    answers: dict[int, Decoded] = {}
-    longest = max(map(len, prompts), default=0)
-    # Padding takes places too: where they run out, only prompts of one length go together. So do they in
-    # float16, where the scores of a padding token, all masked, may overflow and make it no number at all.
-    mixed = longest + new_tokens <= loaded.context_length and loaded.model.dtype in _PADDED
-    most = MAX_ROWS if loaded.model.device.type == "cpu" else GPU_MAX_ROWS
-    for positions in _batches([len(ids) for ids in prompts], most, mixed):
-        rows = [prompts[position] for position in positions]
-        written = _decode_batch(
-            loaded, rows, [heads_by_row[position] for position in positions], mode, new_tokens, ends, truth
-        )
-        answers.update(zip(positions, written, strict=True))
-    return [answers[position] for position in range(len(prompts))]
 
 
 def greedy_with_rows(
@@ -200,10 +220,44 @@ def _decode_batch(
         mask[row, width - len(prompt) :] = 1
     # Without padding there is no mask: the rows are then computed as each would be alone.
     padded = None if bool(mask.all()) else mask.to(device)
-    answers = [_Answer(loaded, len(prompt), new_tokens, ends) for prompt in prompts]
-    going = list(range(len(prompts)))
-    step = advance(loaded, ids.to(device), None, heads_by_row, mode, mask=padded)
-    known = _probabilities(loaded, truth, step, heads_by_row, mode, padded) if truth else None
+    read = advance(loaded, ids.to(device), None, heads_by_row, mode, mask=padded)
+    lengths, ends_by_row = list(map(len, prompts)), [ends] * len(prompts)
+    return answers_after(loaded, read, lengths, heads_by_row, mode, new_tokens, ends_by_row, truth, padded)
+
+
+def answers_after(
+    loaded: LoadedModel,
+    read: Advance,
+    lengths: Sequence[int],
+    heads_by_row: Sequence[Collection[Head]],
+    mode: AblationMode,
+    new_tokens: int,
+    ends_by_row: Sequence[Ends],
+    truth: Sequence[int] = (),
+    padded: Tensor | None = None,
+) -> list[Decoded]:
+    """Answer prompts that are read already, all of them together.
+
+    Args:
+        loaded: the model.
+        read: the prompts, a row each, to their last tokens; its cache is used up.
+        lengths: tokens of each prompt.
+        heads_by_row: the heads that are off, as in `read`.
+        mode: what is put in their place.
+        new_tokens: as of `greedy_answers`.
+        ends_by_row: where each answer ends before that.
+        truth: as of `greedy_answers`.
+        padded: 1 for a token and 0 for padding [row, position]; None without padding.
+
+    Returns:
+        One answer a row.
+    """
+    answers = [
+        _Answer(loaded, length, new_tokens, ends) for length, ends in zip(lengths, ends_by_row, strict=True)
+    ]
+    going = list(range(len(answers)))
+    known = _probabilities(loaded, truth, read, heads_by_row, mode, padded) if truth else None
+    step = read
     while True:
         tokens = step.logits.argmax(-1)
         for token, row in zip(tokens.tolist(), going, strict=True):
@@ -221,13 +275,13 @@ def _decode_batch(
         # Leaving rows out copies the cache: done when a good part of them has ended.
         if len(alive) <= 0.75 * len(going):
             keep = torch.tensor(alive)
-            cache.batch_select_indices(keep.to(device))
+            cache.batch_select_indices(keep.to(loaded.model.device))
             tokens, going = tokens[keep], [going[at] for at in alive]
-            padded = None if padded is None else padded[keep.to(device)]
+            padded = None if padded is None else padded[keep.to(padded.device)]
         if padded is not None:
             padded = torch.cat((padded, padded.new_ones(len(padded), 1)), dim=1)
         off = [heads_by_row[row] for row in going]
-        step = advance(loaded, tokens[:, None].to(device), cache, off, mode, mask=padded)
+        step = advance(loaded, tokens[:, None].to(loaded.model.device), cache, off, mode, mask=padded)
 
 
 def _probabilities(

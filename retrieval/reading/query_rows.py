@@ -179,7 +179,10 @@ def advance(
         inputs["output_attentions"] = True
     logits = torch.empty(0)
     held = geometry.n_heads * (geometry.n_layers if rows else len(ids))
-    for start, end in _chunks(past, total, held, loaded.model.device.type):
+    # Fused attention holds no scores.
+    eager = rows or getattr(loaded.model.config, "_attn_implementation", "eager") == "eager"
+    chunks = _chunks(past, total, held, loaded.model.device.type) if eager else [(past, total)]
+    for start, end in chunks:
         if mask is not None:
             inputs["attention_mask"] = mask[:, :end]
             positions = mask[:, :end].cumsum(1) - 1

@@ -17,7 +17,7 @@ from retrieval.filings.prompting import encode_sample, stem_of
 from retrieval.rankings.methods import RankingOptions
 from retrieval.rankings.ranking import rank_heads
 from retrieval.reading.ablated_answers import answers_with_heads_off, fused_attention
-from retrieval.reading.decoding import Decoded, greedy_answers
+from retrieval.reading.decoding import Decoded
 from study.ablation.head_sets import PlannedSet
 from study.data.cell_records import AblationCell, CellSample, HeadSet
 from study.data.models import ModelRef, loaded_model
@@ -221,18 +221,20 @@ def _answers(
     """
     ids = encode_sample(loaded, sample, stem_of(sample.task, task.stem)).ids
     rows = max(1, task.batch_tokens // len(ids))
-    (clean,) = greedy_answers(loaded, [ids], sets[:1], task.mode, task.new_tokens, sentence_end)
-    ablated = answers_with_heads_off(
+
+    def decided(text: str) -> int | None:
+        return decided_end(text, sample.answer)
+
+    return answers_with_heads_off(
         loaded,
         ids,
-        sets[1:],
+        sets,
         task.mode,
         task.new_tokens,
         rows,
-        lambda text: decided_end(text, sample.answer),
-        lambda number: done(1 + number),
+        [sentence_end, *[decided] * (len(sets) - 1)],
+        done,
     )
-    return [clean, *ablated]
 
 
 def _result(planned: PlannedSet, matches: Sequence[bool]) -> HeadSet:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from retrieval.reading import decoding
+from retrieval.reading import ablated_answers
 from retrieval.reading.ablated_answers import answers_with_heads_off, fused_attention
-from retrieval.reading.decoding import greedy_answers
+from retrieval.reading.decoding import Ends, greedy_answers
 from tests.fixtures.hooks_by_hand import by_hand
 from utils.forward.ablation import forward_rows
 from utils.heads import Head
@@ -62,7 +62,7 @@ def test_the_same_as_a_plain_loop_with_hooks_by_hand(
     ids = [exact.bos_id or 1, *range(3, 14)]
     sets = some_sets(exact, 5)
     logits: dict[tuple[Head, ...], torch.Tensor] = {}
-    advance = decoding.advance
+    advance = ablated_answers.advance
 
     def watched(loaded: LoadedModel, new: Any, cache: Any, off: Any, *args: Any, **kwargs: Any) -> Any:
         step = advance(loaded, new, cache, off, *args, **kwargs)
@@ -70,9 +70,9 @@ def test_the_same_as_a_plain_loop_with_hooks_by_hand(
             logits.update(zip(map(tuple, off), step.logits.clone(), strict=True))
         return step
 
-    monkeypatch.setattr(decoding, "advance", watched)
+    monkeypatch.setattr(ablated_answers, "advance", watched)
     with fused_attention(exact):
-        answers = answers_with_heads_off(exact, ids, sets, "zero", 3, rows=2, ends=lambda text: None)
+        answers = answers_with_heads_off(exact, ids, sets, "zero", 3, 2, [lambda text: None] * len(sets))
     for heads, answer in zip(sets, answers, strict=True):
         written, first = greedy_by_hand(exact, ids, heads, 3)
         assert answer.ids == written
@@ -82,11 +82,14 @@ def test_the_same_as_a_plain_loop_with_hooks_by_hand(
 
 def test_an_answer_stops_where_it_is_said_to_and_progress_is_told(tiny_llama: LoadedModel) -> None:
     ids, sets, told = list(range(3, 14)), some_sets(tiny_llama, 5), []
-    whole = answers_with_heads_off(tiny_llama, ids, sets, "zero", 6, 2, lambda text: None, told.append)
+    never: list[Ends] = [lambda text: None] * len(sets)
+    whole = answers_with_heads_off(tiny_llama, ids, sets, "zero", 6, 2, never, told.append)
     assert told[-1] == len(sets) and told == sorted(told) and len(told) >= 3
-    cut = answers_with_heads_off(tiny_llama, ids, sets, "zero", 6, 2, lambda text: len(text) or None)
-    assert [len(answer.ids) for answer in cut] == [1] * len(sets)
+    at_once: list[Ends] = [lambda text: len(text) or None] * len(sets)
+    cut = answers_with_heads_off(tiny_llama, ids, sets, "zero", 6, 2, [*at_once[:-1], never[-1]])
+    assert [len(answer.ids) for answer in cut[:-1]] == [1] * (len(sets) - 1)
     assert [answer.ids[0] for answer in cut] == [answer.ids[0] for answer in whole]
+    assert cut[-1] == whole[-1]
 
 
 def test_mean_ablation_too(tiny_gpt2: LoadedModel) -> None:
