@@ -79,6 +79,7 @@ def ask_section(
             field(
                 "Filing number (seed)",
                 dbc.Input(id=ids.LAB_SEED, type="number", min=0, max=MAX_SEED, step=1, value=prompt.seed),
+                "hs-lab-seed",
             ),
             dbc.Button(
                 [html.I(className="bi bi-shuffle", **aria(hidden="true")), " Another filing"],

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from retrieval.reading.query_rows import Advance, Reading, advance, branch, read_on
+from retrieval.reading.roomy_cache import give_room
 from utils.forward.ablation import AblationMode, check_heads, check_mode, forward_rows
 from utils.forward.attention_capture import check_ids
 from utils.heads import Head
@@ -258,6 +259,7 @@ def answers_after(
     going = list(range(len(answers)))
     known = _probabilities(loaded, truth, read, heads_by_row, mode, padded) if truth else None
     step = read
+    give_room(step.cache, new_tokens)
     while True:
         tokens = step.logits.argmax(-1)
         for token, row in zip(tokens.tolist(), going, strict=True):
