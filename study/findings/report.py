@@ -78,7 +78,7 @@ def findings(tables: Tables, beside: Section | None = None) -> str:
         "## In short",
         "",
         *(f"- {section.short}" for section in head),
-        *(f"- *{section.title}* {section.short}" for section in (*asked, *besides)),
+        *(f"- *{_sentence(section.title)}* {section.short}" for section in (*asked, *besides)),
         "",
         "## How to read the numbers",
         "",
@@ -95,6 +95,11 @@ def findings(tables: Tables, beside: Section | None = None) -> str:
     while "\n\n\n" in text:
         text = text.replace("\n\n\n", "\n\n")
     return text.rstrip() + "\n"
+
+
+def _sentence(title: str) -> str:
+    """A heading with the mark that ends it in running text."""
+    return title if title.endswith("?") else f"{title}."
 
 
 def _several(tables: Tables) -> bool:
