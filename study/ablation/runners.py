@@ -8,6 +8,7 @@ Each computes with one thread, here too, since a sum over threads may round othe
 """
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import queue
@@ -249,7 +250,7 @@ def _ray(options: RunnerOptions) -> Iterator[Any]:
         ray.init(
             address=address,
             log_to_driver=False,
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
             include_dashboard=None if address else False,
             runtime_env={"working_dir": str(root), "excludes": kept_here},
         )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from retrieval.rankings.methods import short_method_name
-from study.figures.style import Tables, picked, task_name
+from study.figures.style import Tables, picked, task_name, tasks_in
 from study.findings.markdown import Section, table
 from study.findings.rules import (
     Effect,
@@ -31,12 +31,14 @@ class Singles:
         change: its effect.
         alone: all heads whose interval lies below 0, the strongest first.
         clean: accuracy with all heads on.
+        samples: how many answers that is of.
     """
 
     worst: str
     change: Interval
     alone: tuple[str, ...]
     clean: float
+    samples: int
 
     @property
     def carries(self) -> bool:
@@ -57,7 +59,9 @@ def singles(tables: Tables, setting: Setting, question: str) -> Singles | None:
         return None
     ranked = sorted(rows, key=lambda row: row["change"])
     alone = tuple(row["head"] for row in ranked if row["high"] < 0)
-    return Singles(ranked[0]["head"], interval(ranked[0], "change"), alone, ranked[0]["clean"])
+    return Singles(
+        ranked[0]["head"], interval(ranked[0], "change"), alone, ranked[0]["clean"], ranked[0]["n"]
+    )
 
 
 @dataclass(frozen=True)
@@ -170,20 +174,22 @@ def _by_one_head(tables: Tables) -> list[str]:
     """What heads do one by one: on which everything hangs, and where nothing does."""
     rows = []
     for setting in settings_of(tables):
-        for row in picked(tables["clean"], model=setting.model, length=setting.length, data=setting.data):
-            single = singles(tables, setting, row["question"])
+        here = picked(tables["clean"], model=setting.model, length=setting.length, data=setting.data)
+        for question in tasks_in(here):
+            single = singles(tables, setting, question)
             if single:
                 message = "most answers hang on it" if single.carries else "–"
-                alone = str(len(single.alone))
+                alone, samples = str(len(single.alone)), str(single.samples)
                 worst = f"{single.worst}: {points(single.change)}"
-                rows.append([str(setting), task_name(row["question"]), alone, worst, message])
+                rows.append([str(setting), task_name(question), samples, alone, worst, message])
     if not rows:
         return []
-    titles = ("setting", "question", "heads that matter alone", "strongest single head", "")
+    titles = ("setting", "question", "samples", "heads that matter alone", "strongest single head", "")
     return [
         "Each head ablated by itself. A head matters alone where the 95% interval of the change lies below "
         "0; most answers hang on a head where less than half of them are left without it. Where no head "
-        "matters alone and many together do, heads stand in for each other.",
+        "matters alone and many together do, heads stand in for each other. Of few samples only a head that "
+        "everything hangs on can be seen, and some of very many heads matter by chance.",
         *table(titles, rows),
     ]
 

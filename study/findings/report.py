@@ -9,6 +9,7 @@ from pathlib import Path
 from retrieval.rankings.methods import short_method_name
 from study.data.results_folder import ResultPaths, save_text
 from study.figures.style import Tables, methods_in, prompts_of, task_name, tasks_in
+from study.findings.for_all import for_all
 from study.findings.limits import limits
 from study.findings.markdown import Section
 from study.findings.models import answered, claim, methods_alike, models_alike
@@ -65,7 +66,7 @@ def findings(tables: Tables, beside: Section | None = None) -> str:
         raise UserFacingError("There are no ablations to tell of.", "Run: python scripts/run_study.py ablate")
     head = [claim(tables), answered(tables)]
     asked = [equal_harm(tables), shared_heads(tables), by_category(tables), alike_within(tables)]
-    last = [real_filings(tables), published(tables), beside, limits(tables), missing(tables)]
+    last = [for_all(tables), real_filings(tables), published(tables), beside, limits(tables), missing(tables)]
     besides = [methods_alike(tables), *([models_alike(tables)] if _several(tables) else [])]
     besides += [section for section in last if section is not None]
     lines = [

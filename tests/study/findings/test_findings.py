@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from study.figures.style import picked
+from study.findings.for_all import for_all
 from study.findings.limits import NOTHING_TO_LOSE, RANDOM_HURTS, STAND_INS, TOO_FEW, singles, why_not
 from study.findings.models import answered, models_alike
 from study.findings.published import published
@@ -198,6 +199,8 @@ def test_a_head_that_carries_everything_is_named() -> None:
     assert single is not None
     assert (single.worst, single.alone, single.carries) == ("L0H0", ("L0H0",), True)
     text = findings(made)
+    lines = [line for line in text.splitlines() if line.startswith("| base, 128 tokens") and "L0H0: " in line]
+    assert len(lines) == len(set(lines)) == 2  # one a question
     assert "Most answers hang on one head: without L0H0 alone 10% are right." in text
     assert "most answers hang on it" in text
     assert "No head is shown to matter by itself." in findings(tables(drop=0.15))
@@ -212,6 +215,27 @@ def test_heads_that_are_needed_only_together_stand_in_for_each_other() -> None:
     message = why_not(effect, singles(made, BASE, "inc_state"))
     assert message.short == STAND_INS
     assert "With the top 9 off answers are lost (-80 [-90, -70])" in message.message
+
+
+def test_heads_of_all_questions_stand_beside_each_ones_own() -> None:
+    made = tables()
+    for row in made["accuracy"]:
+        if row["condition"] == "global" and row["model"] == "base":
+            row["accuracy"] = 0.5
+    section = for_all(made)
+    assert section is not None
+    own = picked(made["accuracy"], model="base", method="wu24", condition="within", k=5)[0]["accuracy"]
+    wanted = f"| base, 128 tokens | Wu24 | 5 | 90% | {own:.0%} | {own:.0%} | 50% | – | – |"
+    assert wanted in section.lines
+    assert "50% of the answers are right without the top 5 heads by mean score" in section.short
+    # With a control it is said whether the effect is beyond it.
+    for row in list(picked(made["differences"], model="base", control="random_layer_matched", k=5)):
+        made["differences"].append({**row, "of": "global", "difference": -0.4, "low": -0.6, "high": -0.2})
+    again = for_all(made)
+    assert again is not None and again.short.startswith("Yes: by Wu24")
+    assert "for 2 of 2 questions" in again.short
+    made["accuracy"] = [row for row in made["accuracy"] if row["condition"] != "global"]
+    assert for_all(made) is None
 
 
 def test_base_and_tuned_models_are_paired_by_name_and_unlike_shapes_by_depth() -> None:
