@@ -17,8 +17,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait as wait_for_handles
+from pathlib import Path
 from typing import Any
 
 from study.ablation.tasks import Task, do_task
@@ -185,7 +186,9 @@ def _run_on_ray(
 ) -> None:
     with _ray(options) as ray:
         remote = ray.remote(num_cpus=options.cpus, num_gpus=options.gpus, max_retries=2)(_on_ray)
-        positions = {remote.remote(task): position for position, task in enumerate(tasks)}
+        from utils.models.sources import BUNDLED
+
+        positions = {remote.remote(task, str(BUNDLED)): position for position, task in enumerate(tasks)}
         waiting = list(positions)
         try:
             while waiting:
@@ -200,11 +203,24 @@ def _run_on_ray(
                 ray.cancel(reference, force=True)
 
 
-def _on_ray(task: Task) -> Any:
+def _on_ray(task: Task, models: str) -> Any:
     import torch
 
     torch.set_num_threads(1)
-    return do_task(task, lambda what, done, total: None)
+    return do_task(with_model(task, Path(models)), lambda what, done, total: None)
+
+
+def with_model(task: Task, models: Path) -> Task:
+    """The task with its model in `models`, the folder of the machine that sent it, where it is not here.
+
+    Ray sends what git knows, and so a bundled model, but not one that was unpacked.
+    """
+    from utils.models.sources import BUNDLED, looks_like_model
+
+    folder = models / task.model.where
+    if looks_like_model(BUNDLED / task.model.where) or not looks_like_model(folder):
+        return task
+    return replace(task, model=replace(task.model, where=str(folder)))
 
 
 def _fetched(ray: Any, reference: Any) -> Any:
