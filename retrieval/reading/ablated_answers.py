@@ -63,7 +63,7 @@ def answers_with_heads_off(
         sets: the heads that are off, a set an answer; a set may be empty.
         mode: what is put in their place.
         new_tokens: at most so many tokens an answer.
-        rows: at most so many answers at once.
+        rows: at most so many prompts are read at once.
         ends_by_set: where each answer ends before `new_tokens` are written; none for the end of the line.
         done: called after each batch of prompts with how many sets' prompts are read; the answers, which take
             less time, are written in between. An exception from it ends the work.
