@@ -233,7 +233,7 @@ def set_options(
         shared_min_tasks=part.shared_min_tasks,
         shared_top=max(1, round(part.shared_top_share * total_heads)),
         controls_at_every_k=tuple(part.controls_at_every_k),
-        controls_at_claim=tuple(part.controls_at_claim) if first else (),
+        controls_at_claim=tuple(part.controls_at_claim if first else part.other_controls_at_claim),
         other_levels=levels(part.other_levels),
         control_levels=levels(controls),
     )

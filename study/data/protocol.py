@@ -125,7 +125,8 @@ class AblationPart(_Part):
         shared_min_tasks: in the top of how many ranking tasks a shared head is.
         shared_top_share: how large that top is, as a share of all heads.
         controls_at_every_k: the tested conditions whose random controls are run at every k.
-        controls_at_claim: those whose controls are run at the claim's k only.
+        controls_at_claim: those whose controls are run at the claim's k only, for the claim's method.
+        other_controls_at_claim: the same for the other methods.
         new_tokens: the longest answer; it is cut at the end of its first sentence.
         batch_tokens: at most so many tokens of prompts go through the model at once; a bound on memory.
     """
@@ -137,6 +138,7 @@ class AblationPart(_Part):
     shared_top_share: Annotated[float, Field(gt=0, le=0.5)] = 0.25
     controls_at_every_k: list[TestedName] = ["within"]
     controls_at_claim: list[TestedName] = []
+    other_controls_at_claim: list[TestedName] = []
     other_levels: list[Positive] | None = None
     control_levels: list[Positive] | None = None
     other_control_levels: list[Positive] | None = None
@@ -165,6 +167,7 @@ class AtPart(_Part):
     control_levels: list[Positive] | None = None
     other_control_levels: list[Positive] | None = None
     controls_at_claim: list[TestedName] | None = None
+    other_controls_at_claim: list[TestedName] | None = None
     single_samples: Annotated[int, Field(ge=0)] | None = None
 
 
