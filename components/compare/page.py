@@ -13,7 +13,6 @@ from components.messages import link_notice
 from components.section import section
 from utils.compare.links import CompareState
 from utils.models.prompts import max_characters
-from utils.models.sources import REAL_MODEL
 
 PAGE = "compare"
 TICK_MS = 500
@@ -61,8 +60,6 @@ def pair_state(number: int, models: Sequence[str]) -> CompareState:
         IndexError: there is no such pair, or no model.
     """
     pair = PAIRS[number]
-    # They were chosen on the small models, whose heads can be checked by hand.
-    models = [model for model in models if model != REAL_MODEL] or models
     other = models[1] if pair.right is None and len(models) > 1 else models[0]
     return CompareState(models[0], pair.left, other, pair.left if pair.right is None else pair.right)
 

@@ -16,14 +16,15 @@ from utils.compare.links import CompareState, from_query
 from utils.errors import UserFacingError
 from utils.links.reading import read_store
 from utils.live.service import LiveService
-from utils.models.sources import BUNDLED
+from utils.models.sources import BUNDLED, REAL_MODEL
 from utils.models.store import ModelStore
 from utils.runtime.jobs import Progress
 
 REPEATS = "The king gave the boy a golden ring, and the boy took the golden"
 GOES_ON = "The king gave the boy a golden ring, and his sister took some silver"
 STATE = CompareState("demo-gpt2", REPEATS, "demo-gpt2", GOES_ON)
-MODELS = ["demo-gpt2", "demo-llama"]
+SMALL = ["demo-gpt2", "demo-llama"]
+MODELS = [REAL_MODEL, *SMALL]
 
 
 def words_of(tree: Any) -> str:
@@ -99,10 +100,16 @@ def test_each_side_opens_in_the_live_page(page: ComparePage):
     ]
 
 
+def test_the_pairs_are_offered_on_the_real_model(page: ComparePage):
+    for number in range(len(PAIRS)):
+        state = page.ask(ids.compare_example(number), "x", "x", "x", "x")
+        assert state == pair_state(number, MODELS) and state.left_model == REAL_MODEL
+
+
+@pytest.mark.parametrize("models", [MODELS, SMALL], ids=["real", "small"])
 @pytest.mark.parametrize("number", range(len(PAIRS)))
-def test_every_pair_worth_comparing_differs(page: ComparePage, number: int):
-    state = page.ask(ids.compare_example(number), "x", "x", "x", "x")
-    assert state is not None and state == pair_state(number, MODELS)
+def test_every_pair_worth_comparing_differs(page: ComparePage, number: int, models: list[str]):
+    state = pair_state(number, models)
     message = words_of(shown(page, state))
     assert "so nothing differs" not in message
     # On one model a role becomes active on one side alone; two models may well do the same.
