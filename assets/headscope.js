@@ -141,6 +141,20 @@
     }
   });
 
+  // A number that its box does not take reaches the server as none at all: the box says so, and nothing is asked.
+  const NUMBERS_OF = { "#lab-run, #lab-another": "#lab-form", "#write": ".hs-controls" };
+  document.addEventListener("click", function (event) {
+    for (const [buttons, boxes] of Object.entries(NUMBERS_OF)) {
+      if (event.target.closest && event.target.closest(buttons)) {
+        const wrong = Array.from(document.querySelectorAll(`${boxes} input:invalid`)).find((box) => box.offsetParent);
+        if (wrong) {
+          event.stopImmediatePropagation();
+          wrong.reportValidity();
+        }
+      }
+    }
+  }, true);
+
   // A token of the answer: it is watched, and the heads that write it are listed.
   document.addEventListener("click", function (event) {
     const token = event.target.closest && event.target.closest("[data-watch]");

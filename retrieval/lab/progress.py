@@ -15,11 +15,13 @@ class TokenProgress:
         progress: the job's.
         total: how many there are to be, or somewhat more; what is beyond them is not told.
         what: what is being done at first.
+        least: a forward counts as so many tokens at least, since its time is that of reading the weights.
     """
 
-    def __init__(self, progress: Progress, total: int, what: str) -> None:
+    def __init__(self, progress: Progress, total: int, what: str, least: int = 1) -> None:
         self._progress = progress
         self._total = total
+        self._least = least
         self._done = 0
         self._what = what
 
@@ -40,7 +42,7 @@ class TokenProgress:
             yield
 
     def _add(self, tokens: int) -> None:
-        self._done = min(self._done + tokens, self._total)
+        self._done = min(self._done + max(tokens, self._least), self._total)
         # The forward goes on to its end; the next step raises it again.
         with contextlib.suppress(CancelledError):
             self._progress(self._what, self._done, self._total)

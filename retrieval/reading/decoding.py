@@ -236,6 +236,7 @@ def answers_after(
     ends_by_row: Sequence[Ends],
     truth: Sequence[int] = (),
     padded: Tensor | None = None,
+    stepped: Callable[[], None] = lambda: None,
 ) -> list[Decoded]:
     """Answer prompts that are read already, all of them together.
 
@@ -249,6 +250,7 @@ def answers_after(
         ends_by_row: where each answer ends before that.
         truth: as of `greedy_answers`.
         padded: 1 for a token and 0 for padding [row, position]; None without padding.
+        stepped: called before each token of the answers but the first; an exception from it ends the work.
 
     Returns:
         One answer a row.
@@ -283,6 +285,7 @@ def answers_after(
         if padded is not None:
             padded = torch.cat((padded, padded.new_ones(len(padded), 1)), dim=1)
         off = [heads_by_row[row] for row in going]
+        stepped()
         step = advance(loaded, tokens[:, None].to(loaded.model.device), cache, off, mode, mask=padded)
 
 

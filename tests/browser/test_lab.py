@@ -98,3 +98,21 @@ def test_ones_own_text_with_a_chosen_needle_and_what_is_wrong_with_it(page: Page
     expect(page.locator("#lab-tokens")).to_contain_text("<b>Acme</b>")
     expect(page.locator("#lab-alert")).to_be_empty()
     page.wait_for_function("() => location.search.includes('needle=1')")
+
+
+def test_a_number_that_a_box_does_not_take_asks_for_nothing(page: Page, app_url: str) -> None:
+    page.goto(f"{app_url}/lab?v=1&model=demo-gpt2&question=inc_state&length=110&seed=3&k=0")
+    expect(page.locator("#lab-tokens mark")).to_contain_text("Oklahoma")
+    for box, wrong in (("#lab-length", "0"), ("#lab-depth", "101"), ("#lab-seed", "-3")):
+        right = page.locator(box).input_value()
+        page.locator(box).fill(wrong)
+        page.locator("#lab-run").click()
+        expect(page.locator(box)).to_be_focused()  # where the browser says what it takes
+        expect(page.locator("#lab-progress")).to_be_empty()
+        page.locator(box).fill(right)
+    expect(page.locator("#lab-tokens mark")).to_contain_text("Oklahoma")
+    # What is wrong in a box that is not shown keeps nobody from asking.
+    page.locator("#lab-seed").fill("-3")
+    page.locator("#lab-question").select_option("own")
+    page.locator("#lab-run").click()
+    expect(page.locator("#lab-alert")).to_contain_text("There is no text to ask about.")

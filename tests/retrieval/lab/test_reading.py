@@ -7,6 +7,7 @@ import torch
 
 from retrieval.lab.ablation import (
     DRAWS,
+    LEAST_TOKENS,
     ablate_top,
     most_heads,
     suitable_k,
@@ -15,6 +16,7 @@ from retrieval.lab.ablation import (
 from retrieval.lab.agreement import agreement, scored_heads
 from retrieval.lab.reading import LabReading, read_lab
 from retrieval.lab.rows import QuestionRows, look_of, read_question_rows
+from retrieval.lab.samples import NEW_TOKENS
 from retrieval.lab.state import OWN, LabPrompt
 from retrieval.rankings.methods import METHODS
 from retrieval.reading.decoding import greedy_answers
@@ -125,6 +127,29 @@ def test_progress_moves_with_each_layer_and_the_answer_comes_token_by_token(bund
     assert len({total for _, total in numbers}) == 1 and numbers[-1][0] <= numbers[-1][1]
     assert published[-1] == reading.written and len(reading.written.chances) == len(reading.answer.ids) > 1
     assert [len(one.labels) for one in published] == list(range(1, len(published) + 1))
+
+
+def test_the_bar_of_an_ablation_leaves_room_for_the_answers_which_can_be_left(model, read):
+    ids, truth = read[0].encoded.ids, read[0].encoded.sample.answer
+    told: list[tuple[int, int]] = []
+    ablate_top(model, ids, truth, [Head(1, 3)], progress=lambda what, done, total: told.append((done, total)))
+    # The prompt is read, with all heads on and by each set; then come the answers' tokens.
+    total = told[0][1]
+    reading = total - NEW_TOKENS * LEAST_TOKENS * model.geometry.n_layers
+    assert told == sorted(told) and reading < told[-1][0] < total
+    writing = [done for done, _ in told if done > reading]
+    assert len(set(writing)) > 2 * model.geometry.n_layers
+
+    def leave(what: str, done: int, total: int) -> None:
+        seen.append(done)
+        if done > reading:
+            raise CancelledError
+
+    seen: list[int] = []
+    with pytest.raises(CancelledError):
+        ablate_top(model, ids, truth, [Head(1, 3)], progress=leave)
+    # At the first token's end, not with the last.
+    assert seen[-1] < writing[-1]
 
 
 def test_ablation_against_its_parts(model, read):
