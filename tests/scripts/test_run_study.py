@@ -71,6 +71,8 @@ def start(stage: str, protocol: Path, folder: Path, *more: str) -> "subprocess.P
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A suite that runs in the background of a shell is deaf to SIGINT, and so would its processes be.
+        preexec_fn=None if os.name == "nt" else lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
