@@ -100,7 +100,9 @@ def answer_view(reading: LabReading) -> list[Any]:
         f" ({verdict(reading.right)}). " if reading.right is not None else ". ",
     ]
     if truth:
-        message += ["The text says ", html.Strong(html.Bdi(f"“{truth}”")), "."]
+        # One's own text need not hold the answer that one gives.
+        says = "The text says " if "answer" in reading.encoded.spans else "The true answer is "
+        message += [says, html.Strong(html.Bdi(f"“{truth}”")), "."]
     return [html.P(message, className="hs-sentence", role="status"), written_tokens(reading.written)]
 
 

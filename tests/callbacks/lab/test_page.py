@@ -76,6 +76,13 @@ def test_a_prompt_is_read_and_answered(page: LabPage, views: LabViews):
     assert len(re.findall(r'data-t="\d+"', text)) == int(words(facts).split()[0])
 
 
+def test_a_text_is_not_said_to_hold_an_answer_that_it_lacks(page: LabPage, views: LabViews):
+    own = replace(PROMPT, question=OWN, text="The code is 5.", asked="What is the code?", answer="Texas")
+    answer, facts, _ = views.show_prompt(read(page, own))
+    assert "The true answer is" in words(answer) and "The text says" not in words(answer)
+    assert "stands in no sentence of the text" in words(facts)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_each_method_is_told_beside_its_grid(page: LabPage, views: LabViews, method: str):
     shown = read(page, PROMPT)
