@@ -103,7 +103,8 @@ def test_each_side_opens_in_the_live_page(page: ComparePage):
 def test_the_pairs_are_offered_on_the_real_model(page: ComparePage):
     for number in range(len(PAIRS)):
         state = page.ask(ids.compare_example(number), "x", "x", "x", "x")
-        assert state == pair_state(number, MODELS) and state.left_model == REAL_MODEL
+        assert state is not None and state.left_model == REAL_MODEL
+        assert state == pair_state(number, MODELS)
 
 
 @pytest.mark.parametrize("models", [MODELS, SMALL], ids=["real", "small"])
