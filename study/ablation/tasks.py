@@ -163,7 +163,7 @@ def run_cell(loaded: LoadedModel, task: CellTask, progress: Progress) -> Ablatio
     Args:
         loaded: the model.
         task: what to do.
-        progress: called after each batch.
+        progress: called after each batch of prompts and before each token of their answers.
 
     Raises:
         UserFacingError: a sample that is longer than the model's context, or a head that it does not have.

@@ -180,7 +180,7 @@ def _by_one_head(tables: Tables) -> list[str]:
             if single:
                 message = "most answers hang on it" if single.carries else "–"
                 alone, samples = str(len(single.alone)), str(single.samples)
-                worst = f"{single.worst}: {points(single.change)}"
+                worst = f"{single.worst}: {points(single.change)}" if single.change.mean < 0 else "none"
                 rows.append([str(setting), task_name(question), samples, alone, worst, message])
     if not rows:
         return []

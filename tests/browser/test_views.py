@@ -55,6 +55,14 @@ def test_both_continuations_are_written_and_the_difference_marked(page: Page, ap
     page.locator("#write-tokens").fill("5")
     page.locator("#write").click()
     expect(page.locator(".hs-continuation").first.locator(".hs-written")).to_have_count(5)
+    # A number that a box does not take: nothing is asked, and what stands there stays.
+    page.locator("#write-tokens").fill("0")
+    page.locator("#write").click()
+    expect(page.locator("#write-tokens")).to_be_focused()
+    page.locator("#write-tokens").fill("4")
+    page.locator("#write-temperature").fill("0.7")
+    page.locator("#write").click()
+    expect(page.locator(".hs-continuation").first.locator(".hs-written")).to_have_count(4)
 
 
 def test_a_set_of_heads_against_random_ones(page: Page, app_url: str) -> None:

@@ -206,6 +206,14 @@ def test_a_head_that_carries_everything_is_named() -> None:
     assert "No head is shown to matter by itself." in findings(tables(drop=0.15))
 
 
+def test_where_no_head_takes_an_answer_away_none_is_the_strongest() -> None:
+    made = tables()
+    for row in made["single_heads"]:
+        row.update(change=0.0, low=-0.3, high=0.3)
+    rows = [line for line in findings(made).splitlines() if line.startswith("| base, 128 tokens")]
+    assert any(line.endswith("| 0 | none | – |") for line in rows)
+
+
 def test_heads_that_are_needed_only_together_stand_in_for_each_other() -> None:
     made = tables(drop=0.05)
     for row in list(picked(made["transfer"], k=5)):
