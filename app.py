@@ -194,7 +194,7 @@ def create_app(settings: Settings | None = None, store: ModelStore | None = None
     pages = tuple(
         page for page in pages if settings.pages is None or page.key in (*settings.pages, "glossary")
     )
-    app.layout = shell(settings.prefix)
+    app.layout = shell([(page.path, page.label) for page in pages], settings.prefix)
     live_wiring.register(app, live_page)
     head_map.register(app, HeadMap(service, effects))
     head_panel.register(app, HeadPanel(service, lab=lab_is_open), effects.known)

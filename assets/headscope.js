@@ -67,18 +67,19 @@
       applyTheme(theme);
       return [theme, window.dash_clientside.callback_context.outputs_list[1].map(() => theme)];
     },
-    pageTitle: function (links) {
-      const here = (links || []).find((link) => link.props.className.includes("hs-nav-here"));
-      document.title = here ? "HeadScope: " + here.props.children : "HeadScope";
-      window.requestAnimationFrame(function () {
-        document.querySelectorAll(".hs-nav-link").forEach(function (link) {
-          link.toggleAttribute("aria-current", link.classList.contains("hs-nav-here"));
-          if (link.hasAttribute("aria-current")) {
-            link.setAttribute("aria-current", "page");
-          }
-        });
+    // The page that stands there, marked in the menu and named in the title. "Live" leads back to what it showed last.
+    markPage: function (here, lastLive, links) {
+      const addressOf = window.headscopeAddresses.of;
+      document.title = "HeadScope";
+      document.querySelectorAll(".hs-nav-link").forEach(function (link) {
+        if (link.pathname === addressOf(here)) {
+          link.setAttribute("aria-current", "page");
+          document.title = "HeadScope: " + link.textContent;
+        } else {
+          link.removeAttribute("aria-current");
+        }
       });
-      return document.title;
+      return links.map((link) => addressOf(link.path + (link.path === "/" && here !== "/" ? lastLive || "" : "")));
     },
     showLink: function (query) {
       if (!query) {

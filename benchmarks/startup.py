@@ -126,10 +126,9 @@ def _analyze(port: int) -> None:
     """Open the first page and ask for the tokens of what it shows, which needs the whole analysis."""
     page = _called_back(
         port,
-        f"..{ids.PAGE}.children...{ids.NAV}.children..",
+        f"..{ids.PAGE}.children...{ids.PAGE}.data-here..",
         [(ids.LOCATION, "pathname", "/"), (ids.LOCATION, "search", "")],
-        outputs=[{"id": name, "property": "children"} for name in (ids.PAGE, ids.NAV)],
-        state=[{"id": ids.LAST_LIVE, "property": "data", "value": None}],
+        outputs=[{"id": ids.PAGE, "property": name} for name in ("children", "data-here")],
     )
     layout = json.loads(page)
     shown = {

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dash import ClientsideFunction, Dash, Input, Output, State
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State
 
 from components import ids
 from components.addresses import path_of
-from components.shell import page_links, page_not_found
+from components.shell import page_not_found
 
 
 @dataclass(frozen=True)
@@ -30,37 +30,36 @@ class Page:
     formerly: tuple[str, ...] = ()
 
 
-def show_page(
-    pages: Sequence[Page], path: str | None, query: str | None, last_live: str | None = None
-) -> tuple[Any, Any]:
-    """The page at an address, and the menu with that page marked.
+def show_page(pages: Sequence[Page], path: str | None, query: str | None) -> tuple[Any, str]:
+    """The page at an address, and its path, without a prefix, to mark it by in the menu.
 
     Args:
         pages: those that may be opened, in menu order.
         path: "/catalog".
         query: "?model=demo-gpt2" or "".
-        last_live: the query of what the live page showed last, to go back to.
     """
     here = path_of(path or "/").rstrip("/") or "/"
     here = next((page.path for page in pages if here in page.formerly), here)
-    links = page_links([(page.path, page.label) for page in pages], here, {"/": last_live or ""})
     for page in pages:
         if page.path == here:
-            return page.layout(query or ""), links
-    return page_not_found(here), links
+            return page.layout(query or ""), here
+    return page_not_found(here), here
 
 
 def register(app: Dash, pages: Sequence[Page]) -> None:
     """Add the callbacks that follow the address."""
     app.callback(
         Output(ids.PAGE, "children"),
-        Output(ids.NAV, "children"),
+        Output(ids.PAGE, "data-here"),
         Input(ids.LOCATION, "pathname"),
         Input(ids.LOCATION, "search"),
-        State(ids.LAST_LIVE, "data"),
-    )(lambda path, query, last_live: show_page(pages, path, query, last_live))
+    )(lambda path, query: show_page(pages, path, query))
+    # The links of the menu stay as they were drawn, and what changes of them changes in the browser: a click
+    # that falls between two drawings of a link is lost.
     app.clientside_callback(
-        ClientsideFunction("headscope", "pageTitle"),
-        Output(ids.PAGE, "data-title"),
-        Input(ids.NAV, "children"),
+        ClientsideFunction("headscope", "markPage"),
+        Output({"type": "page-link", "path": ALL}, "href"),
+        Input(ids.PAGE, "data-here"),
+        State(ids.LAST_LIVE, "data"),
+        State({"type": "page-link", "path": ALL}, "id"),
     )

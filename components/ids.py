@@ -339,6 +339,11 @@ def guide_button(does: str) -> dict:
     return {"type": "guide-button", "does": does}
 
 
+def page_link(path: str) -> dict:
+    """A link of the menu of pages."""
+    return {"type": "page-link", "path": path}
+
+
 def export(what: str) -> dict:
     """A button that saves a file."""
     return {"type": "export", "what": what}

@@ -1,6 +1,6 @@
 """The frame around every page: header with the menu of pages, the place for the page, footer, help."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import dash_bootstrap_components as dbc
@@ -29,7 +29,7 @@ def _tool(icon: str, label: str, name: str, **more: Any) -> dbc.Button:
     )
 
 
-def _header() -> html.Header:
+def _header(pages: Sequence[tuple[str, str]], prefix: str) -> html.Header:
     return html.Header(
         [
             html.H1(
@@ -45,7 +45,17 @@ def _header() -> html.Header:
             ),
             html.Div(
                 [
-                    html.Nav(id=ids.NAV, className="hs-nav", **aria(label="Pages")),
+                    html.Nav(
+                        [
+                            dcc.Link(
+                                label, id=ids.page_link(path), href=prefix + path, className="hs-nav-link"
+                            )
+                            for path, label in pages
+                        ],
+                        id=ids.NAV,
+                        className="hs-nav",
+                        **aria(label="Pages"),
+                    ),
                     html.Div(
                         [
                             html.Span(id=ids.COPY_STATUS, className="hs-hint", role="status"),
@@ -112,25 +122,6 @@ def _server_notices() -> list[Any]:
     ]
 
 
-def page_links(pages: Sequence[tuple[str, str]], here: str, queries: Mapping[str, str]) -> list[Any]:
-    """The menu of pages.
-
-    Args:
-        pages: (path, label) of each.
-        here: the path of the page that is shown.
-        queries: what stands behind the path in a page's link, for those that have anything to go back to.
-    """
-    return [
-        dcc.Link(
-            label,
-            href=address(path + (queries.get(path, "") if path != here else "")),
-            # `pageTitle` in headscope.js marks it for screen readers: dcc.Link takes no aria-current.
-            className="hs-nav-link" + (" hs-nav-here" if path == here else ""),
-        )
-        for path, label in pages
-    ]
-
-
 def page_not_found(path: str) -> html.Div:
     """What stands where an address leads nowhere."""
     return html.Div(
@@ -143,10 +134,11 @@ def page_not_found(path: str) -> html.Div:
     )
 
 
-def shell(prefix: str = "") -> html.Div:
+def shell(pages: Sequence[tuple[str, str]], prefix: str = "") -> html.Div:
     """The frame, before any page stands in it; the same for everyone, so that a browser may keep it.
 
     Args:
+        pages: (path, label) of each in the menu.
         prefix: the path below which the app is served.
     """
     return html.Div(
@@ -155,7 +147,7 @@ def shell(prefix: str = "") -> html.Div:
             dcc.Store(ids.SESSION_ID, data=ids.NEW_SESSION),
             dcc.Store(ids.LAST_LIVE),
             html.A("Skip to the page", href=f"#{ids.PAGE}", className="visually-hidden-focusable"),
-            _header(),
+            _header(pages, prefix),
             *_server_notices(),
             html.Main(id=ids.PAGE, className="hs-main", tabIndex=-1),
             html.Footer(

@@ -125,7 +125,6 @@ _OF_STORE: Mapping[str, TypeAdapter[Any]] = {
             ids.SESSION_ID,
             ids.SELECTED,
             ids.LINK,
-            ids.LAST_LIVE,
             ids.GO,
             ids.TYPED,
             ids.LAB_TYPED,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 PHONE = {"width": 390, "height": 844}
 # Path and query, and what is there once the page is whole.
@@ -65,6 +65,29 @@ def test_a_head_of_the_catalog_leads_to_the_live_page(page: Page, app_url: str) 
     page.go_back()
     page.locator("#catalog-body .hs-catalog-head").first.click()
     page.wait_for_function("() => location.pathname === '/' && location.search.includes('model=demo-gpt2')")
+
+
+def test_a_click_on_the_menu_counts_while_another_page_comes(page: Page, app_url: str) -> None:
+    def link(name: str) -> Locator:
+        return page.locator("#menu").get_by_role("link", name=name, exact=True)
+
+    page.goto(f"{app_url}/glossary")
+    expect(link("Glossary")).to_have_attribute("aria-current", "page")
+    expect(page).to_have_title("HeadScope: Glossary")
+    link("Instructors").press("Enter")
+    expect(link("Instructors")).to_have_attribute("aria-current", "page")
+    expect(link("Glossary")).not_to_have_attribute("aria-current", "page")
+    # Who goes by keyboard goes on from there.
+    expect(link("Instructors")).to_be_focused()
+
+    # The page comes that Back leads to, menu and all, while the button is down.
+    link("Lessons").hover()
+    page.mouse.down()
+    page.evaluate("history.back()")
+    expect(link("Glossary")).to_have_attribute("aria-current", "page")
+    page.mouse.up()
+    page.wait_for_function("() => location.pathname === '/lessons'")
+    expect(page).to_have_title("HeadScope: Lessons")
 
 
 def test_a_lab_that_waits_shows_no_empty_figures(page: Page, app_url: str) -> None:

@@ -24,13 +24,12 @@ def opened(app: Dash, path: str = "/", query: str = "") -> Any:
     answer = app.server.test_client().post(
         "/_dash-update-component",
         json={
-            "output": f"..{ids.PAGE}.children...{ids.NAV}.children..",
-            "outputs": [{"id": part, "property": "children"} for part in (ids.PAGE, ids.NAV)],
+            "output": f"..{ids.PAGE}.children...{ids.PAGE}.data-here..",
+            "outputs": [{"id": ids.PAGE, "property": name} for name in ("children", "data-here")],
             "inputs": [
                 {"id": ids.LOCATION, "property": "pathname", "value": path},
                 {"id": ids.LOCATION, "property": "search", "value": query},
             ],
-            "state": [{"id": ids.LAST_LIVE, "property": "data", "value": None}],
             "changedPropIds": [f"{ids.LOCATION}.pathname"],
         },
     )
@@ -52,7 +51,7 @@ def parts(tree: Any) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize("path", ["/", "/catalog", "/formation", "/compare", "/lab", "/glossary"])
 def test_every_id_of_a_page_and_its_frame_is_there_once(path: str):
     app = create_app()
-    frame = [part.id for part in app.layout._traverse() if getattr(part, "id", None) is not None]
+    frame = [str(part.id) for part in app.layout._traverse() if getattr(part, "id", None) is not None]
     found = [str(props["id"]) for props in parts(opened(app, path)) if "id" in props] + frame
     assert len(found) == len(set(found))
     assert len(found) > len(frame) + 5
