@@ -11,7 +11,6 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any
 
 from retrieval.filings import vocabulary as words
 from retrieval.filings.tasks import MAIN_TASKS as MAIN_TASKS
@@ -194,26 +193,6 @@ def null_prompt(sample: Sample) -> str:
     """The same prompt with "N/A" in the question's place (QRHead's calibration)."""
     start, end = sample.spans["question"]
     return sample.prompt[:start] + NULL_QUERY + sample.prompt[end:]
-
-
-def token_spans(sample: Sample, tokenizer: Any, bos_count: int = 1) -> dict[str, tuple[int, int]]:
-    """The sample's spans as token positions [start, end) in the prompt as the model gets it.
-
-    A token that lies across a span's edge belongs to the span.
-
-    Args:
-        sample: a generated filing.
-        tokenizer: a fast Hugging Face tokenizer (offsets are needed).
-        bos_count: how many BOS tokens are put first.
-    """
-    offsets = tokenizer(sample.prompt, add_special_tokens=False, return_offsets_mapping=True)[
-        "offset_mapping"
-    ]
-    spans = {}
-    for name, (start, end) in sample.spans.items():
-        inside = [i for i, (left, right) in enumerate(offsets) if left < end and right > start]
-        spans[name] = (inside[0] + bos_count, inside[-1] + 1 + bos_count)
-    return spans
 
 
 def make_filings(

@@ -20,7 +20,6 @@ from retrieval.filings.generated import (
     make_filings,
     make_filings_of_length,
     null_prompt,
-    token_spans,
 )
 from utils.errors import UserFacingError
 from utils.models.loading import LoadedModel
@@ -184,27 +183,6 @@ def test_values_of_one_kind_are_told_apart() -> None:
         assert len(set(words)) == len(words)
     assert not set(vocabulary.CITIES) & set(vocabulary.STATES)
     assert not set(vocabulary.FIRST_NAMES) & set(vocabulary.LAST_NAMES)
-
-
-@pytest.mark.parametrize("key", TASKS)
-@pytest.mark.parametrize("bos_count", [0, 1])
-def test_token_spans_are_exact(tiny_gpt2: LoadedModel, key: str, bos_count: int) -> None:
-    tokenizer = tiny_gpt2.tokenizer
-    for sample in make_filings(key, 5, seed=2, options=EVERYTHING):
-        ids = tokenizer(sample.prompt, add_special_tokens=False)["input_ids"]
-        found = token_spans(sample, tokenizer, bos_count)
-        assert set(found) == set(sample.spans)
-        assert found["section"][0] == bos_count
-
-        def text(name: str, found=found, ids=ids) -> str:
-            start, end = (position - bos_count for position in found[name])
-            return str(tokenizer.decode(ids[start:end]))
-
-        # A token that lies across an edge belongs to the span: at most the space before it is added.
-        for name in ("section", "needle", "answer", "question"):
-            assert text(name) in (span(sample, name), " " + span(sample, name))
-        assert found["needle"][0] <= found["answer"][0] < found["answer"][1] <= found["needle"][1]
-        assert found["needle"][1] <= found["section"][1] <= found["question"][0]
 
 
 @pytest.mark.parametrize(
