@@ -39,7 +39,7 @@ def off_sentence(done: LabAblation) -> str:
         message = f"Without {heads} the answer goes from {before} to {after}"
     if known:
         message += " (right)" if done.tested.right else " (wrong)"
-    word = ("right" if known else "the same") if count else ""
+    word = "right" if known else "the same"
     parts = [f"{_held(draws, known)} of {len(draws)} {kind}" for kind, draws in sorted(done.controls.items())]
     tail = f" With as many random heads ablated it stays {word} in {' and '.join(parts)} draws."
     if known and not done.clean.right:

@@ -49,7 +49,7 @@ def study_section(figures: Mapping[str, str], problem: str) -> html.Section:
     """
     if not figures:
         body: list[Any] = [
-            html.P([f"{problem} The study is run by ", html.Code(COMMAND), ", in some minutes on two cores."])
+            html.P([f"{problem} The study is run by ", html.Code(COMMAND), ", in some hours on two cores."])
         ]
     else:
         body = [
