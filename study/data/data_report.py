@@ -20,7 +20,7 @@ JSON_NAME = "data_report.json"
 MARKDOWN_NAME = "data_report.md"
 # From here on a share is called a confound.
 TELLING_SHARE = 0.2
-_LEFT_OUT = ("null", "multi_valued", "unreadable", "no_text", "answer_cut")
+_LEFT_OUT = ("null", "multi_valued", "unreadable", "no_text", "answer_cut", "no_needle")
 
 
 def data_report(
@@ -76,6 +76,11 @@ def _question(split: Split, count_tokens: Callable[[str], int] | None) -> dict[s
         "needle_known": sum("needle" in sample.spans for sample in samples),
         "mean_depth": round(mean(depths), 4) if depths else None,
     }
+    if any(sample.company for sample in samples):
+        message["companies"] = {
+            part: len({sample.company for sample in some})
+            for part, some in (("train", split.train), ("test", split.test))
+        }
     if count_tokens is not None:
         tokens = [count_tokens(sample.prompt) for sample in samples]
         message["prompt_tokens"] = {"least": min(tokens), "mean": round(mean(tokens), 1), "most": max(tokens)}
@@ -116,11 +121,13 @@ def _shared_filings(splits: Mapping[str, Split]) -> int:
 def report_markdown(report: Mapping[str, Any]) -> str:
     """The report in Markdown: tables, and the confounds in words."""
     length = f", prompts of at most {report['length']} tokens" if report["length"] else ""
+    rows = report["questions"].values()
     parts = [
         f"# Data report\n\nFilings: {report['source']}{length}.",
         _table(
             ("question", "samples", "train", "test", "answers", "most common", "guess", "needle known")
-            + (("tokens",) if any("prompt_tokens" in row for row in report["questions"].values()) else ()),
+            + (("companies",) if any("companies" in row for row in rows) else ())
+            + (("tokens",) if any("prompt_tokens" in row for row in rows) else ()),
             [_row(task, row) for task, row in report["questions"].items()],
         ),
         '"Guess" is the share of test answers that the most common answer of the train part gets right.',
@@ -129,17 +136,33 @@ def report_markdown(report: Mapping[str, Any]) -> str:
         parts += [
             "## Rows of the ground truth",
             _table(
-                ("question", "rows", *(name.replace("_", " ") for name in _LEFT_OUT), "samples", "repaired"),
+                (
+                    "question",
+                    "rows",
+                    *(name.replace("_", " ") for name in _LEFT_OUT),
+                    "samples",
+                    "repaired",
+                    "with a distractor",
+                ),
                 [
-                    (task, row["rows"], *(row[name] for name in _LEFT_OUT), row["samples"], row["repaired"])
+                    (
+                        task,
+                        row["rows"],
+                        *(row[name] for name in _LEFT_OUT),
+                        row["samples"],
+                        row["repaired"],
+                        row["distracted"],
+                    )
                     for task, row in report["rows"].items()
                 ],
             ),
+            '"With a distractor" are windows in which another sentence names another value of the same kind.',
             *(
                 f"`{task}`: truncation cut away the answer of {row['answer_cut']} filings; "
                 f"{row['needle_unknown']} of those kept have no known needle, and {row['answer_unseen']} of "
                 "these do not hold the value at all."
                 for task, row in report["rows"].items()
+                if row["answer_cut"] or row["needle_unknown"]
             ),
         ]
     parts += ["## Confounds", *_confounds(report)]
@@ -147,7 +170,7 @@ def report_markdown(report: Mapping[str, Any]) -> str:
 
 
 def _row(task: str, row: Mapping[str, Any]) -> tuple[object, ...]:
-    tokens = row.get("prompt_tokens")
+    tokens, companies = row.get("prompt_tokens"), row.get("companies")
     return (
         task,
         row["samples"],
@@ -157,6 +180,7 @@ def _row(task: str, row: Mapping[str, Any]) -> tuple[object, ...]:
         f"{row['most_common_answer']} ({row['most_common_share']:.0%})",
         f"{row['guess_accuracy']:.0%}",
         row["needle_known"],
+        *((f"{companies['train']} train, {companies['test']} test",) if companies else ()),
         *((f"{tokens['least']} to {tokens['most']}, mean {tokens['mean']:g}",) if tokens else ()),
     )
 

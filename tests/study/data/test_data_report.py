@@ -74,14 +74,16 @@ def test_counts_and_shares_by_hand(splits: dict[str, Split]) -> None:
 
 def test_the_confounds_are_told_in_words(splits: dict[str, Split]) -> None:
     counts = {
-        "inc_state": TaskCounts(rows=9, null=2, multi_valued=1, answer_cut=2, needle_unknown=1, samples=4),
+        "inc_state": TaskCounts(
+            rows=9, null=2, multi_valued=1, answer_cut=2, needle_unknown=1, distracted=3, samples=4
+        ),
         "hq_state": TaskCounts(rows=9, null=6, samples=3),
     }
     message = report_markdown(data_report(splits, "a table", counts=counts, length=99))
     for part in (
         "Filings: a table, prompts of at most 99 tokens.",
         "| inc_state | 4 | 2 | 2 | 3 | delaware (50%) | 50% | 3 |",
-        "| inc_state | 9 | 2 | 1 | 0 | 0 | 2 | 4 | 0 |",
+        "| inc_state | 9 | 2 | 1 | 0 | 0 | 2 | 0 | 4 | 0 | 3 |",
         "`inc_state`: truncation cut away the answer of 2 filings; 1 of those kept have no known needle",
         "`inc_state`: 50% of the answers are delaware.",
         "`inc_state` and `hq_state` have the same value in 67% of the 3 filings that tell both.",
