@@ -184,6 +184,19 @@ class AblationCell(_Strict):
         """Whether each sample is answered with all heads on."""
         return [sample.clean_match for sample in self.samples]
 
+    @property
+    def units(self) -> list[int]:
+        """Of which unit each sample is, numbered from 0.
+
+        A real filing is of its company, with whose number its name begins ("1000564_2002", the names of
+        EDGAR-CORPUS); a generated one stands for itself.
+        """
+        if self.data != "real":
+            return list(range(len(self.samples)))
+        companies = [sample.key.removeprefix(f"{self.question}-").split("_")[0] for sample in self.samples]
+        numbers = {company: number for number, company in enumerate(dict.fromkeys(companies))}
+        return [numbers[company] for company in companies]
+
 
 NO_STEM = "no_stem"
 

@@ -42,6 +42,15 @@ def heads_of(row: Row) -> list[Head]:
     return [parse_head(name) for name in row["heads"]]
 
 
+def scored_heads(row: Row) -> list[Head]:
+    """The heads of a row of `tops` whose score is above 0.
+
+    The others stand there for the top's size alone, in the order of layers: they say nothing of where heads
+    lie.
+    """
+    return heads_of(row)[: row["k"] - row["unscored"]]
+
+
 def mean_overlap(pairs: Sequence[tuple[Row, Row]]) -> float | None:
     """Mean Jaccard overlap of pairs of rows of `tops`; None without pairs."""
     return fmean(jaccard(one["heads"], other["heads"]) for one, other in pairs) if pairs else None
@@ -149,7 +158,7 @@ def method_overlap(tables: Tables, choice: Choice, theme: str) -> go.Figure:
 
 
 def layer_distribution(tables: Tables, choice: Choice, theme: str) -> go.Figure:
-    """How the top heads spread over the layers, mean over the questions; dashed where they would be even."""
+    """How scored top heads spread over layers, mean over the questions; dashed where they would be even."""
     rows = picked(tables["tops"], model=choice["model"], length=choice["length"], data=choice["data"])
     layers = rows[0]["n_layers"]
     figure, _ = panels(
@@ -159,10 +168,11 @@ def layer_distribution(tables: Tables, choice: Choice, theme: str) -> go.Figure:
         f"{prompts_of(choice)}",
     )
     for number, method in enumerate(methods_in(rows)):
-        here = picked(rows, method=method)
+        tops = [heads for row in picked(rows, method=method) if (heads := scored_heads(row))]
+        if not tops:
+            continue
         shares = [
-            fmean(layer_counts(heads_of(row)).get(layer, 0) / row["k"] for row in here)
-            for layer in range(layers)
+            fmean(layer_counts(heads).get(layer, 0) / len(heads) for heads in tops) for layer in range(layers)
         ]
         look = method_look(method, theme)
         figure.add_trace(
@@ -233,7 +243,7 @@ def model_comparison(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     figure.update_layout(coloraxis_colorbar={"x": 0.385, "title": {"text": ""}})
     for number, model in enumerate(models):
         here = picked(rows, model=model)
-        depths = [depth for row in here for depth in relative_depths(heads_of(row), row["n_layers"])]
+        depths = [depth for row in here for depth in relative_depths(scored_heads(row), row["n_layers"])]
         layers = here[0]["n_layers"]
         steps = [layer / max(1, layers - 1) for layer in range(layers)]
         figure.add_trace(

@@ -1,11 +1,14 @@
 """What the study's models cannot show, and why: the last section of FINDINGS.md."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from retrieval.rankings.methods import short_method_name
-from study.figures.style import Tables, picked, task_name, tasks_in
+from study.figures.style import Tables, methods_in, picked, task_name, tasks_in
 from study.findings.markdown import Section, table
 from study.findings.rules import (
+    CONTROL,
+    MIN_CLEAN,
     Effect,
     Setting,
     all_effects,
@@ -15,11 +18,9 @@ from study.findings.rules import (
     points,
     settings_of,
 )
+from study.tables.columns import Row
 from study.tables.intervals import Interval
 from utils.wording import listed
-
-# With fewer right answers than this there is too little to lose.
-MIN_CLEAN = 0.5
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def limits(tables: Tables) -> Section:
     full: list[str] = []
     counts: dict[str, int] = {reason: 0 for reason in REASONS}
     for (setting, method), found in all_effects(tables).items():
-        silent = [effect for effect in found if not below(effect.against)]
+        silent = [effect for effect in found if not effect.shown]
         shown, total = shown + len(found) - len(silent), total + len(found)
         name = f"{setting}, {short_method_name(method)}"
         if not silent:
@@ -160,14 +161,41 @@ def limits(tables: Tables) -> Section:
         lines = [f"Shown for every question: {'; '.join(full)}.", "", *lines]
     cases = f"{shown} of {total}" if shown < total else f"all {total}"
     short = (
-        f"Top heads hurt more than random heads of the same layers in {cases} cases (model, length, "
-        "method and question)."
+        "Top heads take answers away, and more of them than random heads of the same layers do, in "
+        f"{cases} cases (model, length, method and question)."
     )
     if shown < total:
         short += f" In the others: {'; '.join(f'{why} ({n})' for why, n in counts.items() if n)}."
     return Section(
-        "What these models cannot show, and why", (*_by_one_head(tables), *lines, "", *_small(tables)), short
+        "What these models cannot show, and why",
+        (*_levels(tables), *_by_one_head(tables), *lines, "", *_small(tables)),
+        short,
     )
+
+
+def _levels(tables: Tables) -> list[str]:
+    """At which numbers of heads which sets were run: what stands between these is not known."""
+    rows = []
+    for setting in settings_of(tables):
+        where = {"model": setting.model, "length": setting.length, "data": setting.data}
+        for method in methods_in(picked(tables["accuracy"], **where)):
+            here = picked(tables["accuracy"], **where, method=method)
+            own = picked(here, condition="within")
+            control = picked(here, condition=CONTROL, of="within")
+            other = [row for row in here if row["condition"] in ("across", "shared", "global")]
+            rows.append([str(setting), short_method_name(method), *map(_numbers, (own, control, other))])
+    return [
+        "Numbers of heads that were ablated (k). Where random sets were not run beside the top heads, what "
+        "the latter do cannot be told from what as many random heads would.",
+        *table(
+            ("setting", "method", "own top", "random sets beside it", "other questions', shared, global"),
+            rows,
+        ),
+    ]
+
+
+def _numbers(rows: Sequence[Row]) -> str:
+    return ", ".join(map(str, sorted({row["k"] for row in rows if row["k"]}))) or "–"
 
 
 def _by_one_head(tables: Tables) -> list[str]:
@@ -189,7 +217,8 @@ def _by_one_head(tables: Tables) -> list[str]:
         "Each head ablated by itself. A head matters alone where the 95% interval of the change lies below "
         "0; most answers hang on a head where less than half of them are left without it. Where no head "
         "matters alone and many together do, heads stand in for each other. Of few samples only a head that "
-        "everything hangs on can be seen, and some of very many heads matter by chance.",
+        "everything hangs on can be seen: of eight, three answers that are lost and none won make an "
+        "interval below 0, which is weak evidence, and some of very many heads matter by chance.",
         *table(titles, rows),
     ]
 

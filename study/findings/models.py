@@ -5,7 +5,7 @@ from statistics import fmean
 
 from retrieval.rankings.methods import short_method_name
 from retrieval.rankings.overlap import chance_depth_distance, depth_distance, relative_depths
-from study.figures.overlap import heads_of, method_pairs, model_pairs
+from study.figures.overlap import method_pairs, model_pairs, scored_heads
 from study.figures.style import Tables, condition_name, methods_in, picked, task_name
 from study.findings.markdown import Section, table
 from study.findings.rules import (
@@ -15,6 +15,7 @@ from study.findings.rules import (
     Shared,
     percent,
     points,
+    samples_of,
     settings_of,
     shared,
     shared_cells,
@@ -144,7 +145,7 @@ def answered(tables: Tables) -> Section:
             [
                 str(Setting(row["model"], row["length"], row["data"])),
                 task_name(row["question"]),
-                str(row["n"]),
+                samples_of(row),
                 _right(row),
                 percent(row["exact"]),
                 *([_right(without) if without else "–"] if bare else []),
@@ -289,8 +290,10 @@ def _depth(one: list[Row], other: list[Row]) -> tuple[float, float] | None:
     found, chances = [], []
     for a in sides[0]:
         for b in picked(sides[1], task=a["task"]):
-            depths = [relative_depths(heads_of(row), row["n_layers"]) for row in (a, b)]
+            depths = [relative_depths(scored_heads(row), row["n_layers"]) for row in (a, b)]
+            if not all(depths):
+                continue
             found.append(depth_distance(*depths))
             shapes = [(row["n_layers"], row["n_heads"]) for row in (a, b)]
-            chances.append(chance_depth_distance(shapes[0], a["k"], shapes[1], b["k"]))
-    return fmean(found), fmean(chances)
+            chances.append(chance_depth_distance(shapes[0], len(depths[0]), shapes[1], len(depths[1])))
+    return (fmean(found), fmean(chances)) if found else None

@@ -12,7 +12,7 @@ from statistics import fmean
 
 from retrieval.rankings.methods import short_method_name
 from retrieval.rankings.overlap import jaccard
-from study.figures.overlap import chance_of, mean_overlap, method_pairs
+from study.figures.overlap import chance_of, mean_overlap, method_pairs, scored_heads
 from study.figures.style import Tables, methods_in, picked
 from study.findings.markdown import Section, table
 from study.findings.rules import all_effects, percent, settings_of
@@ -62,8 +62,10 @@ def published(tables: Tables) -> Section:
     lines = [
         "Mean Jaccard index of two tops (min(50, 20% of the heads)), between methods on one question and "
         "between questions by one method; the share of all heads that Wu et al. would call retrieval heads "
-        "(mean over the questions); how deep the tops lie, 0 for the first layer and 1 for the last.",
+        "(mean over the questions); how deep the scored heads of the tops lie, 0 for the first layer and 1 "
+        "for the last.",
         *table(titles, rows),
+        *_fillers(tables),
         *_masking(tables),
         "Models, prompts and tops differ: what can be compared is the order of things, not the digits.",
     ]
@@ -131,6 +133,31 @@ def _layers(tops: Sequence[Row]) -> str:
         if depths:
             found.append(f"{short_method_name(method)} {fmean(depths):.2f}")
     return ", ".join(found) or "–"
+
+
+def _fillers(tables: Tables) -> list[str]:
+    """What overlaps of questions are where tops are filled with heads that have no score, without these."""
+    said = []
+    for setting in settings_of(tables):
+        here = picked(tables["tops"], model=setting.model, length=setting.length, data=setting.data)
+        for method in methods_in(here):
+            tops = picked(here, method=method)
+            pairs = list(combinations(map(scored_heads, tops), 2))
+            if not any(row["unscored"] for row in tops) or not any(one or other for one, other in pairs):
+                continue
+            share = sum(row["unscored"] for row in tops) / sum(row["k"] for row in tops)
+            value = fmean(jaccard(one, other) for one, other in pairs if one or other)
+            said.append(
+                f"{setting}, {short_method_name(method)} {value:.2f} ({share:.0%} of the tops unscored)"
+            )
+    if not said:
+        return []
+    return [
+        "Where fewer heads have a score than a top has places, the rest is filled up in the order of layers, "
+        "which makes the tops of two questions look more alike than they are. The same overlaps over scored "
+        f"heads alone: {'; '.join(said)}.",
+        "",
+    ]
 
 
 def _masking(tables: Tables) -> list[str]:

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from itertools import combinations
-from statistics import fmean
 
 from retrieval.filings.tasks import TASKS
 from retrieval.rankings.methods import short_method_name
-from retrieval.rankings.overlap import relative_depths
-from study.figures.overlap import heads_of
+from study.figures.overlap import scored_heads
 from study.figures.style import Tables, compared_k, in_order, picked, task_name
 from study.findings.markdown import FALSE_POSITIVE_RATE, Section, table
 from study.findings.rules import (
+    MIN_CLEAN,
     NUMBER,
     STATE,
     Effect,
@@ -23,6 +22,8 @@ from study.findings.rules import (
     interval,
     lead,
     mean_of,
+    mean_of_same,
+    more_than_chance,
     of_kind,
     percent,
     points,
@@ -35,7 +36,7 @@ def equal_harm(tables: Tables) -> Section:
     """Do equal numbers of ablated heads hurt questions equally?"""
     fx = all_effects(tables)
     lines: list[str] = []
-    unlike = unlike_against = pairs_in_all = 0
+    unlike = unlike_against = unlike_answered = answered_pairs = pairs_in_all = 0
     for setting in settings_of(tables):
         here = {method: found for (s, method), found in fx.items() if s == setting}
         if not here:
@@ -47,6 +48,10 @@ def equal_harm(tables: Tables) -> Section:
             against = sum(apart(difference_of(a.against, b.against)) for a, b in pairs)
             unlike, unlike_against = unlike + differ, unlike_against + against
             pairs_in_all += len(pairs)
+            # Who has few right answers can lose few.
+            answered = [(a, b) for a, b in pairs if min(a.clean, b.clean) >= MIN_CLEAN]
+            answered_pairs += len(answered)
+            unlike_answered += sum(apart(difference_of(a.change, b.change)) for a, b in answered)
             worst, least = min(found, key=_change), max(found, key=_change)
             lines.append(
                 f"- {short_method_name(method)}: from {points(worst.change)} ({task_name(worst.question)}) "
@@ -55,13 +60,20 @@ def equal_harm(tables: Tables) -> Section:
             )
         lines.append("")
     # One in twenty intervals leaves 0 out by chance.
-    word = "No" if unlike > FALSE_POSITIVE_RATE * pairs_in_all else "No inequality is shown"
+    word = "No" if more_than_chance(unlike, pairs_in_all) else "No inequality is shown"
     short = (
         f"{word}: {_first_harm(tables)}over all models, lengths and methods {unlike} of {pairs_in_all} pairs "
-        f"of questions lose unlike shares of their answers to equal numbers of heads ({unlike_against} when "
-        "what random heads of the same layers do is taken off first)"
+        "of questions lose different numbers of points to equal numbers of heads"
     )
-    short += f"; {FALSE_POSITIVE_RATE:.0%} would by chance."
+    if answered_pairs < pairs_in_all:
+        short += (
+            f" ({unlike_answered} of {answered_pairs} where both are answered at least {MIN_CLEAN:.0%} of "
+            "the time with all heads on)"
+        )
+    short += (
+        f", {unlike_against} when what random heads of the same layers do is taken off first; "
+        f"{FALSE_POSITIVE_RATE:.0%} would by chance."
+    )
     if not pairs_in_all:
         short = "No two questions of one setting were ablated yet."
     return Section("Do equal numbers of ablated heads hurt questions equally?", tuple(lines), short)
@@ -83,6 +95,12 @@ def _first_harm(tables: Tables) -> str:
     )
 
 
+def _draws(effect: Effect) -> str:
+    """The range of a control's single draws."""
+    low, high = (percent(share) for share in effect.draws)
+    return low if low == high else f"{low} to {high}"
+
+
 def _change(effect: Effect) -> float:
     return effect.change.mean
 
@@ -94,7 +112,7 @@ def _harm_table(here: dict[str, list[Effect]]) -> list[str]:
             task_name(effect.question),
             percent(effect.clean),
             percent(effect.tested),
-            percent(effect.random),
+            f"{percent(effect.random)} ({_draws(effect)})",
             percent(effect.uniform),
             points(effect.change),
             points(effect.against),
@@ -108,7 +126,7 @@ def _harm_table(here: dict[str, list[Effect]]) -> list[str]:
         "question",
         "all on",
         "top off",
-        "random off, same layers",
+        "random off, same layers (single draws)",
         "random off, any layer",
         "top - all on",
         "top - same layers",
@@ -143,7 +161,7 @@ def by_category(tables: Tables) -> Section:
     ]
     total = sum(stronger.values())
     unlike = stronger[STATE] + stronger[NUMBER]
-    word = "Not always" if unlike > FALSE_POSITIVE_RATE * total else "No difference is shown"
+    word = "Not always" if more_than_chance(unlike, total) else "No difference is shown"
     short = (
         f"{word}: {first}of {total} rankings {stronger[STATE]} hurt state questions more, {stronger[NUMBER]} "
         f"number questions more, and in {stronger['']} the interval of the difference holds 0."
@@ -165,30 +183,33 @@ def alike_within(tables: Tables) -> Section:
             tasks = of_kind(in_order(tops, TASKS), wanted)
             if len(tasks) < 2:
                 continue
-            common = set.intersection(*(set(heads_of(tops[task])) for task in tasks))
-            depths = [fmean(relative_depths(heads_of(tops[task]), tops[task]["n_layers"])) for task in tasks]
+            heads = [scored_heads(tops[task]) for task in tasks]
+            common = set.intersection(*map(set, heads))
+            depths = [tops[task]["mean_depth"] for task in tasks if tops[task]["mean_depth"] is not None]
             same, other = transfers.get((wanted, True), []), transfers.get((wanted, False), [])
             if same and other:
                 compared += 1
                 gap = difference_of(mean_of(same), mean_of(other))
                 nearer += below(gap)
                 if (setting, method) == lead(tables):
-                    firsts.append(f"{points(gap)} points for {name}")
+                    firsts.append(_kinds_in_short(name, mean_of(same), mean_of(other), gap))
             rows.append(
                 [
                     str(setting),
                     short_method_name(method),
                     name,
-                    f"{len(common)} of {tops[tasks[0]]['k']}: {_named(sorted(map(str, common)))}",
-                    f"{min(depths):.2f} to {max(depths):.2f}",
+                    f"{len(common)} of {min(map(len, heads))}: "
+                    f"{_named([str(head) for head in sorted(common)])}",
+                    f"{min(depths):.2f} to {max(depths):.2f}" if depths else "–",
                     points(mean_of(same)) if same else "–",
                     points(mean_of(other)) if other else "–",
                 ]
             )
     lines = [
-        "Heads in the tops of all ranked questions of a kind, the mean relative depth of those tops (0 "
-        "first layer, 1 last), and the change when the heads of one question are off while another of "
-        "the same kind is asked, or one of the other kind.",
+        "Heads with a score above 0 that stand in the tops of all ranked questions of a kind (of how many "
+        "the shortest of these tops has), the mean relative depth of those tops (0 first layer, 1 last), and "
+        "the change when the heads of one question are off while another of the same kind is asked, or one "
+        "of the other kind.",
         *table(
             ("setting", "method", "kind", "common heads", "depth", "same kind asked", "other kind asked"),
             rows,
@@ -207,14 +228,18 @@ def alike_within(tables: Tables) -> Section:
     )
 
 
+def _kinds_in_short(name: str, same: Interval, other: Interval, gap: Interval) -> str:
+    """What one kind's heads do to both kinds, with the interval of the difference."""
+    others = "numbers" if name == "states" else "states"
+    return (
+        f"the heads of one question about {name} cost another about {name} {points(same)} points and one "
+        f"about {others} {points(other)}, a difference of {points(gap)}"
+    )
+
+
 def _first_gaps(gaps: Sequence[str]) -> str:
     """The same in the first setting, with intervals."""
-    if not gaps:
-        return ""
-    return (
-        "What the heads of another question of the same kind cost, less what those of the other kind cost, "
-        f"in the claim's setting: {' and '.join(gaps)} (negative: the same kind hurts more). "
-    )
+    return f"In the claim's setting {'; '.join(gaps)}. " if gaps else ""
 
 
 def _named(names: Sequence[str], most: int = 6) -> str:
@@ -238,7 +263,6 @@ def _transfers(tables: Tables, setting: Setting, method: str) -> dict[tuple[str,
             by_asked.setdefault(key, []).append(interval(row, "change"))
     found: dict[tuple[str, bool], list[Interval]] = {}
     for (of, same, _), values in by_asked.items():
-        # One question's samples under several sources are no more samples: these are averaged end by end.
-        ends = (fmean(part) for part in zip(*((v.mean, v.low, v.high) for v in values), strict=True))
-        found.setdefault((of, same), []).append(Interval(*ends))
+        # The asked question's samples are the same under each source.
+        found.setdefault((of, same), []).append(mean_of_same(values))
     return found

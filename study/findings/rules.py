@@ -16,6 +16,7 @@ from retrieval.filings.tasks import TASKS
 from retrieval.rankings.overlap import chance_jaccard, chance_jaccard_by_layer, jaccard, shared_by_layer
 from study.figures.overlap import heads_of
 from study.figures.style import Tables, compared_k, methods_in, picked, prompts_of, tasks_in
+from study.findings.markdown import FALSE_POSITIVE_RATE
 from study.tables.columns import Row
 from study.tables.intervals import Z95, Interval
 
@@ -23,6 +24,8 @@ STATE, NUMBER = "categorical", "numerical"
 # An overlap is above chance where random sets reach it at most this often: the upper end of a 95% range.
 CHANCE_TAIL = 0.025
 CONTROL = "random_layer_matched"
+# With fewer right answers than this, all heads on, there is little to lose.
+MIN_CLEAN = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,12 @@ def interval(row: Row, value: str) -> Interval:
     """A row's value with its interval; one without a width is widened.
 
     Where all samples did the same, resampling them cannot vary and the bootstrap's interval is a point. It is
-    widened by the upper end of Wilson's interval of 0 in n, the share of samples that might yet do otherwise.
+    widened by the upper end of Wilson's interval of 0 in so many, the share that might yet do otherwise.
     """
     mean, low, high = row[value], row["low"], row["high"]
     if high > low:
         return Interval(mean, low, high)
-    width = Z95**2 / (row["n"] + Z95**2)
+    width = Z95**2 / (row["units"] + Z95**2)
     return Interval(mean, max(-1.0, low - width), min(1.0, high + width))
 
 
@@ -77,6 +80,18 @@ def mean_of(values: Sequence[Interval]) -> Interval:
     low = sqrt(sum((value.mean - value.low) ** 2 for value in values)) / n
     high = sqrt(sum((value.high - value.mean) ** 2 for value in values)) / n
     return Interval(mean, mean - low, mean + high)
+
+
+def mean_of_same(values: Sequence[Interval]) -> Interval:
+    """The mean of estimates of the same samples: no narrower, since together they are no more samples.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not values:
+        raise ValueError("the mean of no estimates is not defined.")
+    ends = zip(*((value.mean, value.low, value.high) for value in values), strict=True)
+    return Interval(*map(fmean, ends))
 
 
 def below(value: Interval) -> bool:
@@ -219,9 +234,17 @@ class Effect:
     unscored: int
     needed_at: tuple[int, Interval] | None
 
+    @property
+    def shown(self) -> bool:
+        """Whether these heads take answers away, and more of them than random heads of the same layers do.
+
+        The second alone would count where random heads help and these do nothing.
+        """
+        return below(self.change) and below(self.against)
+
 
 def effects(tables: Tables, setting: Setting, method: str) -> list[Effect]:
-    """The effects of one method's own heads on every question, at the k nearest to a quarter of the heads."""
+    """The effects of one method's own heads on each question, at the k nearest to the compared share."""
     where = {"model": setting.model, "length": setting.length, "data": setting.data, "method": method}
     rows = picked(tables["differences"], **where, of="within", control=CONTROL)
     rows = picked(rows, k=compared_k(rows, tables))
@@ -287,6 +310,18 @@ def points(value: Interval) -> str:
 def _whole(share: float) -> str:
     # No "-0".
     return f"{round(100 * share) + 0:+d}"
+
+
+def samples_of(row: Row) -> str:
+    """How many samples a row is of, and of how many companies where some are of one."""
+    return str(row["n"]) if row["units"] == row["n"] else f"{row['n']} of {row['units']} companies"
+
+
+def more_than_chance(found: int, tests: int) -> bool:
+    """Whether more tests leave 0 out than in 97.5% of cases where nothing is there (binomial)."""
+    rate = FALSE_POSITIVE_RATE
+    tail = sum(comb(tests, n) * rate**n * (1 - rate) ** (tests - n) for n in range(found, tests + 1))
+    return tail <= CHANCE_TAIL
 
 
 def by_heads(tables: Tables, setting: Setting, method: str) -> Mapping[str, Row]:

@@ -1,25 +1,36 @@
 """Research question 2 from the tables: do state and number questions share heads and curves?"""
 
+from collections.abc import Sequence
 from statistics import fmean
 
 from retrieval.filings.tasks import TASKS
 from retrieval.rankings.methods import short_method_name
 from study.figures.style import Tables, in_order, methods_in, picked, tasks_in
-from study.findings.markdown import FALSE_POSITIVE_RATE, Section, table
+from study.findings.markdown import Section, table
 from study.findings.rules import (
+    NUMBER,
     SHARED_HELP,
     SHARED_TITLES,
+    STATE,
+    Setting,
     Shared,
     apart,
     by_heads,
     difference_of,
     interval,
+    lead,
+    mean_of,
+    mean_of_same,
+    more_than_chance,
+    of_kind,
     pair_kinds,
+    points,
     settings_of,
     shared,
     shared_cells,
     shared_message,
 )
+from study.tables.intervals import Interval
 
 
 def shared_heads(tables: Tables) -> Section:
@@ -34,7 +45,7 @@ def shared_heads(tables: Tables) -> Section:
                 all_pairs.setdefault(name, []).extend(found)
                 if found:
                     rows.append([str(setting), short_method_name(method), name, *shared_cells(found)])
-    curve_rows, gaps = _curves(tables)
+    curve_rows, gaps = _curve_gaps(tables)
     lines = [
         f"Top heads of two questions. {SHARED_HELP}",
         *table(("setting", "method", "pairs", *SHARED_TITLES), rows),
@@ -46,7 +57,7 @@ def shared_heads(tables: Tables) -> Section:
     return Section(
         "Do numerical and state questions share heads, and do their ablation curves look alike?",
         tuple(lines),
-        f"{_heads_in_short(all_pairs)} {_curves_in_short(gaps)}",
+        f"{_heads_in_short(all_pairs)} {_curves_in_short(gaps)}{_kinds_in_short(tables)}",
     )
 
 
@@ -54,8 +65,8 @@ def _heads_in_short(pairs: dict[str, list[Shared]]) -> str:
     mixed = pairs.get("a state and a number", [])
     if not mixed:
         return "No pair of a state and a number question was ranked."
-    share = sum(pair.above for pair in mixed) / len(mixed)
-    word = "Yes" if share > 0.5 else "Some" if share > FALSE_POSITIVE_RATE else "No"
+    above = sum(pair.above for pair in mixed)
+    word = "Yes" if above > len(mixed) / 2 else "Some" if more_than_chance(above, len(mixed)) else "No"
     if word == "Yes" and sum(pair.above_layers for pair in mixed) <= len(mixed) / 2:
         word = "Yes, though mostly not more than lying in the same layers explains"
     message = f"{word}: {shared_message(mixed, 'pairs of a state and a number question')}"
@@ -63,26 +74,24 @@ def _heads_in_short(pairs: dict[str, list[Shared]]) -> str:
     return f"{message} ({shared_message(within, 'pairs of one kind')})." if within else f"{message}."
 
 
-def _curves(tables: Tables) -> tuple[list[list[str]], dict[str, list[bool]]]:
+def _curves(tables: Tables, setting: Setting, method: str) -> dict[str, dict[int, Interval]]:
+    """The change at each k without a question's own heads, by question."""
+    where = {"model": setting.model, "length": setting.length, "data": setting.data, "method": method}
+    rows = picked(tables["transfer"], **where, ranked_on=setting.data)
+    own = [row for row in rows if row["source"] == row["question"]]
+    return {
+        question: {row["k"]: interval(row, "change") for row in picked(own, question=question)}
+        for question in tasks_in(own)
+    }
+
+
+def _curve_gaps(tables: Tables) -> tuple[list[list[str]], dict[str, list[Interval]]]:
+    """The table's rows, and the gaps of all pairs at all levels by what the two questions ask for."""
     rows: list[list[str]] = []
-    differ: dict[str, list[bool]] = {}
+    found: dict[str, list[Interval]] = {}
     for setting in settings_of(tables):
         for method in methods_in(tables["transfer"]):
-            own = [
-                row
-                for row in picked(
-                    tables["transfer"],
-                    model=setting.model,
-                    length=setting.length,
-                    data=setting.data,
-                    method=method,
-                )
-                if row["source"] == row["question"] and row["ranked_on"] == row["data"]
-            ]
-            curves = {
-                q: {row["k"]: interval(row, "change") for row in picked(own, question=q)}
-                for q in tasks_in(own)
-            }
+            curves = _curves(tables, setting, method)
             cells = []
             for name, pairs in pair_kinds(list(curves)).items():
                 gaps = [
@@ -91,26 +100,53 @@ def _curves(tables: Tables) -> tuple[list[list[str]], dict[str, list[bool]]]:
                     for k in curves[one]
                     if k in curves[other]
                 ]
-                differ.setdefault(name, []).extend(apart(gap) for gap in gaps)
-                if gaps:
-                    gap = 100 * fmean(abs(gap.mean) for gap in gaps)
-                    cells.append(f"{gap:.0f} points ({sum(map(apart, gaps))} of {len(gaps)} differ)")
-                else:
-                    cells.append("–")
-            if own:
+                found.setdefault(name, []).extend(gaps)
+                differ = f"{sum(map(apart, gaps))} of {len(gaps)} differ"
+                cells.append(f"{_mean_gap(gaps)} points ({differ})" if gaps else "–")
+            if curves:
                 rows.append([str(setting), short_method_name(method), *cells])
-    return rows, differ
+    return rows, found
 
 
-def _curves_in_short(differ: dict[str, list[bool]]) -> str:
-    mixed = differ.get("a state and a number", [])
-    same = [flag for name in ("two states", "two numbers") for flag in differ.get(name, [])]
+def _mean_gap(gaps: Sequence[Interval]) -> str:
+    """How far apart two curves are in the mean over levels, in percentage points."""
+    return f"{100 * fmean(abs(gap.mean) for gap in gaps):.0f}"
+
+
+def _curves_in_short(gaps: dict[str, list[Interval]]) -> str:
+    mixed = gaps.get("a state and a number", [])
+    same = [gap for name in ("two states", "two numbers") for gap in gaps.get(name, [])]
     if not mixed:
         return "Their curves cannot be compared: not both kinds were ablated."
-    one, other = sum(mixed) / len(mixed), sum(same) / len(same) if same else None
-    alike = "alike at most levels" if one < 0.5 else "unlike at most levels"
-    message = f"Their curves are {alike}: a state's and a number's differ at {one:.0%} of the levels"
-    if other is None:
-        return f"{message}."
-    more = "more often than" if one > other else "no more often than"
-    return f"{message}, {more} two of one kind ({other:.0%})."
+    message = (
+        f"The curves of a state and a number question lie {_mean_gap(mixed)} points apart in the mean over "
+        f"all levels and differ at {_differ(mixed)} of them (at the others they cannot be told apart)"
+    )
+    return (
+        f"{message}, those of two of one kind {_mean_gap(same)} points and {_differ(same)}."
+        if same
+        else f"{message}."
+    )
+
+
+def _differ(gaps: Sequence[Interval]) -> str:
+    """At which share of the levels two curves differ."""
+    return f"{fmean(map(apart, gaps)):.0%}"
+
+
+def _kinds_in_short(tables: Tables) -> str:
+    """Whether states or numbers lose more over all levels in the first setting, with the interval."""
+    first = lead(tables)
+    if first is None:
+        return ""
+    setting, method = first
+    curves = _curves(tables, setting, method)
+    means = {question: mean_of_same(list(curve.values())) for question, curve in curves.items()}
+    states, numbers = ([means[task] for task in of_kind(list(means), kind)] for kind in (STATE, NUMBER))
+    if not states or not numbers:
+        return ""
+    gap = difference_of(mean_of(states), mean_of(numbers))
+    return (
+        f" By {short_method_name(method)} at {setting.length} tokens states minus numbers is {points(gap)} "
+        "points in the mean over the levels (negative: states lose more)."
+    )

@@ -6,7 +6,7 @@ from statistics import fmean
 
 import numpy as np
 
-from retrieval.rankings.overlap import top_size
+from retrieval.rankings.overlap import relative_depths, top_size
 from study.ablation.head_sets import wanted_portions
 from study.data.cell_records import CONTROLS, NO_STEM, TESTED, AblationCell, HeadSet, merged
 from study.data.protocol import Protocol
@@ -97,6 +97,7 @@ def clean_row(cell: AblationCell) -> Row:
         "n_layers": cell.n_layers,
         "n_heads": cell.n_heads,
         "n": len(cell.clean),
+        "units": len(set(cell.units)),
         **_named(interval, "accuracy"),
         "exact": fmean(sample.clean_exact for sample in cell.samples),
     }
@@ -125,7 +126,7 @@ def accuracy_rows(cell: AblationCell, protocol: Protocol) -> Iterator[Row]:
                 (method, control, of, source),
                 k,
                 len(draws),
-                mean_bootstrap(_table(draws), protocol.resamples, protocol.seed),
+                mean_bootstrap(_table(draws), protocol.resamples, protocol.seed, _units(cell)),
                 (min(accuracies), max(accuracies)),
                 draws[0].short,
                 0,
@@ -168,7 +169,9 @@ def difference_rows(cell: AblationCell, protocol: Protocol) -> Iterator[Row]:
     """A cell's rows of `differences`."""
     for (method, of, source, k), (tested, controls) in _groups(cell).items():
         for control, draws in controls.items():
-            interval = paired_bootstrap(tested.matches, _table(draws), protocol.resamples, protocol.seed)
+            interval = paired_bootstrap(
+                tested.matches, _table(draws), protocol.resamples, protocol.seed, _units(cell)
+            )
             yield {
                 "model": cell.model,
                 "question": cell.question,
@@ -181,6 +184,7 @@ def difference_rows(cell: AblationCell, protocol: Protocol) -> Iterator[Row]:
                 "k": k,
                 "share": k / cell.total_heads,
                 "n": len(cell.samples),
+                "units": len(set(cell.units)),
                 "draws": len(draws),
                 "tested": fmean(tested.matches),
                 "random": float(_table(draws).mean()),
@@ -222,16 +226,26 @@ def single_rows(cell: AblationCell, protocol: Protocol) -> Iterator[Row]:
             }
 
 
+def _units(cell: AblationCell) -> list[int] | None:
+    """The units of the bootstrap, as `paired_bootstrap` takes them; None where each sample is one."""
+    units = cell.units
+    return units if len(set(units)) < len(units) else None
+
+
 def _other_data(data: str) -> str:
     return "real" if data == "generated" else "generated"
 
 
 def _change(cell: AblationCell, one: HeadSet, protocol: Protocol) -> Row:
     # Single heads may be tried on the first samples only.
-    clean = cell.clean[: len(one.matches)]
-    interval = paired_bootstrap(one.matches, clean, protocol.resamples, protocol.seed)
+    tried = len(one.matches)
+    clean, units = cell.clean[:tried], _units(cell)
+    interval = paired_bootstrap(
+        one.matches, clean, protocol.resamples, protocol.seed, units and units[:tried]
+    )
     return {
-        "n": len(clean),
+        "n": tried,
+        "units": len(set(cell.units[:tried])),
         "clean": fmean(clean),
         "accuracy": fmean(one.matches),
         **_named(interval, "change"),
@@ -244,7 +258,9 @@ def top_row(record: RankingRecord) -> Row:
     heads = [parse_head(entry.head) for entry in entries]
     n_layers = 1 + max(head.layer for head in heads)
     k = top_size(len(heads))
-    depths = [head.layer / (n_layers - 1) for head in heads[:k]] if n_layers > 1 else None
+    unscored = sum(entry.score <= 0 for entry in entries[:k])
+    # Heads without a score stand there in the order of layers, so that they would say "early".
+    depths = relative_depths(heads[: k - unscored], n_layers) if n_layers > 1 else None
     return {
         "model": record.model_key,
         "method": record.method,
@@ -257,7 +273,7 @@ def top_row(record: RankingRecord) -> Row:
         "heads": [entry.head for entry in entries[:k]],
         "scores": [entry.score for entry in entries[:k]],
         "samples": record.successful_samples,
-        "unscored": sum(entry.score <= 0 for entry in entries[:k]),
+        "unscored": unscored,
         "mean_depth": fmean(depths) if depths else None,
     }
 

@@ -2,7 +2,8 @@
 
 A table is `tables/<name>.json` in the results folder: `columns`, and `rows`, one a line. Here a row is a
 dict with just those columns, in their order. Accuracies are shares of samples, 0 to 1, differences -1 to
-1; `low` and `high` are the ends of a 95% interval; `n` is how many test samples; `share` is k / all
+1; `low` and `high` are the ends of a 95% interval; `n` is how many test samples, `units` of how many
+companies (for generated filings the same), which is what the bootstrap draws; `share` is k / all
 heads of the model; `length` is tokens of a prompt as the protocol asks for; `data` is "generated" or "real"
 filings. What does not apply is null. No row holds a time of day.
 
@@ -14,7 +15,8 @@ filings. What does not apply is null. No row holds a time of day.
     - of: for random sets, which tested condition they are the control of (same method, source, k).
     - source: the task whose ranking the tested heads come from; null for shared and global.
     - draws: how many random sets; 1 for tested sets. `accuracy` is the mean over them.
-    - low, high: Wilson for tested sets; for random sets the bootstrap over samples and draws.
+    - low, high: Wilson for tested sets, as if no two samples were of one company; for random sets the
+      bootstrap over companies and draws.
     - draw_low, draw_high: least and greatest accuracy of a single draw.
     - short: heads of each random set that come from another layer than they should (layer-matched).
     - unscored: heads of the tested set whose score is not above 0: there for their number alone.
@@ -30,8 +32,8 @@ filings. What does not apply is null. No row holds a time of day.
   change as in `transfer`.
 - `tops`: the top of every ranking, for overlaps. task: one of the ranking tasks; k: min(50, 20% of the
   heads); heads: names in rank order; scores: theirs; samples: how many the ranking is a mean over;
-  unscored: heads of the top whose score is not above 0; mean_depth: mean of layer / (layers - 1), null
-  with one layer.
+  unscored: heads of the top whose score is not above 0; mean_depth: mean of layer / (layers - 1) over the
+  scored ones, null with one layer or none of them.
 - `progress`: of how many questions a portion of the cells (`study.ablation.head_sets.portions`) is done.
 - `claim`: what the protocol claims beforehand, a row a question: the row of `differences` for its model,
   method, length, k and control. same_layers: the share of the random heads that are of the tested heads'
@@ -54,14 +56,14 @@ Row = dict[str, Any]
 COLUMNS: dict[str, tuple[str, ...]] = {
     name: tuple(columns.split())
     for name, columns in {
-        "clean": "model question length data stem n_layers n_heads n accuracy low high exact",
+        "clean": "model question length data stem n_layers n_heads n units accuracy low high exact",
         "accuracy": "model question length data method condition of source k share n draws accuracy low high "
         "draw_low draw_high short unscored",
-        "differences": "model question length data method of source control k share n draws tested random "
-        "difference low high below",
-        "transfer": "model method length data ranked_on source question k share n clean accuracy change low "
-        "high",
-        "single_heads": "model question length data layer head n clean accuracy change low high",
+        "differences": "model question length data method of source control k share n units draws tested "
+        "random difference low high below",
+        "transfer": "model method length data ranked_on source question k share n units clean accuracy "
+        "change low high",
+        "single_heads": "model question length data layer head n units clean accuracy change low high",
         "tops": "model method task length data n_layers n_heads k heads scores samples unscored mean_depth",
         "progress": "model length data portion done questions",
         "claim": "model method length share k control question n tested random difference low high below "

@@ -1,9 +1,12 @@
 """Intervals and overlaps of the study: plain functions on numbers (docs/METHODS.md, section 4).
 
 Every interval is a 95% one. Two are used: Wilson's for a share of samples, and the percentile bootstrap over
-samples for a mean difference between two conditions that were run on the same samples.
+samples for a mean difference between two conditions that were run on the same samples. Where several samples
+are of one company, the bootstrap draws companies (the cluster bootstrap: A. C. Cameron, J. B. Gelbach and D.
+L. Miller 2008, Review of Economics and Statistics 90).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -31,7 +34,13 @@ class Interval:
     high: float
 
 
-def paired_bootstrap(a: ArrayLike, b: ArrayLike, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+def paired_bootstrap(
+    a: ArrayLike,
+    b: ArrayLike,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    units: Sequence[int] | None = None,
+) -> Interval:
     """The mean of a - b over samples, with the percentile bootstrap interval over samples and draws.
 
     Samples are drawn with replacement, a sample's values in `a` and `b` together: how hard a sample is
@@ -43,6 +52,9 @@ def paired_bootstrap(a: ArrayLike, b: ArrayLike, resamples: int = RESAMPLES, see
         b: a value a sample [n], or some draws a sample [draws, n].
         resamples: how often the samples are drawn anew.
         seed: of the resampling; the same seed and n give the same resamples.
+        units: of which unit each sample is, numbered from 0; units are drawn, with all their samples. None
+            where
+            each sample is one.
 
     Raises:
         ValueError: no samples, or unlike numbers of them.
@@ -59,23 +71,30 @@ def paired_bootstrap(a: ArrayLike, b: ArrayLike, resamples: int = RESAMPLES, see
         )
     difference = first - second
     # All resamples in one product: means of thousands of tables are a matter of seconds.
-    counts = _resample_counts(len(difference), resamples, seed)
+    if units is None:
+        counts = _resample_counts(len(difference), resamples, seed)
+    else:
+        counts = _resample_counts(max(units) + 1, resamples, seed)[:, list(units)]
+    # Units differ in size, so resamples of them do.
+    totals = counts.sum(axis=1)
     # Divided at the end: sums of right answers are whole numbers, and an end at 0 is 0 and not nearly so.
     if draws is None:
-        means = counts @ difference / len(difference)
+        means = counts @ difference / totals
     else:
         # Another stream than the samples', so that the two choices are independent.
         weights = _resample_counts(len(draws), resamples, seed + 1)
         sums = len(draws) * (counts @ first) - ((counts @ draws.T) * weights).sum(axis=1)
-        means = sums / (len(draws) * len(difference))
+        means = sums / (len(draws) * totals)
     low, high = np.percentile(means, _TAILS)
     return Interval(float(difference.mean()), float(low), float(high))
 
 
-def mean_bootstrap(values: ArrayLike, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+def mean_bootstrap(
+    values: ArrayLike, resamples: int = RESAMPLES, seed: int = 0, units: Sequence[int] | None = None
+) -> Interval:
     """The mean of `values`, [n] or [draws, n] (averaged over draws first), with its bootstrap interval."""
     array = np.asarray(values, dtype=np.float64)
-    found = paired_bootstrap(np.zeros(array.shape[-1]), array, resamples, seed)
+    found = paired_bootstrap(np.zeros(array.shape[-1]), array, resamples, seed, units)
     return Interval(0.0 - found.mean, 0.0 - found.high, 0.0 - found.low)
 
 

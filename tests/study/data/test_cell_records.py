@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from study.data.cell_records import AblationCell, CellSample, HeadSet, load_cell, load_cells, save_cell
 from study.data.protocol import Protocol, load_protocol, parse_protocol
 from study.data.results_folder import ResultPaths
-from study.tables.building import build_tables
+from study.tables.building import build_tables, difference_rows
 from study.tables.columns import COLUMNS, load_table, load_tables, save_tables
 from utils.catalog.ranking_record import RankedHead, RankingRecord
 from utils.errors import UserFacingError
@@ -169,6 +169,22 @@ def test_transfer_and_single_heads_are_changes_from_clean() -> None:
     assert (single["head"], single["layer"], single["change"], single["clean"]) == ("L0H1", 0, 0.0, 0.75)
 
 
+def test_real_filings_are_drawn_by_company() -> None:
+    names = ("320193_2001", "320193_2002", "51143_2001", "320193_2003")
+    samples = [
+        CellSample(key=f"inc_state-{name}", truth="Ohio", clean_output="Ohio", clean_match=number < 3)
+        for number, name in enumerate(names)
+    ]
+    real = cell(data="real", samples=samples)
+    assert real.units == [0, 0, 1, 0]
+    assert cell(samples=samples).units == [0, 1, 2, 3]
+    found = [row for row in difference_rows(real, protocol()) if row["control"] == "random_layer_matched"]
+    (here,) = rows("differences", control="random_layer_matched")
+    assert [(row["n"], row["units"], row["difference"]) for row in found] == [(4, 2, here["difference"])]
+    assert (here["n"], here["units"]) == (4, 4)
+    assert (found[0]["low"], found[0]["high"]) != (here["low"], here["high"])
+
+
 def test_the_claim_counts_questions() -> None:
     # In the second cell the tested set ruins all samples and the control none.
     ruin = [
@@ -211,6 +227,18 @@ def test_tops() -> None:
     # 20% of 8 heads is one.
     assert (row["k"], row["heads"], row["scores"], row["samples"]) == (1, ["L1H1"], [1.0], 3)
     assert (row["n_layers"], row["n_heads"], row["unscored"], row["mean_depth"]) == (2, 4, 0, 1.0)
+
+
+def test_heads_without_a_score_say_nothing_of_where_the_top_lies() -> None:
+    # 20% of 16 heads is three; two of them have a score, one stands in layer 0 for the number alone.
+    scores = {"L1H1": 1.0, "L1H2": 0.5}
+    names = [*scores, *(f"L{n}H{h}" for n in range(2) for h in range(8) if f"L{n}H{h}" not in scores)]
+    ranked = [
+        RankedHead(head=head, score=scores.get(head, 0.0), rank=rank, std=0.0, count=3, max=1.0)
+        for rank, head in enumerate(names, start=1)
+    ]
+    (row,) = build_tables([], [ranking(head_rankings=ranked, top_50_heads=names)], protocol())["tops"]
+    assert (row["heads"], row["unscored"], row["mean_depth"]) == (["L1H1", "L1H2", "L0H0"], 1, 1.0)
 
 
 def test_tables_come_back_with_named_columns(tmp_path: Path) -> None:

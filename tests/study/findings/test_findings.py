@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from study.figures.overlap import scored_heads
 from study.figures.style import picked
 from study.findings.for_all import for_all
 from study.findings.limits import NOTHING_TO_LOSE, RANDOM_HURTS, STAND_INS, TOO_FEW, singles, why_not
 from study.findings.models import answered, models_alike
 from study.findings.published import published
+from study.findings.questions import alike_within
 from study.findings.real_filings import real_filings
 from study.findings.report import findings, write_findings
 from study.findings.rules import (
@@ -20,6 +22,8 @@ from study.findings.rules import (
     effects,
     interval,
     mean_of,
+    mean_of_same,
+    more_than_chance,
     pair_kinds,
     points,
     settings_of,
@@ -45,8 +49,10 @@ def test_mean_of_estimates_narrows_with_their_number() -> None:
     one = Interval(-0.5, -0.6, -0.4)
     found = mean_of([one] * 4)
     assert (found.mean, found.low, found.high) == pytest.approx((-0.5, -0.55, -0.45))
-    with pytest.raises(ValueError, match="no estimates"):
-        mean_of([])
+    assert mean_of_same([one] * 4) == one
+    for mean in (mean_of, mean_of_same):
+        with pytest.raises(ValueError, match="no estimates"):
+            mean([])
 
 
 def test_above_chance_is_the_upper_tail_of_random_overlaps() -> None:
@@ -70,11 +76,11 @@ def test_two_chances_for_what_tops_share() -> None:
 
 
 def test_an_interval_without_width_is_widened() -> None:
-    row = {"change": -1.0, "low": -1.0, "high": -1.0, "n": 25}
+    row = {"change": -1.0, "low": -1.0, "high": -1.0, "n": 50, "units": 25}
     # The upper end of Wilson's interval for 0 of 25.
     assert interval(row, "change").high == pytest.approx(-1 + share_interval(0, 25).high)
     assert interval(row, "change").low == -1
-    other = {"change": -0.5, "low": -0.6, "high": -0.4, "n": 25}
+    other = {"change": -0.5, "low": -0.6, "high": -0.4, "n": 25, "units": 25}
     assert interval(other, "change") == Interval(-0.5, -0.6, -0.4)
 
 
@@ -108,15 +114,18 @@ def test_effects_are_read_at_the_claims_share_of_the_heads() -> None:
 def test_a_sound_effect_is_told_as_one() -> None:
     text = findings(tables(drop=0.6))
     assert "The claim fixed beforehand **holds**, for 2 of 2 questions (2 needed)" in text
-    assert "same layers in all 20 cases" in text
-    assert "| Wu24 | incorporation state | 90% | 30% | 80% | 80% | -60 [-70, -50] | -50 [-60, -40] |" in text
+    assert "same layers do, in all 20 cases" in text
+    assert (
+        "| Wu24 | incorporation state | 90% | 30% | 80% (60% to 85%) | 80% | -60 [-70, -50] | -50 [-60, -40] "
+        "|" in text
+    )
     assert "Not for:" not in text
 
 
 def test_an_effect_that_is_not_there_is_told_as_one() -> None:
     text = findings(tables(drop=0.15))
     assert "The claim fixed beforehand **does not hold**, for 0 of 2 questions (2 needed)" in text
-    assert "same layers in 0 of 20 cases" in text
+    assert "same layers do, in 0 of 20 cases" in text
     assert "Not for:" in text
 
 
@@ -291,7 +300,9 @@ def test_a_claim_is_open_while_questions_are_missing() -> None:
 def test_accuracy_without_the_stem_stands_beside() -> None:
     made = tables()
     bare = [{**row, "stem": False, "accuracy": 0.4} for row in made["clean"][:2]]
+    made["clean"][2]["units"] = 5
     section = answered({**made, "clean": [*made["clean"], *bare]})
+    assert any("| 25 of 5 companies |" in line for line in section.lines)
     assert "The stem makes +50 points of that in the mean over 2 questions" in section.short
     row = next(line for line in section.lines if line.startswith("| base, 128 tokens | incorporation state"))
     assert row.endswith("| 25 | 90% [72%, 97%] | 80% | 40% [72%, 97%] |")
@@ -305,10 +316,13 @@ def with_real(made: dict[str, list[Row]]) -> dict[str, list[Row]]:
         here = picked(made[name], model="base", length=128)
         moved[name] += [{**row, "data": "real", "ranked_on": "real"} if name == "transfer" else
                         {**row, "data": "real"} for row in here]  # fmt: skip
-    here = picked(made["differences"], model="base", length=128)
-    moved["differences"] += [
-        {**row, "of": "across_data", "data": data} for row in here for data in ("real", "generated")
-    ]
+    for name, other in (("differences", {"of": "across_data"}), ("transfer", {})):
+        for data, ranked_on in (("real", "generated"), ("generated", "real")):
+            moved[name] += [
+                {**row, "data": data, **(other or {"ranked_on": ranked_on})}
+                for row in picked(made[name], model="base", length=128)
+                if row["source"] == row["question"]
+            ]
     moved["progress"].append(
         {"model": "base", "length": 128, "data": "real", "portion": "single", "done": 1, "questions": 4}
     )
@@ -320,15 +334,54 @@ def test_real_filings_have_a_section_with_both_transfers() -> None:
     assert section is not None
     for name in ("ranked and ablated on real filings", "ranked on generated filings, ablated on real ones",
                  "ranked on real filings, ablated on generated ones"):  # fmt: skip
-        assert f"{name}: 4 of 4 below 0" in section.short
+        assert f"{name}: 4 of 4" in section.short
     row = (
-        "| 128 tokens of real filings | Wu24 | incorporation state | 25 | 90% | 30% | 80% | -50 [-60, -40] |"
+        "| 128 tokens of real filings | Wu24 | incorporation state | 25 | – | 90% | 30% | 80% | -60 [-70, "
+        "-50] | -50 [-60, -40] |"
     )
     assert row in section.lines
+    assert any(
+        line.startswith("| 128 tokens | Wu24 | incorporation state | 25 | – |") for line in section.lines
+    )
     assert real_filings(tables()) is None
     bare = {**tables(), "progress": with_real(tables())["progress"]}
     unrun = real_filings(bare)
     assert unrun is not None and unrun.short == "Nothing was run on real filings yet."
+
+
+def test_random_heads_that_help_make_no_effect_of_heads_that_do_nothing() -> None:
+    made = with_real(tables())
+    for row in picked(made["transfer"], data="real", ranked_on="real"):
+        row.update(change=0.0, low=-0.1, high=0.1, clean=0.5)
+    section = real_filings(made)
+    assert section is not None
+    assert "ranked and ablated on real filings: 0 of 4;" in section.short
+    assert "raise what is right: incorporation state 50% with all on, 80% or more without" in section.short
+    found = all_effects(made)[Setting("base", 128, "real"), "wu24"]
+    assert [(effect.shown, effect.against.high < 0) for effect in found] == [(False, True)] * 2
+
+
+def test_heads_without_a_score_are_not_told_as_common_or_early() -> None:
+    made = tables()
+    for row in picked(made["tops"], model="base", length=128, method="wu24"):
+        row.update(heads=["L3H1", "L0H0", "L0H1", "L0H2"], unscored=3)
+        if row["task"] == "inc_state":
+            made["tops"].append({**row, "task": "hq_state"})
+    assert [str(head) for head in scored_heads(made["tops"][-1])] == ["L3H1"]
+    row = next(
+        line for line in alike_within(made).lines if line.startswith("| base, 128 tokens | Wu24 | states")
+    )
+    assert "| 1 of 1: L3H1 |" in row
+    text = "\n".join(published(made).lines)
+    assert "base, 128 tokens, Wu24 1.00 (75% of the tops unscored)" in text
+    assert "unscored" not in "\n".join(published(tables()).lines)
+
+
+def test_more_differences_than_chance_gives() -> None:
+    # One of twelve at the 5% level comes in 46% of cases by chance, three of twelve in 2%.
+    assert not more_than_chance(1, 12)
+    assert more_than_chance(3, 12)
+    assert not more_than_chance(0, 0)
 
 
 def test_heads_of_other_data_are_not_taken_for_a_questions_own() -> None:

@@ -74,6 +74,32 @@ def test_resampled_draws_and_samples_are_counted_by_hand() -> None:
     assert (found.low, found.high) == pytest.approx((-chances.ppf(0.975) / 3, -chances.ppf(0.025) / 3))
 
 
+def test_samples_of_one_company_are_drawn_together() -> None:
+    # Two companies, four samples of one and one of the other: resamples hold the first alone, both, or the
+    # second alone, with means 1, 4/5 and 0.
+    found = paired_bootstrap([1, 1, 1, 1, 0], [0] * 5, units=[0, 0, 0, 0, 1])
+    assert (found.mean, found.low, found.high) == (0.8, 0.0, 1.0)
+    # Samples that are alike within their companies say no more than one of each.
+    values, several = np.array([1, 0, 1, 1, 0, 1, 0, 1]), 3
+    units = np.repeat(np.arange(len(values)), several)
+    repeated = paired_bootstrap(np.repeat(values, several), np.zeros(len(units)), units=units.tolist())
+    once = paired_bootstrap(values, np.zeros(len(values)))
+    assert (repeated.low, repeated.high) == pytest.approx((once.low, once.high))
+    # With draws of a control too.
+    draws = np.array([np.zeros(len(values)), np.ones(len(values))])
+    both = paired_bootstrap(
+        np.repeat(values, several), np.repeat(draws, several, axis=1), units=units.tolist()
+    )
+    single = paired_bootstrap(values, draws)
+    assert (both.mean, both.low, both.high) == pytest.approx((single.mean, single.low, single.high))
+
+
+def test_each_sample_for_itself_is_the_plain_bootstrap() -> None:
+    rng = np.random.default_rng(1)
+    one, other = rng.integers(2, size=30), rng.integers(2, size=(5, 30))
+    assert paired_bootstrap(one, other, units=list(range(30))) == paired_bootstrap(one, other)
+
+
 def test_the_same_seed_gives_the_same_interval() -> None:
     a, b = [1, 1, 0, 1, 0], [0, 1, 0, 0, 0]
     assert paired_bootstrap(a, b, seed=7) == paired_bootstrap(a, b, seed=7)
