@@ -189,13 +189,16 @@ class AblationCell(_Strict):
         """Of which unit each sample is, numbered from 0.
 
         A real filing is of its company, with whose number its name begins ("1000564_2002", the names of
-        EDGAR-CORPUS); a generated one stands for itself.
+        EDGAR-CORPUS). A generated one, and one with another name, stands for itself.
         """
-        if self.data != "real":
-            return list(range(len(self.samples)))
-        companies = [sample.key.removeprefix(f"{self.question}-").split("_")[0] for sample in self.samples]
-        numbers = {company: number for number, company in enumerate(dict.fromkeys(companies))}
-        return [numbers[company] for company in companies]
+        names = [sample.key.removeprefix(f"{self.question}-") for sample in self.samples]
+        if self.data == "real":
+            numbers = [name.split("_")[0] for name in names]
+            names = [
+                number if number.isdigit() else name for number, name in zip(numbers, names, strict=True)
+            ]
+        places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+        return [places[name] for name in names]
 
 
 NO_STEM = "no_stem"

@@ -164,7 +164,7 @@ def layer_distribution(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     figure, _ = panels(
         [""],
         theme,
-        f"Layers of the top {rows[0]['k']} heads, mean over questions: {choice['model']}, "
+        f"Layers of the scored heads in the top {rows[0]['k']}, mean over questions: {choice['model']}, "
         f"{prompts_of(choice)}",
     )
     for number, method in enumerate(methods_in(rows)):
@@ -184,7 +184,7 @@ def layer_distribution(tables: Tables, choice: Choice, theme: str) -> go.Figure:
                     "color": look.colour,
                     "pattern": {"shape": _PATTERNS[number % len(_PATTERNS)], "solidity": 0.35},
                 },
-                hovertemplate="layer %{x}: %{y:.0%} of the top heads<extra></extra>",
+                hovertemplate="layer %{x}: %{y:.0%} of these heads<extra></extra>",
             )
         )
     figure.add_trace(
@@ -201,7 +201,7 @@ def layer_distribution(tables: Tables, choice: Choice, theme: str) -> go.Figure:
         figure,
         theme,
         x={"title": {"text": "layer"}, "showgrid": False, "dtick": 1 if layers <= 16 else 4},
-        y={"title": {"text": "share of the top heads"}, "tickformat": ".0%", "rangemode": "tozero"},
+        y={"title": {"text": "share of these heads"}, "tickformat": ".0%", "rangemode": "tozero"},
     )
     figure.update_layout(barmode="group")
     legend_below(figure)
@@ -233,7 +233,7 @@ def model_comparison(tables: Tables, choice: Choice, theme: str) -> go.Figure:
         f"; random heads would share {' or '.join(f'{c:.2f}' for c in sorted(chances))}" if chances else ""
     )
     figure, positions = panels(
-        ["heads in common, mean over questions", "depth of the top heads"],
+        ["heads in common, mean over questions", "depth of the scored top heads"],
         theme,
         f"Models compared: {short_method_name(choice['method'])}{message}",
         horizontal_spacing=0.26,
@@ -244,6 +244,8 @@ def model_comparison(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     for number, model in enumerate(models):
         here = picked(rows, model=model)
         depths = [depth for row in here for depth in relative_depths(scored_heads(row), row["n_layers"])]
+        if not depths:
+            continue
         layers = here[0]["n_layers"]
         steps = [layer / max(1, layers - 1) for layer in range(layers)]
         figure.add_trace(
@@ -258,7 +260,7 @@ def model_comparison(tables: Tables, choice: Choice, theme: str) -> go.Figure:
                 },
                 marker={"symbol": MARKERS[number % 4], "size": 9},
                 name=model,
-                hovertemplate="%{y:.0%} of the top heads at depth %{x:.2f} or less<extra></extra>",
+                hovertemplate="%{y:.0%} of the scored top heads at depth %{x:.2f} or less<extra></extra>",
             ),
             row=1,
             col=2,
@@ -268,7 +270,12 @@ def model_comparison(tables: Tables, choice: Choice, theme: str) -> go.Figure:
     grid = colours_of(theme).grid
     figure.update_xaxes(title="relative depth (0 first layer, 1 last)", gridcolor=grid, row=1, col=2)
     figure.update_yaxes(
-        title="share of the top heads so far", tickformat=".0%", range=[0, 1.03], gridcolor=grid, row=1, col=2
+        title="share of scored top heads so far",
+        tickformat=".0%",
+        range=[0, 1.03],
+        gridcolor=grid,
+        row=1,
+        col=2,
     )
     legend_below(figure)
     # Room for the models' names, which stand aslant under the heatmap.

@@ -164,7 +164,8 @@ _ROWS = (
         "method_overlap",
         "Heads that methods share",
         "The share of heads in both tops among those in either (Jaccard), mean over the questions. What "
-        "two random sets would share stands in the title.",
+        "two random sets would share stands in the title. A top with fewer scored heads than places is "
+        "filled up in the order of layers.",
         "tops",
         ("model", "length", "data"),
         overlap.method_overlap,
@@ -172,8 +173,8 @@ _ROWS = (
     StudyFigure(
         "layer_distribution",
         "Layers of the top heads",
-        "How much of each ranking's top lies in each layer. The dashed line is where it would be if the "
-        "heads were spread evenly.",
+        "How much of each ranking's top lies in each layer, heads without a score left out. The dashed line "
+        "is where it would be if the heads were spread evenly.",
         "tops",
         ("model", "length", "data"),
         overlap.layer_distribution,
@@ -182,7 +183,7 @@ _ROWS = (
         "model_comparison",
         "Models compared",
         "Models of one shape by the heads they share; a head's name means something only where one model "
-        "was made from the other. Right: how deep the top heads lie, for models of any shape.",
+        "was made from the other. Right: how deep the scored top heads lie, for models of any shape.",
         "tops",
         ("method",),
         overlap.model_comparison,

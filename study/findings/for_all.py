@@ -5,7 +5,7 @@ from statistics import fmean
 from typing import Any
 
 from retrieval.rankings.methods import short_method_name
-from study.figures.style import Tables, compared_k, methods_in, picked, prompts_of
+from study.figures.style import Tables, compared_k, methods_in, picked
 from study.findings.markdown import Section, table
 from study.findings.rules import CONTROL, Setting, below, interval, lead, percent, settings_of
 from study.tables.columns import Row
@@ -91,7 +91,7 @@ def _in_short(tables: Tables, setting: Setting, method: str, k: int) -> str:
     )
     all_on = percent(_all_on(tables, setting, method, k))
     said = (
-        f"by {short_method_name(method)} at {prompts_of({'length': setting.length, 'data': setting.data})} "
+        f"by {short_method_name(method)} at {setting.prompts} "
         f"{common} of the answers are right without the top {k} heads by mean score over all ranked "
         f"questions, {own} without each question's own, {all_on} with all on"
     )

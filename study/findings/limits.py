@@ -86,8 +86,8 @@ REASONS = (STAND_INS, RANDOM_HURTS, NOTHING_TO_LOSE, TOO_FEW)
 
 
 def why_not(effect: Effect, single: Singles | None) -> Reason:
-    """Why an effect does not lie below that of its control: the first reason that its numbers bear out."""
-    unscored = f"{effect.unscored} of its {effect.k} heads have no score above 0. " if effect.unscored else ""
+    """Why heads are not shown to hurt more than their control: the first reason that the numbers bear out."""
+    unscored = f"{effect.unscored} of its {effect.k} heads have no score above 0; " if effect.unscored else ""
     alone = f" {_singly(single)}" if single else ""
     tested, clean = percent(effect.tested), percent(effect.clean)
     if effect.clean < MIN_CLEAN:
@@ -156,7 +156,7 @@ def limits(tables: Tables) -> Section:
         for effect in silent:
             reason = why_not(effect, singles(tables, setting, effect.question))
             counts[reason.short] += 1
-            lines.append(f"    - {task_name(effect.question)} ({points(effect.against)}): {reason.message}")
+            lines.append(f"    - {task_name(effect.question)} ({_both(effect)}): {reason.message}")
     if full:
         lines = [f"Shown for every question: {'; '.join(full)}.", "", *lines]
     cases = f"{shown} of {total}" if shown < total else f"all {total}"
@@ -171,6 +171,11 @@ def limits(tables: Tables) -> Section:
         (*_levels(tables), *_by_one_head(tables), *lines, "", *_small(tables)),
         short,
     )
+
+
+def _both(effect: Effect) -> str:
+    """The two intervals that have to lie below 0."""
+    return f"top - all on {points(effect.change)}, top - random {points(effect.against)}"
 
 
 def _levels(tables: Tables) -> list[str]:
@@ -216,9 +221,9 @@ def _by_one_head(tables: Tables) -> list[str]:
     return [
         "Each head ablated by itself. A head matters alone where the 95% interval of the change lies below "
         "0; most answers hang on a head where less than half of them are left without it. Where no head "
-        "matters alone and many together do, heads stand in for each other. Of few samples only a head that "
-        "everything hangs on can be seen: of eight, three answers that are lost and none won make an "
-        "interval below 0, which is weak evidence, and some of very many heads matter by chance.",
+        "matters alone and many together do, heads stand in for each other. Of few samples only strong "
+        "effects can be seen, an interval below 0 may hang on three or four lost answers, and some of very "
+        "many heads matter by chance.",
         *table(titles, rows),
     ]
 

@@ -228,8 +228,8 @@ def _unscored(tables: Tables) -> list[str]:
     return [
         f"Caution: {len(filled)} of {len(tables['tops'])} tops hold heads whose score is not above 0, at "
         f"most {most['unscored']} of {most['k']} ({most['model']}, {short_method_name(most['method'])}, "
-        f"{task_name(most['task'])}). They stand there by their place in the model, which makes such tops "
-        "look more alike than they are."
+        f"{task_name(most['task'])}). They stand there by their place in the model, which can make such "
+        "tops look more alike than they are."
     ]
 
 
@@ -243,12 +243,12 @@ def models_alike(tables: Tables) -> Section:
         tuned = _is_tuned(one, other)
         for method in methods_in(tables["tops"]):
             tops = picked(tables["tops"], method=method)
-            depth = _depth(picked(tops, model=one), picked(tops, model=other))
-            if not depth:
-                continue
             # By heads at the lengths that both have; by depth at each one's first.
             found = [shared(a, b) for a, b in model_pairs(tops, one, other)]
-            distance = f"{depth[0]:.2f} ({depth[1]:.2f})"
+            depth = _depth(picked(tops, model=one), picked(tops, model=other))
+            if not found and not depth:
+                continue
+            distance = f"{depth[0]:.2f} ({depth[1]:.2f})" if depth else "–"
             rows.append([f"{one}, {other}", short_method_name(method), *shared_cells(found), distance])
             if found and tuned:
                 shorts.append(
@@ -261,7 +261,7 @@ def models_alike(tables: Tables) -> Section:
     lines = [
         f"Top heads of two models of one shape, on the same question and length. {SHARED_HELP} Models "
         "that were trained apart have no reason to share more than their layers. Last, for all models: "
-        "the distance of their top heads in relative depth (0 alike, 1 first against last layer), in "
+        "the distance of their scored top heads in relative depth (0 alike, 1 first against last layer), in "
         "brackets that of random heads.",
         *table(("models", "method", *SHARED_TITLES, "distance in depth"), rows),
     ]
@@ -280,7 +280,7 @@ def _is_tuned(one: str, other: str) -> bool:
 
 
 def _depth(one: list[Row], other: list[Row]) -> tuple[float, float] | None:
-    """Distance in depth of two models' tops over all tasks both have, and that of random heads."""
+    """Distance in depth of two models' scored tops over all tasks both have, and that of random heads."""
     tasks = {row["task"] for row in one} & {row["task"] for row in other}
     first = picked(one, length=one[0]["length"]) if one else []
     second = picked(other, length=other[0]["length"]) if other else []

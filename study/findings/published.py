@@ -57,7 +57,7 @@ def published(tables: Tables) -> Section:
         "overlap of questions",
         "chance",
         f"heads with Wu24 of {RETRIEVAL_SCORE} or more",
-        "mean depth of the top",
+        "mean depth of its scored heads",
     )
     lines = [
         "Mean Jaccard index of two tops (min(50, 20% of the heads)), between methods on one question and "
@@ -154,8 +154,8 @@ def _fillers(tables: Tables) -> list[str]:
         return []
     return [
         "Where fewer heads have a score than a top has places, the rest is filled up in the order of layers, "
-        "which makes the tops of two questions look more alike than they are. The same overlaps over scored "
-        f"heads alone: {'; '.join(said)}.",
+        "which can make the tops of two questions look more alike than they are. The same overlaps over "
+        f"scored heads alone: {'; '.join(said)}.",
         "",
     ]
 

@@ -89,9 +89,9 @@ def _first_harm(tables: Tables) -> str:
     gap = difference_of(worst.change, least.change)
     setting, method = first
     return (
-        f"by {short_method_name(method)} at {setting.length} tokens the top {worst.k} heads cost from "
-        f"{points(worst.change)} points ({task_name(worst.question)}) to {points(least.change)} "
-        f"({task_name(least.question)}), a gap of {points(gap)}; "
+        f"by {short_method_name(method)} at {setting.prompts} what is right changes without the top "
+        f"{worst.k} heads from {points(worst.change)} points ({task_name(worst.question)}) to "
+        f"{points(least.change)} ({task_name(least.question)}), a gap of {points(gap)}; "
     )
 
 
@@ -152,7 +152,7 @@ def by_category(tables: Tables) -> Section:
         rows.append([str(setting), short_method_name(method), points(one), points(other), points(gap)])
         if (setting, method) == lead(tables):
             first = (
-                f"by {short_method_name(method)} at {setting.length} tokens states minus numbers is "
+                f"by {short_method_name(method)} at {setting.prompts} states minus numbers is "
                 f"{points(gap)} points (negative: states lose more); "
             )
     lines = [
@@ -215,8 +215,9 @@ def alike_within(tables: Tables) -> Section:
             rows,
         ),
     ]
+    first = f"In the claim's setting {'; '.join(firsts)}. " if firsts else ""
     short = (
-        f"{_first_gaps(firsts)}In {nearer} of {compared} cases the heads of one kind hurt another question "
+        f"{first}In {nearer} of {compared} cases the heads of one kind hurt another question "
         "of their own kind more than one of the other kind (interval of the difference below 0)"
         if compared
         else "Transfer within a kind was not run"
@@ -232,14 +233,9 @@ def _kinds_in_short(name: str, same: Interval, other: Interval, gap: Interval) -
     """What one kind's heads do to both kinds, with the interval of the difference."""
     others = "numbers" if name == "states" else "states"
     return (
-        f"the heads of one question about {name} cost another about {name} {points(same)} points and one "
-        f"about {others} {points(other)}, a difference of {points(gap)}"
+        f"without the heads of one question about {name} another about {name} changes by {points(same)} "
+        f"points and one about {others} by {points(other)}, a difference of {points(gap)}"
     )
-
-
-def _first_gaps(gaps: Sequence[str]) -> str:
-    """The same in the first setting, with intervals."""
-    return f"In the claim's setting {'; '.join(gaps)}. " if gaps else ""
 
 
 def _named(names: Sequence[str], most: int = 6) -> str:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from retrieval.rankings.methods import short_method_name
-from study.figures.style import Tables, compared_k, picked, prompts_of, task_name, tasks_in
+from study.figures.style import Tables, compared_k, picked, prompts_of, task_name
 from study.findings.markdown import Section, table
-from study.findings.rules import CONTROL, below, interval, percent, points, samples_of
+from study.findings.rules import CONTROL, hurts, interval, percent, points, samples_of
 from study.tables.columns import Row
 
 TITLE = "What holds on real filings"
@@ -41,10 +41,10 @@ def real_filings(tables: Tables) -> Section | None:
         short += f" {raised}"
     lines += [
         "Half of the companies are for ranking and the others for ablation; a company is on one side. "
-        "Several samples are of one company, so the intervals are over companies, of which there are few: a "
-        "bootstrap over so few is, if anything, too narrow. A ranking is a mean over the samples that count "
-        "in it (answered rightly, for Wu24), and these are few too. Where most companies have one answer "
-        "(Delaware), part of what is right may be a guess: data_report.md has the shares.",
+        "Several real filings are of one company, so their intervals are over companies, of which there are "
+        "few: a bootstrap over so few is, if anything, too narrow. A ranking is a mean over the samples that "
+        "count in it (answered rightly, for Wu24), and these are few too. Where most companies have one "
+        "answer (Delaware), part of what is right may be a guess: data_report.md has the shares.",
     ]
     return Section(TITLE, tuple(lines), short)
 
@@ -60,28 +60,24 @@ def _transfer(tables: Tables, row: Row) -> Row:
 
 
 def _hurt(tables: Tables, row: Row) -> bool:
-    """Whether the tested heads take answers away, and more of them than random ones do.
-
-    The second alone would count where random heads help and the tested ones do nothing.
-    """
-    return below(interval(row, "difference")) and below(interval(_transfer(tables, row), "change"))
+    """Whether the tested heads of a row of `differences` are shown to hurt, and more than its random ones."""
+    return hurts(interval(_transfer(tables, row), "change"), interval(row, "difference"))
 
 
 def _raised(tables: Tables, rows: Sequence[Row]) -> str:
-    """Which questions on real filings random heads of the same layers make right more often."""
+    """On which real filings random heads of the same layers are shown to make more answers right."""
     here = picked(rows, of="within", data="real", control=CONTROL)
-    here = picked(here, k=compared_k(here, tables))
     found = []
-    for question in tasks_in(here):
-        asked = picked(here, question=question)
-        clean, off = _transfer(tables, asked[0])["clean"], [row["random"] for row in asked]
-        if min(off) > clean:
+    for row in picked(here, k=compared_k(here, tables)):
+        same = {name: row[name] for name in ("model", "length", "data", "method", "question", "source", "k")}
+        control = picked(tables["accuracy"], **same, condition=CONTROL, of="within")
+        clean = _transfer(tables, row)["clean"]
+        if control and control[0]["low"] > clean:
             found.append(
-                f"{task_name(question)} {percent(clean)} with all on, {percent(min(off))} or more without"
+                f"{task_name(row['question'])} ({short_method_name(row['method'])}) from {percent(clean)} to "
+                f"{percent(row['random'])}"
             )
-    if not found:
-        return ""
-    return f"Random heads of the same layers, ablated, raise what is right: {'; '.join(found)}."
+    return f"Random heads of the same layers raise what is right: {'; '.join(found)}." if found else ""
 
 
 _TITLES = (

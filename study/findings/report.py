@@ -8,7 +8,7 @@ from pathlib import Path
 
 from retrieval.rankings.methods import short_method_name
 from study.data.results_folder import ResultPaths, save_text
-from study.figures.style import Tables, methods_in, prompts_of, task_name, tasks_in
+from study.figures.style import Tables, methods_in, task_name, tasks_in
 from study.findings.for_all import for_all
 from study.findings.limits import limits
 from study.findings.markdown import Section
@@ -27,8 +27,9 @@ COMMAND = "python scripts/run_study.py report"
 _RULES = """\
 Accuracies are shares of test samples. Changes and differences are in percentage points with 95% intervals
 in brackets, and count as shown where the interval leaves 0 out. Differences on the same samples are paired
-(bootstrap over samples, and over the draws of random heads); those between questions, whose samples differ,
-are made of the two intervals (MOVER, Zou and Donner 2008). Where all samples did the same, the interval is
+(bootstrap over samples, of real filings over companies, and over the draws of random heads); those between
+questions are made of the two intervals as of independent samples (MOVER, Zou and Donner 2008), which is rough
+on real filings, where one filing tells several facts. Where all samples did the same, the interval is
 widened by Wilson's for 0 of so many. Beside each effect stands what as many random heads do: of the same
 layers, or of any layer, mean over several draws. An overlap is the Jaccard index of two tops of min(50, 20%
 of the heads), beside its chance value. That a head is not needed does not mean that it does nothing: others
@@ -110,8 +111,7 @@ def _several(tables: Tables) -> bool:
 def _about(tables: Tables) -> str:
     models: dict[str, list[str]] = {}
     for setting in settings_of(tables):
-        prompts = prompts_of({"length": setting.length, "data": setting.data})
-        models.setdefault(setting.model, []).append(prompts)
+        models.setdefault(setting.model, []).append(setting.prompts)
     message = [f"{model} ({listed(prompts)})" for model, prompts in models.items()]
     methods = [short_method_name(method) for method in methods_in(tables["differences"])]
     questions = [task_name(question) for question in tasks_in(tables["differences"])]

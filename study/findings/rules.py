@@ -37,7 +37,12 @@ class Setting:
     data: str = "generated"
 
     def __str__(self) -> str:
-        return f"{self.model}, {prompts_of({'length': self.length, 'data': self.data})}"
+        return f"{self.model}, {self.prompts}"
+
+    @property
+    def prompts(self) -> str:
+        """Its prompts in words."""
+        return prompts_of({"length": self.length, "data": self.data})
 
 
 def settings_of(tables: Tables) -> list[Setting]:
@@ -97,6 +102,14 @@ def mean_of_same(values: Sequence[Interval]) -> Interval:
 def below(value: Interval) -> bool:
     """Whether the whole interval lies below 0."""
     return value.high < 0
+
+
+def hurts(change: Interval, against: Interval) -> bool:
+    """Whether tested heads take answers away (`change`), and more of them than random heads do (`against`).
+
+    The second alone would count where random heads help and the tested ones do nothing.
+    """
+    return below(change) and below(against)
 
 
 def apart(value: Interval) -> bool:
@@ -236,11 +249,8 @@ class Effect:
 
     @property
     def shown(self) -> bool:
-        """Whether these heads take answers away, and more of them than random heads of the same layers do.
-
-        The second alone would count where random heads help and these do nothing.
-        """
-        return below(self.change) and below(self.against)
+        """Whether these heads are shown to hurt, and more than random heads of the same layers."""
+        return hurts(self.change, self.against)
 
 
 def effects(tables: Tables, setting: Setting, method: str) -> list[Effect]:
@@ -317,9 +327,16 @@ def samples_of(row: Row) -> str:
     return str(row["n"]) if row["units"] == row["n"] else f"{row['n']} of {row['units']} companies"
 
 
-def more_than_chance(found: int, tests: int) -> bool:
-    """Whether more tests leave 0 out than in 97.5% of cases where nothing is there (binomial)."""
-    rate = FALSE_POSITIVE_RATE
+def more_than_chance(found: int, tests: int, rate: float = FALSE_POSITIVE_RATE) -> bool:
+    """Whether more tests are positive than in 97.5% of cases where nothing is there (binomial).
+
+    As if they were independent, which those of one question are not: a verdict on many tests, not a test.
+
+    Args:
+        found: how many are positive.
+        tests: of how many.
+        rate: how often one is where nothing is there.
+    """
     tail = sum(comb(tests, n) * rate**n * (1 - rate) ** (tests - n) for n in range(found, tests + 1))
     return tail <= CHANCE_TAIL
 

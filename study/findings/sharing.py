@@ -8,6 +8,7 @@ from retrieval.rankings.methods import short_method_name
 from study.figures.style import Tables, in_order, methods_in, picked, tasks_in
 from study.findings.markdown import Section, table
 from study.findings.rules import (
+    CHANCE_TAIL,
     NUMBER,
     SHARED_HELP,
     SHARED_TITLES,
@@ -57,7 +58,7 @@ def shared_heads(tables: Tables) -> Section:
     return Section(
         "Do numerical and state questions share heads, and do their ablation curves look alike?",
         tuple(lines),
-        f"{_heads_in_short(all_pairs)} {_curves_in_short(gaps)}{_kinds_in_short(tables)}",
+        f"{_heads_in_short(all_pairs)} {_curves_in_short(gaps)}{_mean_gap_of_kinds(tables)}",
     )
 
 
@@ -66,7 +67,13 @@ def _heads_in_short(pairs: dict[str, list[Shared]]) -> str:
     if not mixed:
         return "No pair of a state and a number question was ranked."
     above = sum(pair.above for pair in mixed)
-    word = "Yes" if above > len(mixed) / 2 else "Some" if more_than_chance(above, len(mixed)) else "No"
+    word = (
+        "Yes"
+        if above > len(mixed) / 2
+        else "Some"
+        if more_than_chance(above, len(mixed), CHANCE_TAIL)
+        else "No"
+    )
     if word == "Yes" and sum(pair.above_layers for pair in mixed) <= len(mixed) / 2:
         word = "Yes, though mostly not more than lying in the same layers explains"
     message = f"{word}: {shared_message(mixed, 'pairs of a state and a number question')}"
@@ -122,10 +129,11 @@ def _curves_in_short(gaps: dict[str, list[Interval]]) -> str:
         f"The curves of a state and a number question lie {_mean_gap(mixed)} points apart in the mean over "
         f"all levels and differ at {_differ(mixed)} of them (at the others they cannot be told apart)"
     )
+    if not same:
+        return f"{message}."
     return (
-        f"{message}, those of two of one kind {_mean_gap(same)} points and {_differ(same)}."
-        if same
-        else f"{message}."
+        f"{message}; those of two questions of one kind lie {_mean_gap(same)} points apart and differ at "
+        f"{_differ(same)}."
     )
 
 
@@ -134,7 +142,7 @@ def _differ(gaps: Sequence[Interval]) -> str:
     return f"{fmean(map(apart, gaps)):.0%}"
 
 
-def _kinds_in_short(tables: Tables) -> str:
+def _mean_gap_of_kinds(tables: Tables) -> str:
     """Whether states or numbers lose more over all levels in the first setting, with the interval."""
     first = lead(tables)
     if first is None:
@@ -147,6 +155,6 @@ def _kinds_in_short(tables: Tables) -> str:
         return ""
     gap = difference_of(mean_of(states), mean_of(numbers))
     return (
-        f" By {short_method_name(method)} at {setting.length} tokens states minus numbers is {points(gap)} "
+        f" By {short_method_name(method)} at {setting.prompts} states minus numbers is {points(gap)} "
         "points in the mean over the levels (negative: states lose more)."
     )

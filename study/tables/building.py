@@ -126,7 +126,7 @@ def accuracy_rows(cell: AblationCell, protocol: Protocol) -> Iterator[Row]:
                 (method, control, of, source),
                 k,
                 len(draws),
-                mean_bootstrap(_table(draws), protocol.resamples, protocol.seed, _units(cell)),
+                mean_bootstrap(_table(draws), protocol.resamples, protocol.seed, cell.units),
                 (min(accuracies), max(accuracies)),
                 draws[0].short,
                 0,
@@ -170,7 +170,7 @@ def difference_rows(cell: AblationCell, protocol: Protocol) -> Iterator[Row]:
     for (method, of, source, k), (tested, controls) in _groups(cell).items():
         for control, draws in controls.items():
             interval = paired_bootstrap(
-                tested.matches, _table(draws), protocol.resamples, protocol.seed, _units(cell)
+                tested.matches, _table(draws), protocol.resamples, protocol.seed, cell.units
             )
             yield {
                 "model": cell.model,
@@ -226,12 +226,6 @@ def single_rows(cell: AblationCell, protocol: Protocol) -> Iterator[Row]:
             }
 
 
-def _units(cell: AblationCell) -> list[int] | None:
-    """The units of the bootstrap, as `paired_bootstrap` takes them; None where each sample is one."""
-    units = cell.units
-    return units if len(set(units)) < len(units) else None
-
-
 def _other_data(data: str) -> str:
     return "real" if data == "generated" else "generated"
 
@@ -239,13 +233,11 @@ def _other_data(data: str) -> str:
 def _change(cell: AblationCell, one: HeadSet, protocol: Protocol) -> Row:
     # Single heads may be tried on the first samples only.
     tried = len(one.matches)
-    clean, units = cell.clean[:tried], _units(cell)
-    interval = paired_bootstrap(
-        one.matches, clean, protocol.resamples, protocol.seed, units and units[:tried]
-    )
+    clean, units = cell.clean[:tried], cell.units[:tried]
+    interval = paired_bootstrap(one.matches, clean, protocol.resamples, protocol.seed, units)
     return {
         "n": tried,
-        "units": len(set(cell.units[:tried])),
+        "units": len(set(units)),
         "clean": fmean(clean),
         "accuracy": fmean(one.matches),
         **_named(interval, "change"),

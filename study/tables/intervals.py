@@ -53,8 +53,7 @@ def paired_bootstrap(
         resamples: how often the samples are drawn anew.
         seed: of the resampling; the same seed and n give the same resamples.
         units: of which unit each sample is, numbered from 0; units are drawn, with all their samples. None
-            where
-            each sample is one.
+            where each sample is one.
 
     Raises:
         ValueError: no samples, or unlike numbers of them.

@@ -283,6 +283,6 @@ def test_images_are_drawn_by_the_browser_of_the_machine(tmp_path: Path) -> None:
     ]
     text = written.images[2].read_text(encoding="utf-8")
     assert text.startswith("<svg")
-    assert "Layers of the top 4 heads" in text
+    assert "Layers of the scored heads in the top 4, mean over questions" in text
     # No random name, so that the same figure is the same file.
     assert not re.search(r"(trace|clip|defs-)[0-9a-f]{6}", text)

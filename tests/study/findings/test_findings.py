@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from study.figures.overlap import scored_heads
+from study.figures.overlap import model_comparison, scored_heads
 from study.figures.style import picked
 from study.findings.for_all import for_all
 from study.findings.limits import NOTHING_TO_LOSE, RANDOM_HURTS, STAND_INS, TOO_FEW, singles, why_not
@@ -356,7 +356,8 @@ def test_random_heads_that_help_make_no_effect_of_heads_that_do_nothing() -> Non
     section = real_filings(made)
     assert section is not None
     assert "ranked and ablated on real filings: 0 of 4;" in section.short
-    assert "raise what is right: incorporation state 50% with all on, 80% or more without" in section.short
+    assert "raise what is right: incorporation state (Wu24) from 50% to 80%; " in section.short
+    assert "raise what is right" not in str(real_filings(with_real(tables())))
     found = all_effects(made)[Setting("base", 128, "real"), "wu24"]
     assert [(effect.shown, effect.against.high < 0) for effect in found] == [(False, True)] * 2
 
@@ -375,6 +376,19 @@ def test_heads_without_a_score_are_not_told_as_common_or_early() -> None:
     text = "\n".join(published(made).lines)
     assert "base, 128 tokens, Wu24 1.00 (75% of the tops unscored)" in text
     assert "unscored" not in "\n".join(published(tables()).lines)
+
+
+def test_rankings_without_any_scored_head_are_told_of() -> None:
+    made = tables()
+    for row in picked(made["tops"], method="wu24"):
+        row.update(unscored=row["k"], mean_depth=None)
+    text = findings(made)
+    assert any(
+        line.startswith("| base, base-instruct | Wu24 | 1.00") and line.endswith("| – |")
+        for line in text.splitlines()
+    )
+    figure = model_comparison(made, {"method": "wu24"}, "light").to_dict()
+    assert not [trace for trace in figure["data"] if trace["type"] == "scatter"]
 
 
 def test_more_differences_than_chance_gives() -> None:
