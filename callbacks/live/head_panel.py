@@ -6,6 +6,7 @@ from urllib.parse import quote_plus
 
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_update
 
+from callbacks.clicks import clicked
 from callbacks.live.context import Request, Shown, find_analysis, find_shown, parse_heads
 from components import ids
 from components.addresses import address
@@ -279,7 +280,7 @@ def register(app: Dash, panel: HeadPanel, effects: Callable[[Shown], EffectMap |
     )
     def _(clicks, request, start):
         trigger: Any = ctx.triggered_id
-        return panel.move_window(trigger["does"], request, start)
+        return panel.move_window(trigger["does"], request, start) if clicked() else no_update
 
     app.clientside_callback(
         ClientsideFunction("headview", "show"),

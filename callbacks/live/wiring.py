@@ -51,7 +51,7 @@ def register(app: Dash, page: LivePage) -> None:
     def _(clicks, pressed, model, prompt, shown, opened, ablated, mode):
         trigger = _touched(pressed)
         suggested = isinstance(trigger, dict)
-        if suggested and trigger["type"] != "suggestion":
+        if suggested and trigger.get("type") != "suggestion":
             return (no_update,) * 5
         answers = page.request_prompt(trigger, model, prompt, shown)
         request = answers[4] if answers[0] is no_update else answers[0]
@@ -147,7 +147,9 @@ def register(app: Dash, page: LivePage) -> None:
     )
     def _(toggles, pressed, clears, request, chosen, off, mode, position):
         trigger = _touched(pressed)
-        if isinstance(trigger, dict) and trigger["type"] not in ("ablate-role", "chip"):
+        kind = trigger.get("type") if isinstance(trigger, dict) else trigger
+        # Of what is pressed some is for other callbacks; a body that names nothing is for none.
+        if kind not in (ids.TOGGLE_HEAD, ids.CLEAR, "ablate-role", "chip"):
             return no_update
         ablated = page.change_ablation(trigger, request, chosen, off)
         if request and position == LAST:

@@ -164,7 +164,9 @@ def check_body(text: bytes, callbacks: Mapping[str, Mapping[str, Any]]) -> str |
         if not callback.get("no_output"):
             _check_outputs(body.outputs, callback["output"])
         for name in body.changedPropIds:
-            if name.startswith("{") and not isinstance(json.loads(name.rpartition(".")[0]), dict):
+            # Every id of ours that is not a name has a type.
+            key = json.loads(name.rpartition(".")[0]) if name.startswith("{") else {"type": ""}
+            if not isinstance(key, dict) or not isinstance(key.get("type"), str):
                 raise _MisfitError("changedPropIds: not an id")
     except ValidationError as error:
         return what_is_wrong(error)

@@ -78,3 +78,19 @@ def test_every_body_is_answered_without_a_trace(
         assert not failed, (sent, failed[0].exc_info)
         caplog.clear()
     assert {200, 400} <= statuses
+
+
+@pytest.mark.parametrize("touched", [[], ["nothing.n_clicks"], ['{"a":1}.n_clicks']])
+def test_a_body_that_names_nothing_that_was_touched_leaves_no_trace(
+    touched: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(Settings(models=(MODEL,)))
+    client, rng = app.server.test_client(), random.Random(1)
+    failed = []
+    for output, callback in sorted(app.callback_map.items()):
+        caplog.clear()
+        sent = {**body(callback, output, rng), "changedPropIds": touched}
+        answer = client.post(f"/{UPDATE_PATH}", data=json.dumps(sent), content_type="application/json")
+        if answer.status_code not in (200, 204, 400) or any(record.exc_info for record in caplog.records):
+            failed.append((output, answer.status_code))
+    assert not failed

@@ -54,6 +54,7 @@ def test_what_a_page_sends_is_answered(client):
         {"state": [{"id": "store-ablated", "property": "data", "value": "L0H0"}]},
         {"state": None},
         {"changedPropIds": ["{.n_clicks"]},
+        {"changedPropIds": ['{"a":1}.n_clicks']},
         {"changedPropIds": 1},
     ],
 )
