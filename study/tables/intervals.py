@@ -70,10 +70,8 @@ def paired_bootstrap(
         )
     difference = first - second
     # All resamples in one product: means of thousands of tables are a matter of seconds.
-    if units is None:
-        counts = _resample_counts(len(difference), resamples, seed)
-    else:
-        counts = _resample_counts(max(units) + 1, resamples, seed)[:, list(units)]
+    each = tuple(range(len(difference))) if units is None else tuple(units)
+    counts = _resample_counts(each, resamples, seed)
     # Units differ in size, so resamples of them do.
     totals = counts.sum(axis=1)
     # Divided at the end: sums of right answers are whole numbers, and an end at 0 is 0 and not nearly so.
@@ -81,7 +79,7 @@ def paired_bootstrap(
         means = counts @ difference / totals
     else:
         # Another stream than the samples', so that the two choices are independent.
-        weights = _resample_counts(len(draws), resamples, seed + 1)
+        weights = _resample_counts(tuple(range(len(draws))), resamples, seed + 1)
         sums = len(draws) * (counts @ first) - ((counts @ draws.T) * weights).sum(axis=1)
         means = sums / (len(draws) * totals)
     low, high = np.percentile(means, _TAILS)
@@ -98,11 +96,13 @@ def mean_bootstrap(
 
 
 @lru_cache(maxsize=8)
-def _resample_counts(n: int, resamples: int, seed: int) -> NDArray[np.float64]:
-    """How often each of n samples comes up in each resample [resamples, n]."""
+def _resample_counts(units: tuple[int, ...], resamples: int, seed: int) -> NDArray[np.float64]:
+    """How often each sample comes up in each resample [resamples, n] when its units are drawn."""
+    n = max(units) + 1
     drawn = np.random.default_rng(seed).integers(n, size=(resamples, n))
     counts = np.zeros((resamples, n))
     np.add.at(counts, (np.arange(resamples)[:, None], drawn), 1)
+    counts = counts[:, list(units)]
     counts.setflags(write=False)
     return counts
 

@@ -178,6 +178,11 @@ def test_real_filings_are_drawn_by_company() -> None:
     real = cell(data="real", samples=samples)
     assert real.units == [0, 0, 1, 0]
     assert cell(samples=samples).units == [0, 1, 2, 3]
+    # A name that begins with no company's number says nothing of whose filing it is.
+    bare = [
+        sample.model_copy(update={"key": f"inc_state-10K_{place}"}) for place, sample in enumerate(samples)
+    ]
+    assert cell(data="real", samples=bare).units == [0, 1, 2, 3]
     found = [row for row in difference_rows(real, protocol()) if row["control"] == "random_layer_matched"]
     (here,) = rows("differences", control="random_layer_matched")
     assert [(row["n"], row["units"], row["difference"]) for row in found] == [(4, 2, here["difference"])]
